@@ -1,0 +1,161 @@
+"""The results as tables: plain ones while running, and the Markdown file."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from .contest import Outcome
+from .figures import MB, Figure
+from .works import OURS
+
+_PACKAGES = ("m3ter-async", "m3ter", "aiohttp", "httpx", "httpx-aiohttp", "msgspec", "anyio")
+_METHOD = """
+Every contender runs in a fresh process of its own against one static HTTP/1.1 server in another process on the loopback
+interface, in turn (A B C, C B A, …). Times are medians over all runs; a ratio is the median over the rounds of the
+ratio within a round, as only figures taken side by side compare. Beside a figure about time stands the same in CPU
+time, which other load on the machine disturbs less. Peak memory is the highest VmHWM of all runs,
+interpreter included, in MB of 10⁶ bytes. The longest stall is the median of each run's longest time by which a task
+that wakes every millisecond was late. CPU per call is process time divided by HTTP calls: pages, or single GETs.
+The first call, a small GET that connects and loads what the client loads late, is timed by itself, and before the
+small GETs as many more as open all connections; then the clock starts. Row counts and sums are
+checked in every run: a client with `Decimal` amounts must arrive at the exact sum, one with doubles near it, and the
+table says by how much it is off.
+
+"m3ter" is given a token, as its async client cannot log in, and otherwise keeps its defaults, as this client does but
+for its rate limit. It decodes every bill in full: `.raw()` and `.as_type()` are compared with that. "By hand" is the
+loop that a good programmer writes with aiohttp and msgspec for just this one work.
+"""
+
+
+def outcome_rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
+    """The header and the lines of one work's table."""
+    header = [
+        "contender",
+        "time",
+        f"{OURS} is",
+        "CPU per call",
+        "peak memory",
+        "longest stall",
+        "first call",
+        "sum of amounts",
+    ]
+    return header, [list(_outcome_row(outcome, each.name)) for each in outcome.work.contenders]
+
+
+def _outcome_row(outcome: Outcome, name: str) -> Iterator[str]:
+    yield name
+    results = outcome.results(name)
+    if not results:
+        yield from ("failed", "", "", "", "", "", "")
+        return
+    yield f"{outcome.median(name, 'seconds'):.2f} s"
+    ratio = None if name == OURS else outcome.ratio(name, OURS)
+    yield "" if ratio is None else f"{ratio:.2f}x"
+    yield _duration((outcome.median(name, "cpu") or 0) / results[0]["calls"])
+    yield f"{(outcome.highest(name, 'peak_memory') or 0) / MB:.0f} MB"
+    yield f"{(outcome.median(name, 'stall') or 0) * 1e3:.0f} ms"
+    yield f"{(outcome.median(name, 'first_call') or 0) * 1e3:.0f} ms"
+    if "exact" not in results[0]:
+        yield ""
+    else:
+        yield "exact" if results[0]["exact"] else f"rounded, off by {float(results[0]['rounded_by']):.1g}"
+
+
+def import_rows(imports: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """The header and the lines of the table of imports."""
+    base = imports["import msgspec"].get("seconds")
+    rows = []
+    for statement, result in imports.items():
+        if "failure" in result:
+            rows.append([f"`{statement}`", "failed", "", "", ""])
+            continue
+        ratio = f"{result['seconds'] / base:.2f}x" if base else ""
+        heavy = ", ".join(result["heavy"])
+        rows.append([f"`{statement}`", f"{result['seconds'] * 1e3:.0f} ms", ratio, str(result["modules"]), heavy])
+    return ["statement", "time", "of `import msgspec`", "modules loaded", "among them"], rows
+
+
+def import_failures(imports: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Why a statement could not be measured."""
+    return {statement: result["failure"] for statement, result in imports.items() if "failure" in result}
+
+
+def figure_rows(figures: Sequence[Figure]) -> tuple[list[str], list[list[str]]]:
+    """The header and the lines of what was promised and measured."""
+    rows = [[each.what, each.asked_text, each.measured_text, each.by_cpu_text, each.verdict] for each in figures]
+    return ["figure", "asked", "measured", "by CPU time", ""], rows
+
+
+def failures(reasons: Mapping[str, str]) -> list[str]:
+    """A line for each that failed."""
+    return [f"{name} failed: {reason}" for name, reason in reasons.items()]
+
+
+def plain(table: tuple[list[str], list[list[str]]]) -> str:
+    """A table for the terminal."""
+    header, rows = table
+    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in (header, *rows)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def markdown(
+    outcomes: Mapping[str, Outcome], imports: Mapping[str, Mapping[str, Any]], figures: Sequence[Figure], run: str
+) -> str:
+    """The whole report; `run` tells how it came about."""
+    parts = [
+        "# Benchmarks",
+        _METHOD.strip(),
+        _environment(run),
+        "## Asked and measured",
+        _table(figure_rows(figures)),
+    ]
+    for outcome in outcomes.values():
+        parts += [f"## {outcome.work.title.format(count=outcome.count)}", _table(outcome_rows(outcome))]
+        parts += failures(outcome.failures)
+    if imports:
+        parts += ["## Import", _table(import_rows(imports))]
+        parts += failures(import_failures(imports))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(table: tuple[list[str], list[list[str]]]) -> str:
+    header, rows = table
+    rule = ["---"] + ["---:"] * (len(header) - 1)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
+
+
+def _environment(run: str) -> str:
+    packages = ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)
+    return "\n".join(
+        (
+            f"- {run}",
+            f"- Date: {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
+            f"- Machine: {_processor()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}",
+            f"- Python {platform.python_version()}; {packages}",
+        )
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(not installed, from the source tree)"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1e6:.0f} µs" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms"

@@ -1,0 +1,70 @@
+"""A static HTTP/1.1 server that costs as little as possible: run as a process of its own, it prints its port.
+
+The organization id in a path says how long the organization's lists are, so one server serves every size of work.
+Requests have no body and are not pipelined; anything unknown is a 404.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import cast
+
+from benchmarks.data import Catalog
+
+_LIST = re.compile(rb"/organizations/(\d+)/(?:(bills)|balances/[^/?]+/transactions)(?:\?(.*))?$")
+_EXPECTED = re.compile(rb"/expected/(\w+)/(\d+)$")
+_HEAD = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+
+class StaticServer(asyncio.Protocol):
+    """One connection: canned answers by path."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if not self._received.endswith(b"\r\n\r\n"):
+            return
+        target = self._received.split(b" ", 2)[1]
+        self._received = b""
+        self._transport.write(self._answer(target))
+
+    def _answer(self, target: bytes) -> bytes:
+        path, _, identifier = target.rpartition(b"/billjobs/")
+        if path:
+            body = b'{"id":"' + identifier + self._catalog.bill_job
+            return _HEAD % (b"200 OK", len(body)) + body
+        if match := _LIST.match(target):
+            return self._page(int(match[1]), match[2] is not None, match[3] or b"")
+        if match := _EXPECTED.match(target):
+            body = json.dumps(self._catalog.expected(match[1].decode(), int(match[2]))).encode()
+            return _HEAD % (b"200 OK", len(body)) + body
+        return _HEAD % (b"404 Not Found", 2) + b"{}"
+
+    def _page(self, length: int, bills: bool, query: bytes) -> bytes:
+        parameters = dict(pair.split(b"=", 1) for pair in query.split(b"&") if pair)
+        start = int(parameters.get(b"nextToken", 0))
+        stop = min(start + int(parameters.get(b"pageSize", 100)), length)
+        records = self._catalog.bills(start, stop) if bills else self._catalog.transactions(start, stop)
+        end = b'],"nextToken":"%d"}' % stop if stop < length else b"]}"
+        body_length = len(b'{"data":[') + sum(map(len, records)) + len(end)
+        return b"".join((_HEAD % (b"200 OK", body_length), b'{"data":[', *records, end))
+
+
+async def main() -> None:
+    """Serve on a free loopback port until the process is ended."""
+    catalog = Catalog()
+    server = await asyncio.get_running_loop().create_server(lambda: StaticServer(catalog), "127.0.0.1", 0, backlog=512)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,96 @@
+"""The reference: what a good programmer writes by hand for exactly these works, with aiohttp and msgspec.
+
+It has no retry, no limits, no login, no errors of its own and knows these few paths only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+
+from . import records
+from .measure import BALANCE, BILLS_PER_PAGE, TOKEN, TRANSACTIONS_PER_PAGE, Settings
+
+_T = TypeVar("_T")
+
+
+class Page(msgspec.Struct, rename="camel"):
+    """A page whose records are not decoded yet: slices of its one body."""
+
+    data: list[msgspec.Raw]
+    next_token: str | None = None
+
+
+class TransactionPage(msgspec.Struct, rename="camel"):
+    """A page small enough (110 KB) to decode at once."""
+
+    data: list[records.Transaction]
+    next_token: str | None = None
+
+
+_page = msgspec.json.Decoder(Page)
+_transaction_page = msgspec.json.Decoder(TransactionPage)
+_bill = msgspec.json.Decoder(records.Bill)
+_bill_total = msgspec.json.Decoder(records.BillTotal)
+_bill_job = msgspec.json.Decoder(records.BillJob)
+
+
+class Contender:
+    """Plain loops over one session."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._base = f"{settings.url}/organizations/{settings.org_id}"
+
+    async def open(self) -> None:
+        self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"})
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def bills(self) -> AsyncIterator[records.Bill]:
+        async for record in self.raw():
+            yield _bill.decode(record)
+
+    async def typed(self) -> AsyncIterator[records.BillTotal]:
+        async for record in self.raw():
+            yield _bill_total.decode(record)
+
+    async def raw(self) -> AsyncIterator[msgspec.Raw]:
+        url = f"{self._base}/bills?pageSize={BILLS_PER_PAGE}"
+        upcoming = asyncio.create_task(self._get(url, _page))
+        while True:
+            page = await upcoming
+            token = page.next_token
+            if token:
+                upcoming = asyncio.create_task(self._get(f"{url}&nextToken={token}", _page))
+            waiting = page.data[::-1]
+            del page  # every record left keeps the whole body in memory
+            while waiting:
+                yield waiting.pop()
+                await asyncio.sleep(0)
+            if not token:
+                return
+
+    async def transactions(self) -> AsyncIterator[records.Transaction]:
+        url = f"{self._base}/balances/{BALANCE}/transactions?pageSize={TRANSACTIONS_PER_PAGE}"
+        upcoming = asyncio.create_task(self._get(url, _transaction_page))
+        while True:
+            page = await upcoming
+            if page.next_token:
+                upcoming = asyncio.create_task(self._get(f"{url}&nextToken={page.next_token}", _transaction_page))
+            for record in page.data:
+                yield record
+            if not page.next_token:
+                return
+
+    async def get(self, identifier: str) -> records.BillJob:
+        return await self._get(f"{self._base}/billjobs/{identifier}", _bill_job)
+
+    async def _get(self, url: str, decoder: msgspec.json.Decoder[_T]) -> _T:
+        async with self._session.get(url) as answer:
+            answer.raise_for_status()
+            return decoder.decode(await answer.read())

@@ -1,0 +1,51 @@
+"""m3ter_async, through its public interface and with its own defaults but for the client-side rate limits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from m3ter_async import AsyncM3ter
+
+from .measure import BALANCE, BILLS_PER_PAGE, TOKEN, TRANSACTIONS_PER_PAGE, Settings
+from .records import BillTotal
+
+
+class Contender:
+    """The client over aiohttp, its default, or over httpx."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def open(self) -> None:
+        self._client = AsyncM3ter(
+            token=TOKEN,
+            org_id=self._settings.org_id,
+            base_url=self._settings.url,
+            rate_limit=None,  # 50 requests a second are the service's limit, not what is measured
+            transport=_httpx_transport() if self._settings.backend == "httpx" else None,
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    def bills(self) -> AsyncIterator[Any]:
+        return aiter(self._client.bills.list(page_size=BILLS_PER_PAGE))
+
+    def raw(self) -> AsyncIterator[Any]:
+        return aiter(self._client.bills.list(page_size=BILLS_PER_PAGE).raw())
+
+    def typed(self) -> AsyncIterator[BillTotal]:
+        return aiter(self._client.bills.list(page_size=BILLS_PER_PAGE).as_type(BillTotal))
+
+    def transactions(self) -> AsyncIterator[Any]:
+        return aiter(self._client.balances.transactions.list(BALANCE, page_size=TRANSACTIONS_PER_PAGE))
+
+    async def get(self, identifier: str) -> Any:
+        return await self._client.bill_jobs.retrieve(identifier)
+
+
+def _httpx_transport() -> Any:
+    from m3ter_async.transports import HttpxTransport
+
+    return HttpxTransport()

@@ -1,0 +1,78 @@
+"""What is measured, of whom, and how much of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to do a work.
+
+    Attributes:
+        module: The module in `benchmarks.workers`, and the backend it is told to use.
+        task: What it is asked for, see `benchmarks.workers.measure`.
+        passes: How often it runs in a round: those that take a second, more often than those that take ten.
+    """
+
+    name: str
+    module: str
+    backend: str
+    task: str
+    passes: int = 2
+
+
+@dataclass(frozen=True)
+class Work:
+    """One thing to do, by these contenders: `count` rows or calls of it, or `quick` for a quick look."""
+
+    title: str
+    kind: str
+    count: int
+    quick: int
+    contenders: tuple[Contender, ...]
+    once: bool = False  # further rounds would tell nothing new
+
+
+OURS = "m3ter-async"
+OURS_HTTPX = "m3ter-async (httpx)"
+OURS_RAW = "m3ter-async, .raw()"
+OURS_TYPED = "m3ter-async, .as_type()"
+BY_HAND = "by hand, aiohttp + msgspec"
+BY_HAND_RAW = "by hand, raw"
+BY_HAND_TYPED = "by hand, three fields"
+PEER = "m3ter 0.9.0 (httpx)"
+PEER_AIOHTTP = "m3ter 0.9.0 (aiohttp)"
+
+
+def _all(task: str) -> tuple[Contender, ...]:
+    return (
+        Contender(OURS, "this_client", "aiohttp", task),
+        Contender(BY_HAND, "by_hand", "aiohttp", task),
+        Contender(OURS_HTTPX, "this_client", "httpx", task, passes=1),
+        Contender(PEER, "m3ter_package", "httpx", task, passes=1),
+        Contender(PEER_AIOHTTP, "m3ter_package", "aiohttp", task, passes=1),
+    )
+
+
+_UNDECODED = (
+    Contender(OURS_RAW, "this_client", "aiohttp", "raw"),
+    Contender(BY_HAND_RAW, "by_hand", "aiohttp", "raw"),
+    Contender(OURS_TYPED, "this_client", "aiohttp", "typed"),
+    Contender(BY_HAND_TYPED, "by_hand", "aiohttp", "typed"),
+)
+
+WORKS = {
+    "bills": Work(
+        "Stream {count:,} bills of 40 line items of 3 bands, amounts as `Decimal`",
+        "bills",
+        2_000,
+        200,
+        _all("bills") + _UNDECODED,
+    ),
+    "long": Work("Stream {count:,} bills: the memory", "bills", 20_000, 2_000, _all("bills")[:1], once=True),
+    "transactions": Work("Stream {count:,} balance transactions", "transactions", 20_000, 2_000, _all("transactions")),
+    "gets": Work("{count:,} small GETs, 100 in flight", "gets", 3_000, 500, _all("gets")),
+}
+IMPORT = "import"  # measured by its own means, see `benchmarks.imports`
+NAMES = (*WORKS, IMPORT)

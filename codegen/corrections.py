@@ -1,0 +1,251 @@
+"""Every hand correction of the contract, each with its reason; one that no longer applies is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .read import Call, Contract, ContractError, Member, Type
+
+Reasons = Mapping[str, str]
+Reasoned = Mapping[str, tuple[str, str]]
+
+
+def _empty() -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """What the document does not say, or says wrongly.
+
+    Attributes:
+        anything: Schemas whose description is an artefact: any value is taken.
+        answers: Operations that answer as another operation does.
+        records: Listings whose records are what another operation answers.
+        pages: Operations that may answer a page though a single object is declared.
+        types: ``query:name``, ``path:name`` or ``Schema.field`` declared as string, and what they are.
+        model_names: Names of structs and enumerations where the rules give a clash or nonsense.
+        class_names: Names of resource classes.
+        repeat: Whether a write may be sent again, where the rules (GET, DELETE: safe; PUT with a version: versioned;
+            else: never) do not fit.
+        scope: Which rate limit an operation counts against.
+        busy: Operations whose 429 is about themselves.
+        secrets: ``Schema.field`` of answers that no repr may show.
+    """
+
+    anything: Reasons = field(default_factory=_empty)
+    answers: Reasoned = field(default_factory=_empty)
+    records: Reasoned = field(default_factory=_empty)
+    pages: Reasons = field(default_factory=_empty)
+    types: Reasoned = field(default_factory=_empty)
+    model_names: Reasoned = field(default_factory=_empty)
+    class_names: Reasoned = field(default_factory=_empty)
+    repeat: Reasoned = field(default_factory=_empty)
+    scope: Reasoned = field(default_factory=_empty)
+    busy: Reasons = field(default_factory=_empty)
+    secrets: Reasons = field(default_factory=_empty)
+
+
+_BEAN = "a Java collection described by its isEmpty(); the service sends a list"
+_DAY = "a day, declared as a plain string"
+_INSTANT = "a point in time, declared as a plain string"
+_SAME_STATE = "sets a state by id: the same state set twice is the same state"
+_READ = "a read in a POST's clothes: it stores nothing"
+_URL = "makes a URL: a second one does no harm"
+_PAGE = "declares page parameters and a single object: both are taken"
+_CLASH = "another schema has that name once `Response` is gone"
+_BASE = "declared as the common base: what only one kind has would be lost"
+_VAGUE = "the contract's name says nothing outside its own module"
+
+M3TER = Corrections(
+    anything={
+        "Set_String_": _BEAN,
+        "ConfigOptions": _BEAN,
+    },
+    answers={
+        "GetIntegrationConfig": ("UpdateIntegrationConfig", "declared as a run, the path is a configuration's"),
+        "PostCompoundAggregation": ("GetCompoundAggregation", "declared as a simple aggregation"),
+        "PutCompoundAggregation": ("GetCompoundAggregation", "declared as a simple aggregation"),
+    },
+    records={
+        "listSchedules": ("GetSchedule", _BASE),
+        "ListDestinations": ("GetExportDestination", _BASE),
+    },
+    secrets={
+        "BearerAccessTokenResponse.access_token": "whoever has it is the client",
+    },
+    pages={
+        "PreviewBalanceTransactionSchedule": _PAGE,
+        "PreviewScheduledCharge": _PAGE,
+        "GetOrgUserGroups": _PAGE,
+        "GetOrgUserPermissions": _PAGE,
+        "GetIntegrationConfigForType": _PAGE,
+    },
+    types={
+        "path:lastDateInBillingPeriod": ("date", _DAY),
+        "query:billDate": ("date", _DAY),
+        "query:billDateStart": ("date", _DAY),
+        "query:billDateEnd": ("date", _DAY),
+        "query:billStartDate": ("date", _DAY),
+        "query:externalInvoiceDateStart": ("date", _DAY),
+        "query:externalInvoiceDateEnd": ("date", _DAY),
+        "query:endDateStart": ("date", _DAY),
+        "query:endDateEnd": ("date", _DAY),
+        "query:date": ("date", _DAY),
+        "query:dateStart": ("date", _DAY),
+        "query:dateEnd": ("date", _DAY),
+        "query:dateCreatedStart": ("date-time", _INSTANT),
+        "query:dateCreatedEnd": ("date-time", _INSTANT),
+        "query:accountIds": ("array", "several ids in one string: the service joins arrays by commas everywhere else"),
+        "ChargeRequest.billDate": ("date", _DAY),
+        "CounterAdjustmentRequest.date": ("date", _DAY),
+        "OrganizationConfigRequest.yearEpoch": ("date", _DAY),
+        "OrganizationConfigRequest.monthEpoch": ("date", _DAY),
+        "OrganizationConfigRequest.weekEpoch": ("date", _DAY),
+        "OrganizationConfigRequest.dayEpoch": ("date", _DAY),
+    },
+    model_names={
+        "BillLineItemResponse": ("LineItem", "`BillLineItem` is the one nested in a bill; this one stands alone"),
+        "BillData": ("BillDataRow", "`BillData` is the whole answer"),
+        "Aggregation": ("AggregationFunction", _CLASH),
+        "ExternalSystemResponse": ("MappedExternalSystem", _CLASH),
+        "ExternalSystem": ("CsvFormat", "which accounting system's CSV layout to write, not a system"),
+        "IntegrationRunDao.Order": ("IntegrationRunOrder", "a class name of the server"),
+        "BearerAccessTokenRequestGrant_type": ("GrantType", "declared in place"),
+        "GetUploadUrlRequestContentType": ("UploadContentType", "declared in place"),
+        "IntegrationCredentialsRequestBaseType": ("IntegrationCredentialsType", "declared in place"),
+        "IntegrationM3terSignedCredentialsRequestType": ("SignedCredentialsType", "declared in place"),
+        "EndDateBillingEntitiesResponseUpdatedEntities": ("UpdatedEntities", "declared in place"),
+        "EndDateBillingEntitiesResponseFailedEntities": ("FailedEntities", "declared in place"),
+        "MeasurementRequest": ("Measurement", "only ever sent, and what a user calls it"),
+        "EntityType": ("TransactionEntityType", "what created a balance transaction; a charge has its own"),
+        "Status": ("ExportJobStatus", _VAGUE),
+        "JobResponse": ("ExportJob", _VAGUE),
+        "JobStatus": ("UploadJobStatus", _VAGUE),
+        "JobType": ("LookupTableDataJobType", _VAGUE),
+        "Dimension": ("StatementDimension", _VAGUE),
+        "Measure": ("StatementMeasure", _VAGUE),
+        "OperationalDataExportConfigurationResponse|UsageDataExportConfigurationResponseV2": (
+            "ExportSchedule",
+            "both kinds in one struct: a kind that is new tomorrow decodes too",
+        ),
+        "ExportDestinationS3Response|ExportDestinationGoogleCloudStorageResponse": (
+            "ExportDestination",
+            "both kinds in one struct: a kind that is new tomorrow decodes too",
+        ),
+    },
+    class_names={
+        "bills.credit_line_items": ("CreditLineItems", "no other resource has credits"),
+        "bills.debit_line_items": ("DebitLineItems", "no other resource has debits"),
+    },
+    repeat={
+        "GenerateToken": ("safe", "a second token leaves the first one valid"),
+        "PreviewBill": ("safe", _READ),
+        "PreviewBalanceTransactionSchedule": ("safe", _READ),
+        "PreviewScheduledCharge": ("safe", _READ),
+        "PostUsageDataQuery": ("safe", _READ),
+        "PostQueryBillData": ("safe", _READ),
+        "EvaluateCalculation": ("safe", _READ),
+        "ListResourceGroupsForId": ("safe", _READ),
+        "DownloadBillsCsvUrl": ("safe", _URL),
+        "GenerateUploadUrl": ("safe", _URL),
+        "GenerateLookupTableDataUploadUrl": ("safe", _URL),
+        "GetLookupTableRevisionArchivedDataUrl": ("safe", _URL),
+        "LockBill": ("safe", _SAME_STATE),
+        "UpdateBillStatus": ("safe", _SAME_STATE),
+        "ActivateWebhookDestination": ("safe", _SAME_STATE),
+        "EndDateBillingEntitiesForAccount": ("safe", _SAME_STATE),
+        "EndDateBillingEntitiesForContract": ("safe", _SAME_STATE),
+    },
+    scope={
+        "SubmitMeasurements": ("ingest", "the only operation on the ingest host, which has its own limit"),
+        "PostQueryBillData": ("explorer", "the data explorer's own limit: 1 request/s, burst 10"),
+        "PostUsageDataQuery": ("usage_query", "the usage query's own limit: 2 requests/s, burst 20"),
+    },
+    busy={"CreateBillJob": "answers 429 while ten jobs run, however few requests were made"},
+)
+
+
+def corrected(contract: Contract, corrections: Corrections) -> Contract:
+    """The contract as this project believes it to be; the one given stays as the document has it.
+
+    Raises:
+        ContractError: A correction does not apply, or changes nothing.
+    """
+    used: set[str] = set()
+
+    def fix(member: Member, owner: str) -> Member:
+        key = f"{owner}:{member.name}" if owner in ("path", "query") else f"{owner}.{member.name}"
+        kind, _ = corrections.types.get(key, ("", ""))
+        if kind and member.type.kind == "string":
+            used.add(key)
+            item = Type("string") if kind == "array" else None
+            return replace(member, type=Type(kind, item=item))
+        return replace(member, type=_open(member.type, corrections, used))
+
+    answers = {call.id: call.answer for call in contract.calls}
+    calls: list[Call] = []
+    for call in contract.calls:
+        answer = call.answer
+        if call.id in corrections.answers and answers.get(corrections.answers[call.id][0], answer) != answer:
+            used.add(f"answers {call.id}")
+            answer = answers[corrections.answers[call.id][0]]
+        calls.append(
+            replace(
+                call,
+                answer=_open(answer, corrections, used) if answer else None,
+                arguments=tuple(fix(member, "path") for member in call.arguments),
+                query=tuple(fix(member, "query") for member in call.query),
+            )
+        )
+    schemas = {name: tuple(fix(member, name) for member in fields) for name, fields in contract.schemas.items()}
+    wanted = {*corrections.types, *corrections.anything, *(f"answers {name}" for name in corrections.answers)}
+    if stale := wanted - used:
+        raise ContractError(f"corrections that change nothing: {sorted(stale)}")
+    result = Contract(tuple(calls), schemas)
+    _check_operations(result, corrections)
+    return result
+
+
+def _open(type_: Type, corrections: Corrections, used: set[str]) -> Type:
+    if type_.name in corrections.anything:
+        used.add(type_.name)
+        return Type("any")
+    return replace(
+        type_,
+        item=_open(type_.item, corrections, used) if type_.item else None,
+        choices=tuple(_open(choice, corrections, used) for choice in type_.choices),
+    )
+
+
+def plain_repeat(contract: Contract, call: Call) -> str:
+    """Whether `call` may be sent again, by the rules alone."""
+    if call.method in ("GET", "DELETE"):
+        return "safe"
+    versioned = any(member.name == "version" for member in contract.members(call.body))
+    return "versioned" if call.method == "PUT" and versioned else "never"
+
+
+def _check_operations(contract: Contract, corrections: Corrections) -> None:
+    calls = {call.id: call for call in contract.calls}
+    stale: list[str] = []
+    for table in (corrections.records, corrections.pages, corrections.repeat, corrections.scope, corrections.busy):
+        stale += [name for name in table if name not in calls]
+    for name, (value, _) in corrections.repeat.items():
+        if name in calls and plain_repeat(contract, calls[name]) == value:
+            stale.append(f"repeat {name}")
+    for name in corrections.pages:
+        if name in calls and not any(member.name == "nextToken" for member in calls[name].query):
+            stale.append(f"pages {name}")
+    known = {f"{name}.{member.name}" for name, members in contract.schemas.items() for member in members}
+    stale += [f"secrets {name}" for name in corrections.secrets if name not in known]
+    if stale:
+        raise ContractError(f"corrections that change nothing: {sorted(stale)}")
+
+
+def check_class_names(corrections: Corrections, table: Mapping[str, str]) -> None:
+    """Every resource whose class is named must exist."""
+    if stale := set(corrections.class_names) - set(table):
+        raise ContractError(f"corrections that change nothing: {sorted(stale)}")

@@ -1,0 +1,146 @@
+"""Plan -> `m3ter_async/resources/`: thin typed methods over `Operation` constants."""
+
+from __future__ import annotations
+
+import textwrap
+from itertools import groupby
+
+from . import names, prose
+from .plan import Argument, Method, Plan
+from .print_models import EDIT, WIDTH
+from .spell import Speller
+
+_IMPORTS = """
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from msgspec import UNSET, UnsetType
+"""
+
+
+def resources(plan: Plan) -> dict[str, str]:
+    """The modules of the package, by file name; the hand-written ones are not among them."""
+    tops = groupby(plan.resources().items(), key=lambda item: item[0].split(".")[0])
+    files = {f"{top}.py": _Module(plan, dict(members)).text(top) for top, members in tops}
+    files["_namespaces.py"] = _namespaces(plan)
+    files["__init__.py"] = f'"""The API\'s namespaces, one module each, loaded on first use. {EDIT}"""\n'
+    return files
+
+
+def _namespaces(plan: Plan) -> str:
+    tops = {resource: plan.class_name(resource) for resource in plan.resources() if "." not in resource}
+    imports = "".join(f"    from .{top} import {name}\n" for top, name in tops.items())
+    properties = "".join(
+        f"    @cached_property\n    def {top}(self) -> {name}:\n"
+        f'        """{prose.resource(top)}"""\n'
+        f"        from .{top} import {name}\n\n        return {name}(self._pipeline)\n\n"
+        for top, name in tops.items()
+    )
+    return (
+        f'"""The namespaces of the API, each loaded on first use. {EDIT}"""\n\n'
+        "from __future__ import annotations\n\nfrom functools import cached_property\n"
+        "from typing import TYPE_CHECKING\n\n"
+        f"if TYPE_CHECKING:\n    from ..pipeline import Pipeline\n{imports}\n\n"
+        'class Namespaces:\n    """What a client offers; a subclass brings the pipeline."""\n\n'
+        "    _pipeline: Pipeline\n\n"
+        f"{properties}"
+    )
+
+
+class _Module:
+    def __init__(self, plan: Plan, members: dict[str, list[Method]]) -> None:
+        self._plan = plan
+        self._members = members
+        self._speller = Speller(plan)
+        self._lists: dict[str, str] = {}
+
+    def text(self, top: str) -> str:
+        classes = "".join(self._class(resource) for resource in self._members)
+        constants = "".join(self._constant(method) for methods in self._members.values() for method in methods)
+        lists = "".join(f"{name}: TypeAlias = {text}\n" for name, text in self._lists.items())
+        return f"{self._head(top, classes)}\n{lists}\n{constants}\n{classes}"
+
+    def _head(self, top: str, code: str) -> str:
+        homes: dict[str, list[str]] = {}
+        for name in self._speller.models:
+            homes.setdefault(self._plan.homes[name], []).append(self._plan.model_names[name])
+        lines = [f'"""{prose.resource(top)} {EDIT}"""\n\nfrom __future__ import annotations\n', _IMPORTS]
+        lines += [f"from ..models.{home} import {', '.join(sorted(found))}" for home, found in sorted(homes.items())]
+        lines.append("from ..operation import Operation, as_date, as_datetime\nfrom ._base import Resource")
+        lines += ["\nif TYPE_CHECKING:\n    from ..pagination import Paginator"] if "Paginator[" in code else []
+        return "\n".join(lines) + "\n"
+
+    def _constant(self, method: Method) -> str:
+        call = method.call
+        answer = self._answer(method)
+        settings = "".join(f", {key}={value!r}" for key, value in method.settings.items() if value != "never")
+        return (
+            f"{names.constant(call)}: Operation[{answer}] = "
+            f"Operation({call.id!r}, {call.method!r}, {call.path!r}, {answer}{settings})\n"
+        )
+
+    def _answer(self, method: Method) -> str:
+        """How the answer is spelled; an array by an alias: in a class, ``list`` is the method of that name."""
+        record = self._speller.answer(method.record)
+        if not method.record or method.record.kind != "array" or not method.record.item:
+            return record
+        item = method.record.item
+        name = f"{self._plan.model_names.get(item.name, names.pascal(method.call.id))}List"
+        self._lists[name] = f"list[{self._speller.field(item)}]"
+        return name
+
+    def _class(self, resource: str) -> str:
+        children = [name for name in self._plan.resources() if name.rpartition(".")[0] == resource]
+        lines = [f'class {self._plan.class_name(resource)}(Resource):\n    """{prose.resource(resource)}"""\n\n']
+        for child in children:
+            name = self._plan.class_name(child)
+            lines.append(
+                f"    @cached_property\n    def {child.rsplit('.', 1)[1]}(self) -> {name}:\n"
+                f'        """{prose.resource(child)}"""\n        return {name}(self._pipeline)\n\n'
+            )
+        return "".join([*lines, *(self._method(method) for method in self._members[resource])]) + "\n"
+
+    def _method(self, method: Method) -> str:
+        signature = ["self", *(self._parameter(argument) for argument in method.positional)]
+        signature += ["*", *(self._parameter(argument) for argument in method.keywords)] if method.keywords else []
+        answer = f"Paginator[{self._answer(method)}]" if method.paged else self._answer(method)
+        head = f"    {'' if method.paged else 'async '}def {method.name}({', '.join(signature)}) -> {answer}:\n"
+        given = [names.constant(method.call)]
+        for place, word in (("path", ""), ("query", "query="), ("body", "body=")):
+            found = [argument for argument in method.arguments if argument.place == place]
+            # In the order of the path: the last one is what the call is about.
+            found.sort(key=lambda argument: method.call.path.find(f"{{{argument.wire}}}"))
+            if found or (place == "body" and method.call.body is not None):
+                inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in found)
+                given.append(f"{word}{{{inside}}}")
+        verb = "return self._list" if method.paged else "return await self._call"
+        return f"{head}{self._docstring(method)}        {verb}({', '.join(given)})\n\n"
+
+    def _parameter(self, argument: Argument) -> str:
+        spelled = self._speller.argument(argument.type)
+        if argument.place == "path":
+            return f"{argument.name}: {spelled}"
+        if argument.required:
+            return f"{argument.name}: {spelled}"
+        if spelled == "Any":
+            return f"{argument.name}: Any = UNSET"
+        return f"{argument.name}: {spelled} | UnsetType{' | None' if argument.nullable else ''} = UNSET"
+
+    def _docstring(self, method: Method) -> str:
+        indent = " " * 8
+        lines = [f'{indent}"""{prose.summary(method)}', "", f"{indent}``{method.call.method} {method.call.path}``"]
+        if notes := prose.notes(method):
+            lines += ["", *textwrap.wrap(" ".join(notes), WIDTH, initial_indent=indent, subsequent_indent=indent)]
+        lines.append(f'{indent}"""')
+        # A path is not broken into two lines: it would no longer be found by searching for it.
+        return "\n".join(lines) + ("  # noqa: E501\n" if any(len(line) > WIDTH for line in lines) else "\n")
+
+
+def _value(argument: Argument) -> str:
+    kind = argument.type.kind
+    if kind in ("date", "date-time"):
+        return f"{'as_date' if kind == 'date' else 'as_datetime'}({argument.name})"
+    return argument.name

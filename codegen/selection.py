@@ -1,0 +1,20 @@
+"""Which part of the contract is printed."""
+
+from __future__ import annotations
+
+# None prints all of it.
+TAGS: tuple[str, ...] | None = (
+    "Auth",
+    "BalanceChargeSchedule",
+    "BalanceTransactionSchedule",
+    "Balances",
+    "Bill",
+    "BillConfig",
+    "BillJob",
+    "Charge",
+    "CounterAdjustments",
+    "Credits",
+    "Debits",
+    "Line Item",
+    "StatementJob",
+)

@@ -1,0 +1,83 @@
+"""An asyncio-first client for the m3ter usage-billing API.
+
+Importing it loads nothing: each name brings its module with it when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .client import AsyncM3ter
+    from .errors import (
+        APIConnectionError,
+        APIError,
+        APIResponseValidationError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ConfigurationError,
+        ConflictError,
+        InternalServerError,
+        M3terError,
+        NotFoundError,
+        PayloadTooLargeError,
+        PermissionDeniedError,
+        RateLimitError,
+        UnprocessableEntityError,
+    )
+    from .pagination import Page, Paginator
+    from .transports import AiohttpTransport, HttpxTransport, Transport, TransportError
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseValidationError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AiohttpTransport",
+    "AsyncM3ter",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigurationError",
+    "ConflictError",
+    "HttpxTransport",
+    "InternalServerError",
+    "M3terError",
+    "NotFoundError",
+    "Page",
+    "Paginator",
+    "PayloadTooLargeError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "Transport",
+    "TransportError",
+    "UnprocessableEntityError",
+    "__version__",
+]
+
+if not TYPE_CHECKING:
+    _HOME = {
+        "AsyncM3ter": "client",
+        "Page": "pagination",
+        "Paginator": "pagination",
+        "AiohttpTransport": "transports",
+        "HttpxTransport": "transports",
+        "Transport": "transports",
+        "TransportError": "transports",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f".{_HOME.get(name, 'errors')}", __name__), name)
+        globals()[name] = value  # asked for once
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

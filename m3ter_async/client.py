@@ -1,0 +1,207 @@
+"""The client: settings, life cycle and views; the operations come from the generated namespaces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+
+from msgspec import UNSET
+
+from .clock import Clock
+from .limits import Limits
+from .operation import Operation, Repeat
+from .pipeline import Pipeline
+from .resources._namespaces import Namespaces
+from .retry import RetryPolicy
+from .settings import Settings, credentials, host, organization, plain_path, positive, secret, whole
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .transports import Transport
+
+T = TypeVar("T")
+
+_API = "https://api.m3ter.com"
+_INGEST = "https://ingest.m3ter.com"
+_REPEAT_BY_METHOD: dict[str, Repeat] = {"GET": "safe", "DELETE": "safe", "PUT": "versioned"}
+
+
+class AsyncM3ter(Namespaces):
+    """A client of the m3ter API.
+
+    Use it as ``async with AsyncM3ter() as m3ter: ...``, or without and call ``await m3ter.aclose()`` at the end. One
+    client serves any number of tasks of an event loop; make it once, not per call. What is not passed is read from
+    the environment: ``M3TER_API_KEY``, ``M3TER_API_SECRET``, ``M3TER_ORG_ID``, ``M3TER_API_TOKEN``,
+    ``M3TER_BASE_URL``, ``M3TER_INGEST_BASE_URL``.
+
+    Args:
+        api_key: The access key id of a service user.
+        api_secret: Its secret.
+        org_id: The organization that is called.
+        token: An access token from elsewhere, in place of key and secret, or to start with.
+        base_url: Where the API is, ``https://api.m3ter.com`` by default. Plain http is only taken for loopback.
+        ingest_base_url: Where measurements go: ``https://ingest.m3ter.com``, or `base_url` if that is another.
+        timeout: Seconds for one attempt, from connecting to the last byte.
+        max_retries: The most repeats of a call that may be repeated.
+        max_retry_time: Seconds after the start of a call in which the last repeat must have begun.
+        rate_limit: Requests per second and organization, as the service allows; None holds nothing back.
+        max_connections: The most requests in flight at once.
+        max_response_bytes: An answer larger than this is refused while it is read.
+        transport: ``AiohttpTransport(session)`` or ``HttpxTransport(client)``; on trio it has to be the latter.
+        allow_insecure_http: Take a plain-http `base_url` that is not loopback, where key and secret travel in the
+            clear.
+
+    Raises:
+        ConfigurationError: Credentials are missing, or an argument cannot be used; the text says which.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        api_secret: str | None = None,
+        org_id: str | None = None,
+        *,
+        token: str | None = None,
+        base_url: str | None = None,
+        ingest_base_url: str | None = None,
+        timeout: float = 60.0,
+        max_retries: int = 5,
+        max_retry_time: float = 120.0,
+        rate_limit: float | None = 50.0,
+        max_connections: int = 100,
+        max_response_bytes: int = 2**30,
+        transport: Transport | None = None,
+        allow_insecure_http: bool = False,
+        _clock: Clock | None = None,
+    ) -> None:
+        # masked before anything can raise: a traceback may show local variables
+        api_key, api_secret, token = secret(api_key), secret(api_secret), secret(token)
+        login, start = credentials(api_key, api_secret, token)
+        api = host("base_url", base_url or os.environ.get("M3TER_BASE_URL") or _API, allow_insecure=allow_insecure_http)
+        ingest = ingest_base_url or os.environ.get("M3TER_INGEST_BASE_URL") or (_INGEST if api == _API else api)
+        self._hosts = {"api": api, "ingest": host("ingest_base_url", ingest, allow_insecure=allow_insecure_http)}
+        settings = Settings(
+            org_id=organization(org_id),
+            timeout=positive("timeout", timeout),
+            max_bytes=whole("max_response_bytes", max_response_bytes),
+            policy=RetryPolicy(
+                max_retries=whole("max_retries", max_retries, 0), total=positive("max_retry_time", max_retry_time)
+            ),
+        )
+        rate = None if rate_limit is None else positive("rate_limit", rate_limit)
+        in_flight = whole("max_connections", max_connections)
+        clock = _clock or Clock()
+        if transport is None:
+            from .transports import AiohttpTransport  # a third of a second to import, and not everybody's choice
+
+            transport = AiohttpTransport(max_connections=in_flight)
+        self._owner = True
+        self._pipeline = Pipeline(
+            transport=transport,
+            hosts=self._hosts,
+            credentials=login,
+            token=start,
+            limits=Limits(clock, rate=rate),
+            max_in_flight=in_flight,
+            clock=clock,
+            settings=settings,
+        )
+
+    def with_options(
+        self,
+        *,
+        org_id: str | None = None,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        max_retry_time: float | None = None,
+    ) -> Self:
+        """A view with other settings over the same connections, token, limits and retry budget.
+
+        What is left out stays as it is. Closing a view does nothing; the client it was made from closes for all.
+        """
+        view = object.__new__(type(self))
+        view._hosts = self._hosts
+        view._owner = False
+        view._pipeline = self._pipeline.view(
+            self._pipeline.settings.changed(
+                org_id=org_id, timeout=timeout, max_retries=max_retries, max_retry_time=max_retry_time
+            )
+        )
+        return view
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = UNSET,
+        type: type[T],
+        repeatable: bool | None = None,
+    ) -> T: ...
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = UNSET,
+        repeatable: bool | None = None,
+    ) -> Any: ...
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = UNSET,
+        type: Any = Any,
+        repeatable: bool | None = None,
+    ) -> Any:
+        """Call any path, with the login, limits, retries and errors of every other call.
+
+        Args:
+            method: The HTTP method.
+            path: From the root, such as ``/organizations/{orgId}/anything``; ``{orgId}`` is filled in.
+            query: Query parameters, encoded here.
+            body: A struct, mapping or sequence, sent as JSON.
+            type: What the answer decodes to; by default plain dicts and lists, with `Decimal` for fractions.
+            repeatable: Whether it may be sent again when nobody knows if it took effect. By default only GET, DELETE
+                and a PUT with a ``version`` in its body are.
+        """
+        if not (method.isascii() and method.isalpha()):
+            raise ValueError(f"{method!r} is not an HTTP method")
+        method = method.upper()
+        repeat = _REPEAT_BY_METHOD.get(method, "never")
+        if repeatable is not None:
+            repeat = "safe" if repeatable else "never"
+        operation: Operation[Any] = Operation("request", method, plain_path(path), type, repeat=repeat)
+        return await self._pipeline.call(operation, {}, query or {}, body)
+
+    async def aclose(self) -> None:
+        """Stop what is under way and close the connections that this client opened."""
+        if self._owner:
+            await self._pipeline.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        if "_pipeline" not in self.__dict__:
+            return f"<{type(self).__name__}, not set up>"
+        return f"<{type(self).__name__} org_id={self._pipeline.settings.org_id!r} base_url={self._hosts['api']!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client cannot be pickled or copied: make one in each process, or use with_options()")

@@ -1,0 +1,99 @@
+"""What an attempt that brought nothing to use means: which exception it is, and whether it may be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from .decoding import Unreadable
+from .errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    APITimeoutError,
+    request_id,
+    status_error,
+)
+from .operation import Response
+from .redaction import Redactor
+from .retry import Verdict, retry_after, verdict
+from .transports import TransportError
+
+_KEPT_BODY = 65_536  # bytes
+
+
+@dataclass(slots=True)
+class Failure:
+    """An attempt that brought nothing to use.
+
+    Attributes:
+        error: What the caller gets, if it stays at that.
+        verdict: Whether the attempt may be made again.
+        doubt: True where it may have taken effect all the same.
+        retry_after: Seconds that the service asked for.
+    """
+
+    error: APIError
+    verdict: Verdict
+    doubt: bool = False
+    retry_after: float | None = None
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the service only asked for patience."""
+        return self.error.status == 429
+
+
+class FailureReader:
+    """Turns what came back into a `Failure`, with every secret masked.
+
+    Args:
+        secrets: Gives what must not be seen, at the time of asking: tokens change.
+        wall: Gives the present, in seconds since 1970, for a ``Retry-After`` that is a date.
+    """
+
+    def __init__(self, secrets: Callable[[], Iterable[str]], wall: Callable[[], float]) -> None:
+        self._secrets = secrets
+        self._wall = wall
+
+    def broken(self, method: str, path: str, error: TransportError) -> Failure:
+        """No whole answer came."""
+        reason = Redactor(self._secrets()).text(error.reason)
+        if error.too_large:
+            return Failure(APIResponseValidationError(reason, method=method, path=path), "final", doubt=True)
+        kind = APITimeoutError if error.timeout else APIConnectionError
+        again: Verdict = "doubtful" if error.sent else "refused"
+        return Failure(kind(reason, method=method, path=path), again, doubt=error.sent)
+
+    def refused(self, method: str, path: str, response: Response) -> Failure:
+        """The service answered with a status that is not a success."""
+        redactor = Redactor(self._secrets())
+        body = redactor.clean(response.content, _KEPT_BODY)
+        headers = {name.lower(): redactor.text(value) for name, value in response.headers.items()}
+        error = status_error(response.status, headers, body, method=method, path=path)
+        error.reason = redactor.text(error.reason)  # taken out of JSON, it has one escaping less
+        error.args = (error.reason,)
+        kind = verdict(response.status)
+        wait = retry_after(headers.get("retry-after"), self._wall())
+        return Failure(error, kind, doubt=kind == "doubtful", retry_after=wait)
+
+    def unreadable(self, method: str, path: str, response: Response, cause: Unreadable, *, keep: bool) -> Failure:
+        """The service answered with a success that cannot be read.
+
+        Args:
+            keep: Whether the body may be shown at all; that of a login holds a token.
+        """
+        redactor = Redactor(self._secrets())
+        body = redactor.clean(response.content, _KEPT_BODY) if keep else b""
+        where = f" at {cause.json_path}" if cause.json_path else ""
+        error = APIResponseValidationError(
+            f"the answer ({response.status}) cannot be read{where}: {redactor.text(cause.reason)}",
+            method=method,
+            path=path,
+            status=response.status,
+            request_id=request_id({name.lower(): redactor.text(value) for name, value in response.headers.items()}),
+            body=body,
+        )
+        error.json_path = cause.json_path
+        # it is a success, if only the service and not some gateway in between has sent it
+        return Failure(error, "doubtful" if cause.passing else "final", doubt=True)

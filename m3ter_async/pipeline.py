@@ -1,0 +1,273 @@
+"""The way of one call: limit, token, transport, retry, decode, put together in this one place."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+from urllib.parse import unquote
+
+import anyio
+from msgspec import UNSET
+
+from .auth import LOGIN, LOGIN_BODY, Grant, Token, TokenManager, read_grant
+from .background import Background, TaskAbandoned
+from .clock import Clock
+from .decoding import Unreadable, decode
+from .errors import APIConnectionError, APIError, RateLimitError
+from .failures import Failure, FailureReader
+from .limits import Gate, Limits, Paused
+from .operation import Operation, Request, Response, encode_body, encode_path, encode_query
+from .redaction import Secret
+from .retry import RetryBudget
+from .settings import Settings
+from .transports import Transport, TransportError
+from .version import __version__
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_log = logging.getLogger("m3ter_async")
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "User-Agent": f"m3ter-async/{__version__}",
+}
+# After a 429 without Retry-After: the service refuses for the rest of the second in which the limit was passed.
+_PAUSE = 1.0
+
+
+@dataclass(slots=True)
+class Call:
+    """An operation with its arguments filled in, ready to be sent any number of times."""
+
+    operation: Operation[Any]
+    path: str
+    query: str = ""
+    content: bytes | None = None
+    repeatable: bool = True
+    gate: Gate | None = None
+
+
+class Pipeline:
+    """What all views of a client share, and the settings of one view.
+
+    Args:
+        hosts: The base URL of each of the contract's servers, without a slash at the end.
+        credentials: The access key id and the API secret, to log in with.
+        token: An access token from elsewhere.
+    """
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        hosts: Mapping[str, str],
+        credentials: tuple[Secret, Secret] | None,
+        token: Secret | None,
+        limits: Limits,
+        max_in_flight: int,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.background = Background()
+        self._transport = transport
+        self._hosts = hosts
+        self._limits = limits
+        self._slots = anyio.Semaphore(max_in_flight, fast_acquire=True)
+        self._budget = RetryBudget()
+        self._closed = [False]  # a list, so that views see it too
+        self._tokens = TokenManager(self._login, credentials, fixed=token, clock=clock, background=self.background)
+        self._failures = FailureReader(self._tokens.secrets, clock.wall)
+
+    def view(self, settings: Settings) -> Pipeline:
+        """The same connections, token, limits and budget under other settings."""
+        other = copy.copy(self)
+        other.settings = settings
+        return other
+
+    async def aclose(self) -> None:
+        """End what goes on beside the calls, then the transport."""
+        self._closed[0] = True
+        with anyio.CancelScope(shield=True):
+            await self.background.aclose()
+            await self._transport.aclose()
+
+    def prepare(
+        self, operation: Operation[Any], path: Mapping[str, str], query: Mapping[str, Any], body: Any = UNSET
+    ) -> Call:
+        """Fill in an operation; every bad argument raises here, before anything is sent."""
+        target = encode_path(operation.path, {"orgId": self.settings.org_id, **path})
+        gate = None
+        if target.startswith("/organizations/"):
+            gate = self._limits.gate(operation.scope, target.split("/", 3)[2])
+        versioned = isinstance(body, Mapping) and isinstance(cast("Mapping[str, Any]", body).get("version"), int)
+        return Call(
+            operation,
+            target,
+            encode_query(query) if query else "",
+            None if body is UNSET else encode_body(body),
+            repeatable=operation.repeat == "safe" or (operation.repeat == "versioned" and versioned),
+            gate=gate,
+        )
+
+    async def call(
+        self, operation: Operation[T], path: Mapping[str, str], query: Mapping[str, Any], body: Any = UNSET
+    ) -> T:
+        """One call, its answer decoded whole."""
+
+        def read(response: Response) -> T:
+            if operation.answer in (None, type(None)) or (operation.answer is Any and not response.content.strip()):
+                return cast("T", None)
+            return decode(operation.decoder, response.content)
+
+        return await self.run(self.prepare(operation, path, query, body), read)
+
+    async def run(self, call: Call, read: Callable[[Response], R]) -> R:
+        """Send `call` until an answer can be read, or until the policy, the budget or safety says stop.
+
+        Args:
+            read: Makes the value out of an answer with a 2xx status, or raises `Unreadable`.
+
+        Raises:
+            APIError: The last failure.
+        """
+        method = call.operation.method
+        sent = failed = 0
+        elapsed = 0.0  # seconds spent sending and backing off: waiting for one's turn is no failure
+        doubt = renewed = False
+        while True:
+            try:
+                token = await self._turn(call, elapsed)
+            except APIError as unsent:
+                # a write that does not get to its next attempt may have taken effect in one before
+                unsent.outcome_unknown = doubt and call.operation.writes
+                if unsent.path == call.path:
+                    unsent.attempts = sent
+                raise
+            began = self.clock.now()
+            try:
+                outcome = await self._send(call, token)
+            finally:
+                if token is not None:
+                    self._slots.release()
+            sent += 1
+            if isinstance(outcome, Response):
+                status = outcome.status
+                if status in (401, 403) and token and not renewed and self._tokens.replace(token, status):
+                    renewed = True
+                    continue
+                if doubt and status == 404 and method == "DELETE":
+                    outcome, status = _gone(call), 200
+                if 200 <= status < 300:
+                    try:
+                        value = read(outcome)
+                    except Unreadable as cause:
+                        outcome = self._unreadable(call, outcome, cause)
+                    else:
+                        self._budget.refill()
+                        return value
+                else:
+                    outcome = self._failures.refused(method, call.path, outcome)
+            failed += 1
+            doubt = doubt or outcome.doubt
+            delay = self._delay(call, outcome, failed, elapsed + self.clock.now() - began)
+            error = outcome.error
+            error.attempts = sent
+            if delay is None:
+                error.outcome_unknown = doubt and call.operation.writes
+                raise error
+            _log.info("%s %s: %s; again in %.2f s", method, call.path, error.reason, delay)
+            await self.clock.sleep(delay)
+            elapsed += self.clock.now() - began
+
+    def unreadable(self, call: Call, response: Response, cause: Unreadable) -> APIError:
+        """The error for a part of an answer that turned out unreadable after `run` had returned."""
+        return self._unreadable(call, response, cause).error
+
+    def _unreadable(self, call: Call, response: Response, cause: Unreadable) -> Failure:
+        keep = call.operation.id != LOGIN.id
+        return self._failures.unreadable(call.operation.method, call.path, response, cause, keep=keep)
+
+    async def _turn(self, call: Call, elapsed: float) -> Token | None:
+        """Wait until `call` may be sent: for a token that is good, a place in flight, and a pass of the rate limit.
+
+        The pass comes last, in the moment before sending, but nobody holds a place while waiting for it: an
+        organization at its limit must not keep the calls to others waiting. A login goes without all three, since
+        those who hold a place may wait for that very login.
+        """
+        if self._closed[0]:
+            raise self._closed_error(call)
+        if call.operation.id == LOGIN.id:
+            return None
+        while True:
+            try:
+                token = self._tokens.current() or await self._tokens.get()
+            except TaskAbandoned:
+                raise self._closed_error(call) from None
+            if not self._place_now():
+                await self._slots.acquire()
+            gate = call.gate
+            if gate is None or gate.pass_now():
+                return token
+            self._slots.release()
+            try:
+                await gate.wait_to_pass(self.settings.policy.total - elapsed)
+            except Paused as pause:
+                reason = f"not sent: the service asked not to be called for another {pause.seconds:.0f} s"
+                raise RateLimitError(reason, method=call.operation.method, path=call.path, status=429) from None
+            if self._place_now():
+                # one that ended in the queue is sent all the same: its refusal brings a new one, as any other would
+                return self._tokens.current() or token
+
+    def _place_now(self) -> bool:
+        try:
+            self._slots.acquire_nowait()
+        except anyio.WouldBlock:
+            return False
+        return True
+
+    def _closed_error(self, call: Call) -> APIConnectionError:
+        return APIConnectionError("this client is closed", method=call.operation.method, path=call.path)
+
+    async def _send(self, call: Call, token: Token | None) -> Response | Failure:
+        """Send `call` once."""
+        operation, settings = call.operation, self.settings
+        headers = {"Authorization": self._tokens.basic() if token is None else token.header, **_HEADERS}
+        if call.content is not None:
+            headers["Content-Type"] = "application/json"
+        url = self._hosts[operation.server] + call.path
+        if call.query:
+            url += "?" + call.query
+        request = Request(operation.method, url, headers, call.content, settings.timeout, settings.max_bytes)
+        try:
+            response = await self._transport.send(request)
+        except TransportError as error:
+            return self._failures.broken(operation.method, call.path, error)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s %s: %d", operation.method, call.path, response.status)
+        return response
+
+    def _delay(self, call: Call, failure: Failure, failed: int, elapsed: float) -> float | None:
+        """Seconds until the next attempt, or None if there is none; a 429 slows all calls down, not just this one."""
+        if failure.throttled and call.gate is not None and not call.operation.busy:
+            call.gate.pause(_PAUSE if failure.retry_after is None else failure.retry_after)
+        if failure.verdict == "final" or (failure.verdict == "doubtful" and not call.repeatable):
+            return None
+        delay = self.settings.policy.delay(failed, elapsed, failure.retry_after, self.clock.random())
+        if delay is not None and not failure.throttled and not self._budget.spend():
+            failure.error.reason += "; not repeated, since too many calls of this client failed of late"
+            return None
+        return delay
+
+    async def _login(self) -> Grant:
+        return await self.run(Call(LOGIN, LOGIN.path, content=LOGIN_BODY), read_grant)
+
+
+def _gone(call: Call) -> Response:
+    """The answer to a DELETE whose repeat found nothing: an attempt before took effect, and this is what is gone."""
+    return Response(200, {}, b'{"id":%b}' % encode_body(unquote(call.path.rpartition("/")[2])))

@@ -1,0 +1,57 @@
+"""`python -m m3ter_async.sandbox`: serve a sandbox until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Sequence
+
+from m3ter_async.sandbox import Sandbox
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until interrupted.
+
+    Args:
+        arguments: The command line without the program's name; None takes it from `sys.argv`.
+
+    Returns:
+        The exit status: 0 after Ctrl-C, 1 where the sandbox cannot start.
+    """
+    parser = argparse.ArgumentParser(prog="python -m m3ter_async.sandbox", description="Serve a local m3ter.")
+    parser.add_argument("--port", type=int, default=8080, help="TCP port on 127.0.0.1, 0 for a free one (8080)")
+    parser.add_argument("--bills", type=int, default=2000, help="number of bills (2000)")
+    parser.add_argument("--seed", type=int, default=7, help="decides data and credentials (7)")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds every answer is held back (0)")
+    parser.add_argument("--token-seconds", type=float, default=18000, help="how long a token is good for (18000)")
+    parser.add_argument("--rate-limit", type=int, default=None, help="requests per second (no limit)")
+    options = parser.parse_args(arguments)
+    try:
+        sandbox = Sandbox(
+            options.seed,
+            options.bills,
+            port=options.port,
+            latency=options.latency,
+            token_seconds=options.token_seconds,
+            rate_limit=options.rate_limit,
+        )
+        with sandbox:
+            print(f"# m3ter sandbox at {sandbox.url}, stop with Ctrl-C")
+            print(f"export M3TER_BASE_URL={sandbox.url}")
+            print(f"export M3TER_API_KEY={sandbox.api_key}")
+            print(f"export M3TER_API_SECRET={sandbox.api_secret}")
+            print(f"export M3TER_ORG_ID={sandbox.org_id}", flush=True)
+            # With a timeout, because a wait without one keeps Windows from seeing Ctrl-C.
+            while not threading.Event().wait(60):
+                pass
+    except KeyboardInterrupt:
+        return 0
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

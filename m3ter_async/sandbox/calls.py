@@ -1,0 +1,48 @@
+"""One call on its way through the sandbox: what was asked, and what the handlers may use to answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from m3ter_async.sandbox.data import Row
+from m3ter_async.sandbox.schema import Field, Route
+from m3ter_async.sandbox.store import Store
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that was matched, authorized and checked against the contract."""
+
+    route: Route
+    path: dict[str, str]
+    query: dict[str, Any]
+    body: Row
+
+
+@dataclass
+class World:
+    """What every handler may use."""
+
+    store: Store
+    schemas: dict[str, dict[str, Field]]
+    seed: int
+    empty_pages: bool
+    url: str = ""
+
+    def fields(self, answer: Field | None) -> dict[str, Field]:
+        """The fields of what is answered; of an array or a page, the fields of its entities."""
+        if answer is None:
+            return {}
+        if answer.type == "array":
+            return self.fields(answer.item)
+        fields = self.schemas.get(answer.ref or "", {})
+        return self.fields(fields["data"]) if "data" in fields else fields
+
+    def wrote(self, call: Call) -> None:
+        """Count a write that took effect."""
+        self.store.applied[call.route.operation] += 1
+
+
+Handler = Callable[[World, Call], object]

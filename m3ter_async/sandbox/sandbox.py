@@ -1,0 +1,191 @@
+"""The sandbox's life: a server in a thread of its own, from `with` to the end of the block."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections import Counter
+from concurrent.futures import Future
+from contextlib import suppress
+from ipaddress import ip_address
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from m3ter_async.sandbox.auth import Access, RateLimit
+from m3ter_async.sandbox.calls import World
+from m3ter_async.sandbox.contract import SCHEMAS
+from m3ter_async.sandbox.server import Server
+from m3ter_async.sandbox.store import Store, Truth
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# aiohttp reads 0 as "wait for ever"; requests still open at the end are dropped after this many seconds.
+LAST_REQUESTS_SECONDS = 0.05
+
+
+class Sandbox:
+    """A local m3ter over HTTP on loopback, filled with data from a seed.
+
+    Use it as an (async) context manager; the server runs in its own thread, so the block may run on asyncio, on
+    trio, or without an event loop. The same seed and the same calls give the same answers, byte for byte; only
+    request ids and tokens differ.
+
+    Args:
+        seed: Decides everything the organization holds, its id and the credentials.
+        bills: How many bills there are at first.
+        port: The TCP port; 0 takes a free one.
+        host: The loopback address to listen on.
+        token_seconds: How long an access token is good for.
+        latency: Seconds that every answer is held back, after the call took effect.
+        rate_limit: Requests per second before 429 is answered for the rest of that second; None for no limit.
+        retry_after: Seconds to name in a `Retry-After` header on a 429; None sends no such header.
+        empty_pages: Whether lists show, now and then, an empty page with a token.
+
+    Raises:
+        ValueError: `host` is not a loopback address, or a number is out of range.
+        OSError: On entering: the port cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        seed: int = 7,
+        bills: int = 2000,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        token_seconds: float = 18000,
+        latency: float = 0.0,
+        rate_limit: int | None = None,
+        retry_after: int | None = None,
+        empty_pages: bool = True,
+    ) -> None:
+        if not _is_loopback(host):
+            raise ValueError(f"host must be a loopback address, not {host!r}")
+        if bills < 0 or latency < 0 or token_seconds <= 0 or (rate_limit is not None and rate_limit < 1):
+            raise ValueError("bills and latency must not be negative, token_seconds and rate_limit must be positive")
+        self._seed, self._bills, self._host, self._port = seed, bills, host, port
+        self._store = Store(seed, bills)
+        self._access = Access(seed, self._store.organization.id, token_seconds)
+        self._world = World(self._store, SCHEMAS, seed, empty_pages)
+        self._server = Server(self._world, self._access, RateLimit(rate_limit), latency, retry_after)
+        self._running: tuple[threading.Thread, asyncio.AbstractEventLoop, asyncio.Event] | None = None
+
+    def __repr__(self) -> str:
+        return f"Sandbox(seed={self._seed}, bills={self._bills}, url={self._world.url or None!r})"
+
+    @property
+    def url(self) -> str:
+        """The base URL, such as `http://127.0.0.1:8080`.
+
+        Raises:
+            RuntimeError: The sandbox is not running.
+        """
+        if self._running is None:
+            raise RuntimeError("the sandbox is not running: use it in a with block")
+        return self._world.url
+
+    @property
+    def api_key(self) -> str:
+        """The access key id to log in with."""
+        return self._access.api_key
+
+    @property
+    def api_secret(self) -> str:
+        """The secret to log in with."""
+        return self._access.api_secret
+
+    @property
+    def org_id(self) -> str:
+        """The id of the one organization."""
+        return self._store.organization.id
+
+    @property
+    def applied(self) -> Counter[str]:
+        """How many writes took effect, by operation id."""
+        return self._store.applied
+
+    @property
+    def requests(self) -> Counter[str]:
+        """How many requests came in, by operation id."""
+        return self._server.requests
+
+    def truth(self) -> Truth:
+        """Count and add up what the sandbox holds right now, without a detour over HTTP."""
+        return self._store.truth()
+
+    def expire_tokens(self) -> None:
+        """End every access token handed out so far."""
+        self._access.expire_all()
+
+    def __enter__(self) -> Self:
+        if self._running is not None:
+            raise RuntimeError("the sandbox is running already")
+        # Bound here and not in the thread: a taken port is an error of the caller, and connections queue up at once.
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            listener = socket.create_server((self._host, self._port), family=family)
+        except (OSError, OverflowError) as error:
+            raise OSError(f"the sandbox cannot listen on {self._host} port {self._port}: {error}") from error
+        name = f"[{self._host}]" if ":" in self._host else self._host
+        self._world.url = f"http://{name}:{listener.getsockname()[1]}"
+        started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+        thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(listener, started)), name="m3ter-sandbox", daemon=True
+        )
+        thread.start()
+        self._running = (thread, *started.result())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._running is not None:
+            thread, loop, stop = self._running
+            self._running, self._world.url = None, ""
+            loop.call_soon_threadsafe(stop.set)
+            thread.join()
+
+    # Starting and stopping take milliseconds and wait for nobody. Done without an await, no cancellation can come in
+    # between and leave a thread behind.
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    async def _serve(
+        self, listener: socket.socket, started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]
+    ) -> None:
+        stop = asyncio.Event()
+        started.set_result((asyncio.get_running_loop(), stop))
+        runner = web.ServerRunner(web.Server(self._server.handle), shutdown_timeout=LAST_REQUESTS_SECONDS)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        await stop.wait()
+        # Before the listener closes, nothing may be half accepted: asyncio would drop such a connection unclosed.
+        with suppress(NotImplementedError):
+            asyncio.get_running_loop().remove_reader(listener)
+        await _turns()
+        await runner.cleanup()
+        await _turns()
+
+
+async def _turns() -> None:
+    # What asyncio needs from accepting a connection to telling its protocol, and from closing one to freeing it.
+    for _ in range(6):
+        await asyncio.sleep(0)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

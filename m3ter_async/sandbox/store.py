@@ -1,0 +1,195 @@
+"""What the sandbox holds: seeded rows rendered on demand, with what was written laid over them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from functools import partial
+from typing import Final, NamedTuple
+
+from m3ter_async.sandbox.data import IDS, TODAY, Organization, Row, total
+from m3ter_async.sandbox.draw import EXACT, draw
+from m3ter_async.sandbox.prepaid import balance_row, transaction_rows
+from m3ter_async.sandbox.problem import Problem
+
+ORG: Final = "/organizations/{orgId}"
+BILLS: Final = ORG + "/bills"
+BALANCES: Final = ORG + "/balances"
+TRANSACTIONS: Final = ORG + "/balances/{balanceId}/transactions"
+CREDITS: Final = ORG + "/bills/{billId}/creditlineitems"
+DEBITS: Final = ORG + "/bills/{billId}/debitlineitems"
+BILL_JOBS: Final = ORG + "/billjobs"
+STATEMENT_JOBS: Final = ORG + "/statementjobs"
+
+
+class Table:
+    """The rows of one collection, newest first.
+
+    A row's place never changes: seeded rows have places from 0 up, created ones from -1 down. A cursor that says
+    "after this place" therefore stays right while rows come and go.
+    """
+
+    def __init__(self, seeded: Sequence[str] = (), render: Callable[[int], Row] | None = None) -> None:
+        self._seeded = seeded
+        self._render = render
+        self._places = {row_id: place for place, row_id in enumerate(seeded)}
+        self._created: list[str] = []
+        self._written: dict[str, Row | None] = {}
+
+    def get(self, row_id: str) -> Row | None:
+        """The row with this id, or None where there is none (any more)."""
+        if row_id in self._written:
+            return self._written[row_id]
+        place = self._places.get(row_id)
+        return None if place is None or self._render is None else self._render(place)
+
+    def place(self, row_id: str) -> int:
+        """Where the row stands, for a row that exists or once existed."""
+        return self._places[row_id]
+
+    def next_position(self) -> int:
+        """The position, past the seeded ones, that the next created row is drawn from."""
+        return len(self._seeded) + len(self._created) + 1
+
+    def put(self, row: Row) -> Row:
+        """Store a new row, or a changed one in the place of the old."""
+        row_id: str = row["id"]
+        if row_id not in self._places:
+            self._created.append(row_id)
+            self._places[row_id] = -len(self._created)
+        self._written[row_id] = row
+        return row
+
+    def remove(self, row_id: str) -> None:
+        """Delete the row."""
+        self._written[row_id] = None
+
+    def walk(self, after: int | None = None) -> Iterator[tuple[int, Row]]:
+        """Places and rows, newest first, from the place that follows `after`."""
+        start = -len(self._created) if after is None else after + 1
+        for place in range(start, len(self._seeded)):
+            row = self.get(self._created[-place - 1] if place < 0 else self._seeded[place])
+            if row is not None:
+                yield place, row
+
+
+class Truth(NamedTuple):
+    """What the sandbox holds: row counts and exact amounts, read from the data and not through HTTP."""
+
+    bills: int
+    line_items: int
+    pricing_bands: int
+    balances: int
+    transactions: int
+    line_item_subtotals: dict[str, Decimal]
+    """The sum of `subtotal` over the line items of all bills, by the currency of the bill."""
+    transaction_amounts: dict[str, Decimal]
+    """The sum of `amount` over the transactions of all balances, by the currency of the balance."""
+
+
+class Store:
+    """All tables of the organization, with the clock, the ids and the counts that writing needs."""
+
+    def __init__(self, seed: int, bills: int) -> None:
+        self.organization = Organization(seed, bills)
+        self.applied: Counter[str] = Counter()
+        self._ids = draw(seed, IDS, 1)
+        self._writes = 0
+        organization = self.organization
+        self._tables: dict[tuple[str, tuple[str, ...]], Table] = {
+            (BILLS, ()): Table(organization.bill_ids, organization.bill),
+            (BALANCES, ()): Table(organization.balance_ids, partial(balance_row, organization)),
+        }
+
+    @property
+    def bills(self) -> Table:
+        """The table of bills."""
+        return self._tables[BILLS, ()]
+
+    def new_id(self) -> str:
+        """The next id: the same calls in the same order get the same ids."""
+        return self._ids.uuid()
+
+    def now(self) -> str:
+        """The sandbox's own time: it starts on a fixed day and moves a second with every write."""
+        self._writes += 1
+        start = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=timezone.utc)
+        return (start + timedelta(seconds=self._writes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def table(self, pattern: str, path: dict[str, str]) -> Table:
+        """The table behind a path pattern; 404 where an entity the path leads through does not exist."""
+        names = [part[1:-1] for part in pattern.split("/") if part.startswith("{") and part != "{orgId}"]
+        for name in names:
+            parent = pattern[: pattern.index("/{" + name + "}")]
+            self.row(parent, path, name)
+        key = pattern, tuple(path[name] for name in names)
+        if key not in self._tables:
+            self._tables[key] = self._transactions(path["balanceId"]) if pattern == TRANSACTIONS else Table()
+        return self._tables[key]
+
+    def row(self, pattern: str, path: dict[str, str], name: str = "id") -> Row:
+        """The row that the path parameter names; 404 where there is none."""
+        row = self.table(pattern, path).get(path[name])
+        if row is None:
+            raise Problem(404, f"{name}: there is no {pattern.rsplit('/', 1)[1]} entry with this id")
+        return row
+
+    def _transactions(self, balance_id: str) -> Table:
+        place = self._tables[BALANCES, ()].place(balance_id)
+        rows = transaction_rows(self.organization, place) if place >= 0 else []
+        return Table([row["id"] for row in rows], rows.__getitem__)
+
+    def lines(self, bill: Row) -> list[Row]:
+        """All line items of a bill, as they stand inside it: the calculated ones, then its credits and debits."""
+        place = self.bills.place(bill["id"])
+        # Bills that jobs made have places below zero; their line items come from beyond the seeded positions.
+        rows = self.organization.lines(place if place >= 0 else len(self.organization.bill_ids) - place, bill)
+        for pattern, kind in ((CREDITS, "CREDIT_MEMO"), (DEBITS, "DEBIT_MEMO")):
+            table = self._tables.get((pattern, (bill["id"],)))
+            rows.extend(memo_line(row, kind, bill) for _, row in (table.walk() if table else ()))
+        return rows
+
+    def truth(self) -> Truth:
+        """Count and add up everything, without a detour over HTTP."""
+        bills = items = bands = balances = transactions = 0
+        subtotals: dict[str, Decimal] = {}
+        amounts: dict[str, Decimal] = {}
+        for _, bill in self.bills.walk():
+            bills += 1
+            rows = self.lines(bill)
+            items += len(rows)
+            bands += sum(len(row["usagePerPricingBand"]) for row in rows)
+            subtotal = total(row["subtotal"] for row in rows)
+            subtotals[bill["currency"]] = EXACT.add(subtotals.get(bill["currency"], Decimal(0)), subtotal)
+        for place, balance in self._tables[BALANCES, ()].walk():
+            balances += 1
+            table = self._tables.get((TRANSACTIONS, (balance["id"],)))
+            seeded = transaction_rows(self.organization, place) if place >= 0 else []
+            rows = [row for _, row in table.walk()] if table else seeded
+            transactions += len(rows)
+            amount = total(row["amount"] for row in rows)
+            amounts[balance["currency"]] = EXACT.add(amounts.get(balance["currency"], Decimal(0)), amount)
+        return Truth(bills, items, bands, balances, transactions, subtotals, amounts)
+
+
+def memo_line(memo: Row, kind: str, bill: Row) -> Row:
+    """A credit or debit line item as a line item of its bill."""
+    amount: Decimal = EXACT.create_decimal(memo["amount"])
+    subtotal = EXACT.minus(amount) if kind == "CREDIT_MEMO" else amount
+    same = ("id", "productId", "description", "servicePeriodStartDate", "servicePeriodEndDate")
+    also = ("referencedBillId", "referencedLineItemId")
+    return {
+        **{name: memo[name] for name in same + also if name in memo},
+        "lineItemType": memo.get("lineItemType") or kind,
+        "quantity": Decimal(1),
+        "units": Decimal(1),
+        "unit": "",
+        "subtotal": subtotal,
+        "currency": bill["currency"],
+        "conversionRate": Decimal(1),
+        "convertedSubtotal": subtotal,
+        "averageUnitPrice": amount,
+        "usagePerPricingBand": [],
+    }

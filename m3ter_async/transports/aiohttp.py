@@ -1,0 +1,136 @@
+"""The default backend: aiohttp, on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import aiohttp
+from yarl import URL
+
+from ..errors import ConfigurationError
+from ..operation import Request, Response
+from . import TransportError
+
+_CONNECT = 10.0  # seconds
+# Shorter than the idle time after which load balancers hang up, so that no request is sent into a closing connection.
+_KEEP_ALIVE = 15.0
+_SMALL = 65_536  # bytes
+
+
+class AiohttpTransport:
+    """Sends through an ``aiohttp.ClientSession``.
+
+    Args:
+        session: A session of yours, which stays yours to close; by default one is opened with the first request. Its
+            own ``auth`` is refused and its own middlewares are not used.
+        max_connections: The most connections of a session that is opened here.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession | None = None, *, max_connections: int = 100) -> None:
+        if session is not None and session.auth is not None:
+            raise ConfigurationError("session= has an auth of its own, which would replace the access token")
+        self._session = session
+        self._owned = session is None
+        self._max_connections = max_connections
+        self._origins: dict[str, URL] = {}
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+
+    async def send(self, request: Request) -> Response:
+        """Send one request and read its answer to the end."""
+        session = self._session or self._open()
+        if session.closed:
+            raise TransportError("the session of this transport is closed", sent=False)
+        timeout = self._timeouts.get(request.timeout)
+        if timeout is None:
+            timeout = aiohttp.ClientTimeout(total=request.timeout, sock_connect=_CONNECT)
+            self._timeouts = {request.timeout: timeout}
+        try:
+            answer = await session.request(
+                request.method,
+                self._url(request.url),
+                headers=request.headers,
+                data=request.content,
+                timeout=timeout,
+                allow_redirects=False,
+                raise_for_status=False,
+                middlewares=(_once,),
+            )
+            try:
+                return Response(answer.status, answer.headers, await _read(answer, request.max_bytes))
+            finally:
+                answer.close()  # cuts what was not read to its end; after that, the connection is back in the pool
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            failure = _translate(error)
+        # raised here, where nothing is chained: aiohttp's frames hold headers, and its texts quote what came in
+        raise failure
+
+    async def aclose(self) -> None:
+        """Close what was opened here."""
+        if self._owned and self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    def _url(self, url: str) -> URL:
+        # parsing a URL costs as much as half of sending it: the origin is parsed once
+        end = url.index("/", 8)
+        origin = self._origins.get(url[:end])
+        if origin is None:
+            self._origins = {url[:end]: URL(url[:end])}
+            return self._url(url)
+        path, _, query = url[end:].partition("?")
+        return URL(url, encoded=True) if query else origin.with_path(path, encoded=True)
+
+    def _open(self) -> aiohttp.ClientSession:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigurationError("aiohttp needs asyncio; on trio pass transport=HttpxTransport()") from None
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=_KEEP_ALIVE),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self._session
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    # aiohttp sends a PUT or DELETE again by itself when the connection drops. Whether that is safe is not its to say,
+    # and a caller must know of the doubt; an exception that it does not know passes through.
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        failure = _translate(error)
+    raise failure
+
+
+async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes | bytearray:
+    length = answer.content_length
+    if length is None or "Content-Encoding" in answer.headers or not 0 < length <= most:
+        length = 0
+    elif length < _SMALL:
+        return await answer.read()
+    # filled in place where the length is known: joining the chunks of a large page would hold it twice
+    body = bytearray(length)
+    size = 0
+    async for chunk in answer.content.iter_any():
+        end = size + len(chunk)
+        if end > most:
+            answer.close()
+            raise TransportError(f"the answer is larger than {most} bytes", too_large=True)
+        body[size:end] = chunk
+        size = end
+    del body[size:]  # an answer to HEAD has a length and no body
+    return body
+
+
+def _translate(error: Exception) -> TransportError:
+    name = type(error).__name__
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return TransportError("no connection in time", sent=False, timeout=True)
+    if isinstance(error, asyncio.TimeoutError):
+        return TransportError("no answer in time", timeout=True)
+    if isinstance(error, (aiohttp.ClientConnectorError, ssl.SSLCertVerificationError, aiohttp.InvalidURL)):
+        return TransportError(f"no connection: {error}", sent=False)
+    if isinstance(error, (aiohttp.ServerDisconnectedError, OSError)):
+        return TransportError(f"the connection broke ({name})")
+    return TransportError(f"the answer broke off or is not HTTP ({name})")

@@ -1,0 +1,172 @@
+"""The other backend: httpx, on asyncio and on trio."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+
+import anyio
+import httpx
+
+from ..operation import Request, Response
+from . import TransportError
+
+_CONNECT = 10.0  # seconds
+_KEEP_ALIVE = 15.0
+_POOL = 8  # connections
+_GZIP = 47  # zlib's way to say: gzip or deflate, whichever it is
+
+
+class HttpxTransport:
+    """Sends through an ``httpx.AsyncClient``.
+
+    Args:
+        client: A client of yours, which stays yours to close; by default one is opened with the first request.
+        max_connections: The most connections of a client that is opened here.
+    """
+
+    def __init__(self, client: httpx.AsyncClient | None = None, *, max_connections: int = 100) -> None:
+        self._max_connections = max_connections
+        self._owned = client is None
+        self._clients = [] if client is None else [client]
+        self._busy = [0] * len(self._clients)
+
+    async def send(self, request: Request) -> Response:
+        """Send one request and read its answer to the end."""
+        if not self._clients:
+            self._open()
+        busy = self._busy
+        place = busy.index(min(busy))
+        client = self._clients[place]
+        if client.is_closed:
+            raise TransportError("the client of this transport is closed", sent=False)
+        busy[place] += 1
+        try:
+            # httpx bounds each read, not the whole: a server that trickles bytes would never time out
+            with anyio.fail_after(request.timeout):
+                message = client.build_request(
+                    request.method,
+                    request.url,
+                    headers=request.headers,
+                    content=request.content,
+                    timeout=httpx.Timeout(request.timeout, connect=min(_CONNECT, request.timeout)),
+                )
+                message.stream = _Content(request.content or b"")
+                answer = await client.send(message, stream=True, follow_redirects=False, auth=None)
+                try:
+                    content = await _read(answer, request.max_bytes)
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await answer.aclose()
+                return Response(answer.status_code, dict(answer.headers), content)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError) as error:
+            failure = _translate(error)
+        finally:
+            busy[place] -= 1
+        # raised here, where nothing is chained: httpx's frames hold headers, and its texts quote what came in
+        raise failure
+
+    async def aclose(self) -> None:
+        """Close what was opened here."""
+        if self._owned:
+            clients, self._clients = self._clients, []
+            for client in clients:
+                await client.aclose()
+
+    def _open(self) -> None:
+        # Each step of httpx's pool costs the square of its connections, with a hundred of them 20 ms a request: so
+        # there are many small pools.
+        certificates = httpx.create_ssl_context()
+        for start in range(0, self._max_connections, _POOL):
+            size = min(_POOL, self._max_connections - start)
+            limits = httpx.Limits(max_connections=size, max_keepalive_connections=size, keepalive_expiry=_KEEP_ALIVE)
+            self._clients.append(httpx.AsyncClient(verify=certificates, limits=limits, timeout=None))
+        self._busy = [0] * len(self._clients)
+
+
+class _Content(httpx.AsyncByteStream):
+    """A request's body. httpx's own is a generator, of which trio complains when sending breaks off."""
+
+    def __init__(self, content: bytes) -> None:
+        self._left = [content]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+
+async def _read(answer: httpx.Response, most: int) -> bytes:
+    """Read and decompress the body; httpx's own decompression knows no bound."""
+    chunks: list[bytes] = []
+    size = 0
+    whole = False
+    inflater = _Inflater(answer.headers.get("content-encoding", "identity"))
+    received = answer.aiter_raw()
+    try:
+        async for chunk in received:
+            for piece in inflater.pieces(chunk, most - size):
+                size += len(piece)
+                if size > most:
+                    raise TransportError(f"the answer is larger than {most} bytes", too_large=True)
+                chunks.append(piece)
+        inflater.check_end()
+        whole = True
+    finally:
+        if not whole:
+            # Reading on under cancellation unwinds the generators within httpx. Left to the garbage collector, trio
+            # complains about each of them.
+            with suppress(httpx.HTTPError), anyio.CancelScope() as scope:
+                scope.cancel()
+                async for _ in received:
+                    pass
+    return b"".join(chunks)
+
+
+class _Inflater:
+    """Decompresses gzip piece by piece, so that a small body cannot fill the memory."""
+
+    def __init__(self, encoding: str) -> None:
+        if encoding not in ("identity", "", "gzip", "deflate"):
+            raise TransportError(f"the answer is encoded as {encoding[:40]}, which was not asked for")
+        self._gzip = zlib.decompressobj(_GZIP) if encoding in ("gzip", "deflate") else None
+        self._begun = False
+
+    def pieces(self, data: bytes, room: int) -> Iterator[bytes]:
+        """What `data` adds to the body, in pieces that go at most one byte past `room`."""
+        if self._gzip is None:
+            yield data
+            return
+        while data:
+            self._begun = True
+            if self._gzip.eof:  # a gzip file may have several members
+                self._gzip = zlib.decompressobj(_GZIP)
+            try:
+                piece = self._gzip.decompress(data, room + 1)
+            except zlib.error:
+                raise TransportError("broken gzip") from None
+            room -= len(piece)
+            yield piece
+            data = self._gzip.unconsumed_tail or self._gzip.unused_data
+
+    def check_end(self) -> None:
+        """Raise if the body was cut."""
+        if self._gzip is not None and self._begun and not self._gzip.eof:
+            raise TransportError("gzip that ends too early")
+
+
+def _translate(error: Exception) -> TransportError:
+    name = type(error).__name__
+    if isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout)):
+        return TransportError("no connection in time", sent=False, timeout=True)
+    if isinstance(error, (httpx.TimeoutException, TimeoutError)):
+        return TransportError("no answer in time", timeout=True)
+    if isinstance(error, (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol)):
+        return TransportError(f"no connection: {error}", sent=False)
+    if isinstance(error, httpx.RemoteProtocolError):
+        return TransportError(f"the answer broke off or is not HTTP ({name})")
+    return TransportError(f"the connection broke ({name})")

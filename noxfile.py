@@ -1,0 +1,67 @@
+"""What can be run on this repository; ``nox -l`` lists it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.11"
+nox.options.sessions = ["tests"]
+
+PROJECT = nox.project.load_toml()
+# m3ter publishes its contract; it is an input, found beside a checkout where there is one, and never part of it
+CONTRACT = Path(__file__).resolve().parent.parent / "shared" / "contract" / "openapi.json"
+
+
+def install(session: nox.Session, extras: str, *groups: str) -> None:
+    """The package as it stands here, with the extras and dependency groups named."""
+    session.install("--quiet", "-e", f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The main job on an embedded m3ter: every bill streamed and accounted for. No account is needed."""
+    install(session, "demo,httpx")
+    session.run("python", "-m", "m3ter_async.demo", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, on the Python that runs nox."""
+    install(session, "demo,httpx", "tests")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=["3.10", "3.13"])
+def matrix(session: nox.Session) -> None:
+    """All tests, on the oldest and the newest Python that are promised."""
+    tests(session)
+
+
+@nox.session
+def checks(session: nox.Session) -> None:
+    """Style, types and the generated code."""
+    install(session, "demo,httpx", "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("pyright")
+    if CONTRACT.exists():
+        session.run("python", "-m", "codegen", str(CONTRACT), "--check")
+    else:
+        session.warn(f"the generated code is not checked: there is no contract at {CONTRACT}")
+
+
+@nox.session
+def codegen(session: nox.Session) -> None:
+    """Print models, resources and the sandbox's tables from an OpenAPI file: nox -s codegen -- PATH."""
+    install(session, "demo,httpx", "lint")
+    session.run("python", "-m", "codegen", *(session.posargs or [str(CONTRACT)]))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure this client beside the m3ter package and a hand-written loop: a table and a chart, in a few minutes."""
+    install(session, "httpx", "bench")
+    session.run("python", "-m", "benchmarks", *session.posargs)

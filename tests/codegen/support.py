@@ -1,0 +1,49 @@
+"""What the tests of the generator share: a small document of their own, and the service's if it is there."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codegen.corrections import Corrections
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+CONTRACT = REPOSITORY.parent / "shared" / "contract" / "openapi.json"
+
+needs_ruff = pytest.mark.skipif(
+    find_spec("ruff") is None, reason="the generator formats with ruff, which is not installed"
+)
+needs_contract = pytest.mark.skipif(
+    not CONTRACT.exists(), reason=f"m3ter's OpenAPI document is not part of the repository, and not at {CONTRACT}"
+)
+
+TABLE = {
+    "trees": "list=ListTrees create=PlantTree update=ReplaceTree delete=FellTree",
+    "trees.harvests": "of_day=GetHarvests",
+    "weather": "retrieve=GetWeather",
+}
+CORRECTIONS = Corrections(
+    types={
+        "query:plantedBefore": ("date", "a day"),
+        "path:day": ("date", "a day"),
+    },
+    model_names={"RainResponse|SunResponse": ("Weather", "one struct for both")},
+    scope={"GetWeather": ("explorer", "slow")},
+)
+
+
+def document() -> dict[str, Any]:
+    """The small document."""
+    loaded: dict[str, Any] = json.loads((HERE / "document.json").read_bytes())
+    return loaded
+
+
+def contract() -> dict[str, Any]:
+    """The service's document."""
+    loaded: dict[str, Any] = json.loads(CONTRACT.read_bytes())
+    return loaded

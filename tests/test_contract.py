@@ -1,0 +1,151 @@
+"""What goes over the wire is judged by the contract document, so that one mistake cannot hide in both ends."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+import pytest
+
+from codegen.selection import TAGS
+from m3ter_async import Paginator
+from m3ter_async.operation import Request, Response
+
+from .contract import Operation, Schema, example, faults, flat, naming, needs_document, operations
+from .fakes import FakeTransport, answer, client
+
+SELECTED = [operation for operation in operations() if TAGS is None or operation.tag in TAGS]
+
+pytestmark = needs_document
+
+
+def method_of(m3ter: Any, operation: Operation) -> Callable[..., Any]:
+    """The client's method for an operation, under its published name."""
+    name = naming()[operation.id]
+    namespace = functools.reduce(getattr, name["resource"].split("."), m3ter)
+    found: Callable[..., Any] = getattr(namespace, name["method"])
+    return found
+
+
+def key(name: str) -> str:
+    """What is left of a name when spelling does not count: ``billDateStart`` and ``bill_date_start`` are one."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def declared_values(operation: Operation) -> dict[str, tuple[str, str, Any]]:
+    """A value for every parameter and body field, by the key of its name."""
+    values = {
+        key(name): (place, name, example(schema, name))
+        for (place, name), schema in operation.parameters.items()
+        if name not in ("orgId", "nextToken")
+    }
+    if operation.body is not None:
+        for name, schema in flat(operation.body).get("properties", {}).items():
+            values[key(name)] = ("body", name, example(schema, name))
+    return values
+
+
+def arguments(method: Callable[..., Any], operation: Operation) -> dict[str, Any]:
+    """Everything that the document declares, as keyword arguments of `method`."""
+    names = {key(name): name for name in inspect.signature(method).parameters}
+    values = declared_values(operation)
+    unreachable = set(values) - set(names)
+    assert not unreachable, f"no keyword for {sorted(unreachable)}"
+    unknown = set(names) - set(values) - {"nexttoken"}
+    assert not unknown, f"a keyword that the contract lacks: {sorted(unknown)}"
+    given = {names[name]: value for name, (_, _, value) in values.items()}
+    for name in ("from_document", "page_size"):
+        if name in given:
+            given[name] = 7
+    return given
+
+
+def query_faults(operation: Operation, query: dict[str, str]) -> list[str]:
+    """What the document does not allow in a query string."""
+    found = []
+    for name, text in query.items():
+        schema = operation.parameters.get(("query", name))
+        if schema is None:
+            found.append(f"{name}: not declared")
+            continue
+        schema = flat(schema)
+        value: Any = text
+        if schema.get("type") == "array":
+            value = text.split(",")
+        elif schema.get("type") == "integer":
+            value = int(text)
+        elif schema.get("type") == "boolean":
+            value = {"true": True, "false": False}[text]
+        found.extend(faults(value, schema, name))
+    return found
+
+
+def record_of(operation: Operation) -> Schema | None:
+    """The schema of one record, where the operation answers pages of them."""
+    properties = flat(operation.answer or {}).get("properties", {})
+    return properties["data"]["items"] if {"data", "nextToken"} <= set(properties) else None
+
+
+@pytest.mark.parametrize("operation", SELECTED, ids=lambda operation: operation.id)
+async def test_every_declared_argument_goes_over_the_wire_as_the_contract_says(operation: Operation) -> None:
+    def serve(_: Request) -> Response:
+        if operation.answer is not None and flat(operation.answer).get("type") == "array":
+            return answer([])
+        return answer({"data": []} if record_of(operation) else {})
+
+    transport = FakeTransport(serve)
+    async with client(transport) as m3ter:
+        method = method_of(m3ter, operation)
+        given = arguments(method, operation)
+        result = method(**given)
+        await result if not isinstance(result, Paginator) else await result.collect()
+    request = (transport.logins if operation.id == "GenerateToken" else transport.requests)[-1]
+    assert request.method == operation.method
+    url = urlsplit(request.url)
+    template = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", operation.path)
+    path = re.fullmatch(template, url.path)
+    assert path, f"{url.path} is not {operation.path}"
+    assert [unquote(value) for name, value in path.groupdict().items() if name == "orgId"] in ([], ["org-1"])
+    query = dict(parse_qsl(url.query, strict_parsing=bool(url.query), keep_blank_values=True))
+    assert not query_faults(operation, query)
+    expected = {name for place, name, _ in declared_values(operation).values() if place == "query"}
+    assert set(query) == expected
+    if operation.body is None:
+        assert request.content is None
+    else:
+        body = json.loads(request.content or b"", parse_float=Decimal)
+        assert not list(faults(body, operation.body))
+        assert set(body) == set(flat(operation.body).get("properties", {}))
+
+
+@pytest.mark.parametrize("operation", SELECTED, ids=lambda operation: operation.id)
+async def test_an_answer_with_every_declared_field_decodes_to_the_last_digit(operation: Operation) -> None:
+    """Every field of the contract's answer is found again, under its own name and with its own value."""
+    record = record_of(operation)
+    declared = example(record or operation.answer or {})
+    payload = {"data": [declared]} if record else declared
+
+    def serve(_: Request) -> Response:
+        return answer(_json(payload))
+
+    async with client(FakeTransport(serve, login=serve if operation.id == "GenerateToken" else None)) as m3ter:
+        method = method_of(m3ter, operation)
+        result = method(**arguments(method, operation))
+        decoded = (await result.collect(limit=1))[0] if isinstance(result, Paginator) else await result
+    if operation.answer is None:
+        assert decoded is None
+    else:
+        assert _json(decoded) == _json(declared)
+
+
+def _json(value: Any) -> bytes:
+    """JSON in which only meaning counts: sorted keys, exact numbers, instants in one spelling."""
+    encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
+    return encode(msgspec.json.Decoder(float_hook=Decimal).decode(encode(value)))

@@ -1,0 +1,350 @@
+"""The house stands as it was drawn: imports point down, little is loaded, nothing is unfinished."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import m3ter_async
+from m3ter_async import models
+
+HOUSE = Path(m3ter_async.__file__).parent
+NAME = "m3ter_async"
+
+# The floor of each room; a package counts with all that is in it. What is on no floor fails the test.
+FLOORS = {
+    **dict.fromkeys(["version", "redaction", "errors", "operation", "decoding", "models"], 0),
+    **dict.fromkeys(
+        ["clock", "background", "retry", "limits", "settings", "transports", "auth", "failures"],
+        1,
+    ),
+    **dict.fromkeys(["pipeline", "feed", "pagination"], 2),
+    "resources": 3,
+    "client": 4,
+    "sandbox": 5,
+    "demo": 6,
+}
+GENERATED = {"models", "resources"}
+
+
+def modules() -> dict[str, Path]:
+    """Every module by its dotted name within the package; a package is named by its folder."""
+    found = {}
+    for path in sorted(HOUSE.rglob("*.py")):
+        parts = path.relative_to(HOUSE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def for_checkers_only(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and "not" not in ast.unparse(node.test)
+    )
+
+
+def statements(node: ast.AST, *, checking: bool = False) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Every import in `node`, and whether only type checkers see it."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.Import, ast.ImportFrom)):
+            yield child, checking
+        elif isinstance(child, ast.If) and for_checkers_only(child):
+            for part in child.body:
+                yield from statements(ast.Module([part], []), checking=True)
+            for part in child.orelse:
+                yield from statements(ast.Module([part], []), checking=checking)
+        else:
+            yield from statements(child, checking=checking)
+
+
+def imported(module: str) -> Iterator[tuple[str, bool]]:
+    """The modules of this package that `module` imports, anywhere in it, and whether only type checkers see it."""
+    inside = module.split(".") if module else []
+    if MODULES[module].name != "__init__.py":
+        inside = inside[:-1]
+    for statement, checking in statements(tree(module)):
+        if isinstance(statement, ast.Import):
+            targets = [(alias.name, [""]) for alias in statement.names]
+        else:
+            base = inside[: len(inside) - statement.level + 1] if statement.level else []
+            start = ".".join([NAME, *base] if statement.level else [])
+            full = ".".join(part for part in (start, statement.module or "") if part)
+            targets = [(full, [alias.name for alias in statement.names])]
+        for target, names in targets:
+            if target.split(".")[0] != NAME:
+                continue
+            within = target.partition(".")[2]
+            for name in names:
+                deeper = f"{within}.{name}".strip(".")
+                if deeper in MODULES:
+                    yield deeper, checking
+                elif within in MODULES and within:
+                    yield within, checking
+                elif not within:  # a name that the package hands out from one of its rooms
+                    yield home(name), checking
+                else:
+                    raise AssertionError(f"{module} imports {target}.{name}, which is nowhere")
+
+
+def home(name: str) -> str:
+    if name == "__version__":
+        return "version"
+    where: str = getattr(m3ter_async, name).__module__
+    return where.partition(".")[2]
+
+
+def floor(module: str) -> int:
+    return FLOORS[module.split(".")[0]]
+
+
+def test_every_room_is_on_a_floor() -> None:
+    assert {module.split(".")[0] for module in MODULES if module} == set(FLOORS)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module])
+def test_imports_point_down_only(module: str) -> None:
+    upwards = []
+    for target, checking in imported(module):
+        base_of_resources = checking and module.startswith("resources") and floor(target) <= 3
+        if floor(target) > floor(module) and not base_of_resources:
+            upwards.append(target)
+    assert not upwards, f"{module} on floor {floor(module)} imports {upwards}"
+
+
+def test_the_way_imports_are_found_finds_them() -> None:
+    assert ("errors", False) in set(imported("decoding")) | set(imported("failures"))
+    assert ("pipeline", False) in set(imported("client"))
+    assert ("pagination", True) in set(imported("resources.bills"))
+    assert ("pagination", False) in set(imported("resources._base"))
+    assert ("client", True) in set(imported(""))
+    assert ("client", False) in set(imported("demo"))
+    assert ("sandbox.store", False) in set(imported("sandbox"))
+
+
+def test_models_import_nothing_but_msgspec_and_each_other() -> None:
+    for module in MODULES:
+        if module.startswith("models"):
+            assert {target.split(".")[0] for target, _ in imported(module)} <= {"models"}
+
+
+def test_models_of_one_tag_do_not_import_those_of_another() -> None:
+    for module in MODULES:
+        if module.startswith("models."):
+            assert {target for target, _ in imported(module)} <= {"models._base", "models._shared"}
+
+
+def test_resources_do_not_import_each_other() -> None:
+    for module in MODULES:
+        if module.startswith("resources.") and module != "resources._namespaces":
+            others = {target for target, _ in imported(module) if target.startswith("resources.")}
+            assert others <= {"resources._base"}
+
+
+def test_the_sandbox_has_nothing_of_the_client() -> None:
+    """One bug must not hide in both ends of a test."""
+    for module in MODULES:
+        if module.startswith("sandbox"):
+            rooms = {target.split(".")[0] for target, _ in imported(module)}
+            assert rooms <= {"sandbox", "version"}, module
+
+
+def test_the_pure_modules_read_no_clock_and_draw_no_lots() -> None:
+    for module in ("redaction", "errors", "operation", "decoding", "retry", "failures", "settings"):
+        names = set()
+        for statement, _ in statements(tree(module)):
+            names |= {alias.name for alias in statement.names}
+            if isinstance(statement, ast.ImportFrom) and not statement.level:
+                names.add(statement.module or "")
+        assert not names & {"time", "random", "anyio", "asyncio", "trio", "socket", "aiohttp", "httpx"} - (
+            {"time"} if module == "operation" else set()  # that of datetime
+        ), module
+
+
+# What is loaded
+
+
+def loaded(code: str) -> set[str]:
+    """What is in `sys.modules` after `code` ran in a process of its own."""
+    script = f"{code}\nimport sys\nprint(*sorted(sys.modules), sep='\\n')"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
+
+
+def rooms(names: set[str], room: str) -> set[str]:
+    hidden = {f"{NAME}.{room}._namespaces", f"{NAME}.{room}._base", f"{NAME}.{room}._shared"}
+    return {name.rpartition(".")[2] for name in names if name.startswith(f"{NAME}.{room}.")} - {
+        name.rpartition(".")[2] for name in hidden
+    }
+
+
+BARE_MODULES = {NAME, f"{NAME}.version"}
+
+
+def test_importing_the_package_loads_next_to_nothing() -> None:
+    names = loaded("import m3ter_async; m3ter_async.__version__; dir(m3ter_async)")
+    assert {name for name in names if name.startswith(NAME)} == BARE_MODULES
+    assert not names & {"aiohttp", "httpx", "anyio", "trio", "msgspec", "asyncio", "rich"}
+
+
+def test_importing_the_client_loads_no_backend_and_no_resource() -> None:
+    names = loaded("from m3ter_async import AsyncM3ter")
+    assert f"{NAME}.client" in names
+    assert not names & {"aiohttp", "httpx", "trio", "rich"}
+    assert rooms(names, "resources") == rooms(names, "models") == set()
+    assert not any(name.startswith(f"{NAME}.sandbox") for name in names)
+
+
+MAKE = """
+from m3ter_async import AsyncM3ter
+class Wire:
+    async def send(self, request): ...
+    async def aclose(self): ...
+m3ter = AsyncM3ter("key", "secret", "org", transport=Wire())
+"""
+
+
+def test_the_first_use_of_a_resource_loads_that_one_and_its_models_only() -> None:
+    names = loaded(MAKE)
+    assert rooms(names, "resources") == rooms(names, "models") == set()
+    names = loaded(MAKE + "m3ter.bills")
+    assert rooms(names, "resources") == rooms(names, "models") == {"bills"}
+    assert "aiohttp" not in names
+    names = loaded(MAKE + "m3ter.balances.transactions.list('b')")
+    assert rooms(names, "resources") == rooms(names, "models") == {"balances"}
+
+
+def test_a_model_loads_its_own_module_only() -> None:
+    names = loaded("from m3ter_async.models import Bill")
+    assert rooms(names, "models") == {"bills"}
+    assert rooms(names, "resources") == set()
+    assert not names & {"aiohttp", "anyio", f"{NAME}.client", f"{NAME}.pipeline"}
+    assert rooms(loaded("import m3ter_async.models; dir(m3ter_async.models)"), "models") == set()
+
+
+@pytest.mark.parametrize(
+    ("use", "wanted", "unwanted"),
+    [("AiohttpTransport", "aiohttp", "httpx"), ("HttpxTransport", "httpx", "aiohttp")],
+)
+def test_a_backend_loads_its_own_library_only(use: str, wanted: str, unwanted: str) -> None:
+    names = loaded(f"from m3ter_async import {use}")
+    assert wanted in names
+    assert unwanted not in names
+
+
+# What is public
+
+
+@pytest.mark.parametrize("package", [m3ter_async, models], ids=lambda package: package.__name__)
+def test_every_public_name_exists_and_is_shown(package: object) -> None:
+    names: list[str] = package.__all__  # type: ignore[attr-defined]
+    assert len(names) == len(set(names))
+    for name in names:
+        assert getattr(package, name) is not None
+        assert name in dir(package)
+    with pytest.raises(AttributeError, match="Nonesuch"):
+        package.Nonesuch  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("package", [m3ter_async, models], ids=lambda package: package.__name__)
+def test_every_public_name_is_in_the_list_that_type_checkers_see(package: object) -> None:
+    module = package.__name__.partition(".")[2]  # type: ignore[attr-defined]
+    seen = {alias.name for statement, _ in statements(tree(module)) for alias in statement.names}
+    assert set(package.__all__) <= seen  # type: ignore[attr-defined]
+
+
+def public() -> Iterator[tuple[str, object]]:
+    for package in (m3ter_async, models):
+        for name in package.__all__:
+            if inspect.isclass(value := getattr(package, name)) and value.__module__.startswith(NAME):
+                yield f"{package.__name__}.{name}", value
+    for info in pkgutil.iter_modules([str(HOUSE / "resources")]):
+        module = importlib.import_module(f"{NAME}.resources.{info.name}")
+        for name, value in vars(module).items():
+            if inspect.isclass(value) and value.__module__ == module.__name__:
+                yield f"{module.__name__}.{name}", value
+
+
+@pytest.mark.parametrize(("name", "value"), list(public()), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_public_name_is_documented(name: str, value: type) -> None:
+    doc = vars(value).get("__doc__") or ""
+    assert doc.strip(), name
+    if issubclass(value, Exception) or not name.startswith(f"{NAME}.models"):
+        for attribute, member in vars(value).items():
+            if attribute.startswith("_") or not (inspect.isfunction(member) or isinstance(member, property)):
+                continue
+            if "overload" in repr(member):
+                continue
+            assert (inspect.getdoc(member) or "").strip(), f"{name}.{attribute}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_says_what_it_holds(module: str) -> None:
+    assert ast.get_docstring(tree(module)) or module == "version"
+
+
+def test_every_method_of_a_resource_names_the_call_that_it_makes() -> None:
+    missing = []
+    for name, value in public():
+        if ".resources." in name and "_base" not in name and "_namespaces" not in name:
+            for attribute, member in vars(value).items():
+                if inspect.isfunction(member) and not attribute.startswith("_") and "``" not in (member.__doc__ or ""):
+                    missing.append(f"{name}.{attribute}")
+    assert missing == []
+
+
+# What is left lying about
+
+
+def written_by_hand() -> list[str]:
+    return [
+        module
+        for module, path in MODULES.items()
+        if module.split(".")[0] not in GENERATED and "Generated by" not in path.read_text(encoding="utf-8")[:300]
+    ]
+
+
+@pytest.mark.parametrize("module", written_by_hand())
+def test_a_module_written_by_hand_stays_short(module: str) -> None:
+    lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
+    assert lines <= 300, f"{module} has {lines} lines: what else does it hold?"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_is_left_unfinished(module: str) -> None:
+    source = MODULES[module].read_text(encoding="utf-8")
+    for word in ("TODO", "FIXME", "XXX", "breakpoint(", "pdb"):
+        assert word not in source, f"{word} in {module}"
+    if module != "sandbox.__main__":  # which is a command
+        calls = [
+            node.func.id
+            for node in ast.walk(tree(module))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        ]
+        assert "print" not in calls
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (HOUSE / "py.typed").exists()
+
+
+def test_no_module_but_for_the_lazy_ones_hides_names_from_type_checkers() -> None:
+    lazy = {module for module in MODULES if "def __getattr__" in MODULES[module].read_text(encoding="utf-8")}
+    assert lazy == {"", "models", "transports"}
+    for module in lazy:
+        for node in tree(module).body:
+            assert not (isinstance(node, ast.FunctionDef) and node.name == "__getattr__"), module

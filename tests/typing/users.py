@@ -1,0 +1,125 @@
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true, reportUnusedExpression=false
+# ruff: noqa: B018, RUF100
+"""What type checkers tell users: read by mypy and pyright, never run.
+
+A wrong use carries an ignore; where the checker does not complain of it, it complains of the ignore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from typing_extensions import assert_type
+
+import m3ter_async
+from m3ter_async import (
+    AiohttpTransport,
+    APIError,
+    APIResponseValidationError,
+    AsyncM3ter,
+    HttpxTransport,
+    Page,
+    Paginator,
+)
+from m3ter_async.models import Balance, BalanceTransaction, Bill, BillJob, BillLineItem, LineItem
+
+
+class BillTotal(msgspec.Struct, rename="camel"):
+    bill_total: Decimal | None = None
+
+
+async def listings(m3ter: AsyncM3ter) -> None:
+    bills = m3ter.bills.list(status="APPROVED", bill_date_start=date(2024, 1, 1), bill_date_end="2025-01-01")
+    assert_type(bills, Paginator[Bill])
+    assert_type(await bills, Page[Bill])
+    assert_type((await bills).data, list[Bill])
+    assert_type((await bills).next_token, str | None)
+    assert_type(bills.next_token, str | None)
+    assert_type(bills.page_offset, int)
+    assert_type(bills.finished, bool)
+    assert_type(await bills.collect(limit=5), list[Bill])
+    async for bill in bills:
+        assert_type(bill, Bill)
+    async for page in bills.pages():
+        assert_type(page, Page[Bill])
+    async for raw in bills.raw():
+        assert_type(raw, bytes)
+    async for page_of_raw in bills.raw().pages():
+        assert_type(page_of_raw, Page[bytes])
+    async for total in bills.as_type(BillTotal):
+        assert_type(total, BillTotal)
+    assert_type(await bills.as_type(BillTotal), Page[BillTotal])
+    m3ter.bills.list(next_token=bills.next_token)
+    assert_type(m3ter.bills.search(from_document=10), Paginator[Bill])
+    assert_type(m3ter.balances.list(), Paginator[Balance])
+    assert_type(m3ter.balances.transactions.list("id"), Paginator[BalanceTransaction])
+    assert_type(m3ter.bills.line_items.list("id"), Paginator[LineItem])
+
+
+async def records(m3ter: AsyncM3ter) -> None:
+    bill = await m3ter.bills.retrieve("id")
+    assert_type(bill, Bill)
+    assert_type(bill.id, str)
+    assert_type(bill.bill_total, Decimal | None)
+    assert_type(bill.bill_date, date | None)
+    assert_type(bill.created_date, datetime | None)
+    assert_type(bill.line_items, Sequence[BillLineItem] | None)
+    for item in bill.line_items or ():
+        assert_type(item.subtotal, Decimal)
+    made = await m3ter.balances.transactions.create("id", amount=Decimal("1.50"), transaction_type_id="t")
+    assert_type(made, BalanceTransaction)
+    assert_type(await m3ter.bill_jobs.recalculate(bill_ids=["id"]), BillJob)
+
+
+async def any_path(m3ter: AsyncM3ter) -> None:
+    assert_type(await m3ter.request("GET", "/x", type=BillTotal), BillTotal)
+    assert_type(await m3ter.request("GET", "/x", type=list[BillTotal]), list[BillTotal])
+    assert_type(await m3ter.request("POST", "/x", body={"a": 1}, query={"b": [1]}, repeatable=True), Any)
+
+
+async def clients() -> None:
+    async with AsyncM3ter() as m3ter:
+        assert_type(m3ter, AsyncM3ter)
+        assert_type(m3ter.with_options(org_id="x", timeout=5, max_retries=0), AsyncM3ter)
+    AsyncM3ter("key", "secret", "org", rate_limit=None, transport=AiohttpTransport())
+    AsyncM3ter(token="t", org_id="org", transport=HttpxTransport())
+    AsyncM3ter("key", "secret", "org", "token")  # type: ignore[call-arg]
+    AsyncM3ter(timeout="5")  # type: ignore[arg-type]
+    AsyncM3ter(timeout=None)  # type: ignore[arg-type]
+    AsyncM3ter(retries=5)  # type: ignore[call-arg]
+    AsyncM3ter(transport=object())  # type: ignore[arg-type]
+
+
+def errors(error: APIError, other: APIResponseValidationError) -> None:
+    assert_type(error.status, int | None)
+    assert_type(error.body, bytes)
+    assert_type(error.request_id, str | None)
+    assert_type(error.outcome_unknown, bool)
+    assert_type(error.next_token, str | None)
+    assert_type(other.json_path, str | None)
+    error.json_path  # type: ignore[attr-defined]
+
+
+async def mistakes(m3ter: AsyncM3ter, bill: Bill) -> None:
+    m3ter.bils  # type: ignore[attr-defined]
+    m3ter_async.AsyncM3tr  # type: ignore[attr-defined]
+    bill.bil_total  # type: ignore[attr-defined]
+    bill.bill_total + 1  # type: ignore[operator]
+    bill.bill_total = Decimal(1)  # type: ignore[misc]
+    await m3ter.bills.retrieve(5)  # type: ignore[arg-type]
+    await m3ter.bills.retrieve()  # type: ignore[call-arg]
+    m3ter.bills.list(page_size="5")  # type: ignore[arg-type]
+    m3ter.bills.list(pageSize=5)  # type: ignore[call-arg]
+    m3ter.bills.list(5)  # type: ignore[call-arg]
+    m3ter.bills.list(account_id=None)  # type: ignore[arg-type]
+    await m3ter.bills.list().collect(5)  # type: ignore[call-arg]
+    await m3ter.balances.transactions.create("id")  # type: ignore[call-arg]
+    await m3ter.balances.transactions.create("id", amount="1.50", transaction_type_id="t")  # type: ignore[arg-type]
+    for _ in m3ter.bills.list():  # type: ignore[attr-defined]
+        pass
+    with m3ter:  # type: ignore[attr-defined]
+        pass
