@@ -9,8 +9,8 @@ import argparse
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, localcontext
 from typing import Literal
@@ -50,7 +50,7 @@ class Seen:
 
 
 class Display:
-    """Live bars on a terminal, a line now and then elsewhere."""
+    """Live bars on a terminal, a line now and then elsewhere; a context manager, in which there can be jobs."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -58,13 +58,19 @@ class Display:
         columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console, disable=not self._live)
 
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
     @contextmanager
     def job(self, name: str, total: int) -> Generator[Job]:
         """Show one job while it lasts."""
-        with self._progress:
-            job = Job(self._progress, self._console, name, total, live=self._live)
-            yield job
-            job.show(last=True)
+        job = Job(self._progress, self._console, name, total, live=self._live)
+        yield job
+        job.show(last=True)
 
 
 class Job:
@@ -129,8 +135,8 @@ async def stream_transactions(m3ter: AsyncM3ter, seen: Seen, job: Job) -> None:
                 tasks.start_soon(one, balance)
 
 
-@asynccontextmanager
-async def timed(seen: Seen, name: str) -> AsyncGenerator[None]:
+@contextmanager
+def timed(seen: Seen, name: str) -> Generator[None]:
     """Note how long something took."""
     began = time.perf_counter()
     yield
@@ -140,19 +146,18 @@ async def timed(seen: Seen, name: str) -> AsyncGenerator[None]:
 async def run(seed: int, bills: int, transport: Literal["aiohttp", "httpx"], console: Console) -> bool:
     """Do the whole job; True if every row and every digit is there."""
     seen = Seen()
-    display = Display(console)
     async with Sandbox(seed=seed, bills=bills) as sandbox:
         truth = sandbox.truth()
         console.print(f"A sandbox with {truth.bills:,} bills is up at {sandbox.url}; logging in.")
         backend = HttpxTransport() if transport == "httpx" else None
-        async with AsyncM3ter(
+        client = AsyncM3ter(
             sandbox.api_key, sandbox.api_secret, sandbox.org_id, base_url=sandbox.url, transport=backend
-        ) as m3ter:
-            with display.job("bills", truth.bills) as job:
-                async with timed(seen, "bills"):
+        )
+        with Display(console) as display:
+            async with client as m3ter:
+                with display.job("bills", truth.bills) as job, timed(seen, "bills"):
                     await stream_bills(m3ter, seen, job)
-            with display.job("transactions", truth.transactions) as job:
-                async with timed(seen, "transactions"):
+                with display.job("transactions", truth.transactions) as job, timed(seen, "transactions"):
                     await stream_transactions(m3ter, seen, job)
     return report(seen, truth, console)
 

