@@ -65,23 +65,29 @@ class FailureReader:
         again: Verdict = "doubtful" if error.sent else "refused"
         return Failure(kind(reason, method=method, path=path), again, doubt=error.sent)
 
-    def refused(self, method: str, path: str, response: Response) -> Failure:
-        """The service answered with a status that is not a success."""
+    def refused(self, method: str, path: str, response: Response, *, keep: bool) -> Failure:
+        """The service answered with a status that is not a success.
+
+        Args:
+            keep: Whether the body may be shown at all; that of a login holds a token.
+        """
         redactor = Redactor(self._secrets())
-        body = redactor.clean(response.content, _KEPT_BODY)
+        body = redactor.clean(response.content, _KEPT_BODY) if keep else b""
         headers = {name.lower(): redactor.text(value) for name, value in response.headers.items()}
         error = status_error(response.status, headers, body, method=method, path=path)
         error.reason = redactor.text(error.reason)  # taken out of JSON, it has one escaping less
         error.args = (error.reason,)
         kind = verdict(response.status)
+        # a redirect to "see another page" may come after the deed; only 307 and 308 ask for it to be done elsewhere
+        doubt = kind == "doubtful" or response.status in (301, 302, 303)
         wait = retry_after(headers.get("retry-after"), self._wall())
-        return Failure(error, kind, doubt=kind == "doubtful", retry_after=wait)
+        return Failure(error, kind, doubt=doubt, retry_after=wait)
 
     def unreadable(self, method: str, path: str, response: Response, cause: Unreadable, *, keep: bool) -> Failure:
         """The service answered with a success that cannot be read.
 
         Args:
-            keep: Whether the body may be shown at all; that of a login holds a token.
+            keep: As in `refused`.
         """
         redactor = Redactor(self._secrets())
         body = redactor.clean(response.content, _KEPT_BODY) if keep else b""

@@ -105,13 +105,15 @@ class Pipeline:
         gate = None
         if target.startswith("/organizations/"):
             gate = self._limits.gate(operation.scope, target.split("/", 3)[2])
-        versioned = isinstance(body, Mapping) and isinstance(cast("Mapping[str, Any]", body).get("version"), int)
+        version = getattr(body, "version", None)
+        if isinstance(body, Mapping):
+            version = cast("Mapping[str, Any]", body).get("version")
         return Call(
             operation,
             target,
             encode_query(query) if query else "",
             None if body is UNSET else encode_body(body),
-            repeatable=operation.repeat == "safe" or (operation.repeat == "versioned" and versioned),
+            repeatable=operation.repeat == "safe" or (operation.repeat == "versioned" and isinstance(version, int)),
             gate=gate,
         )
 
@@ -172,7 +174,8 @@ class Pipeline:
                         self._budget.refill()
                         return value
                 else:
-                    outcome = self._failures.refused(method, call.path, outcome)
+                    shown = call.operation.id != LOGIN.id or b"access_token" not in outcome.content
+                    outcome = self._failures.refused(method, call.path, outcome, keep=shown)
             failed += 1
             doubt = doubt or outcome.doubt
             delay = self._delay(call, outcome, failed, elapsed + self.clock.now() - began)

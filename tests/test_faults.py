@@ -330,7 +330,18 @@ async def test_a_retry_after_that_means_nothing_does_no_harm(pair: Pair, value: 
 # The login.
 
 
-@pytest.mark.parametrize("name", PASSING)
+LOGIN_FAULTS = [
+    "reset instead of an answer",
+    "closed mid-body",
+    "broken gzip",
+    "JSON cut",
+    "HTML 200",
+    "stalls mid-body",
+]
+LOGIN_FAULTS += ["not HTTP", "answer 429", "answer 500"]
+
+
+@pytest.mark.parametrize("name", LOGIN_FAULTS)
 async def test_a_login_recovers(pair: Pair, name: str) -> None:
     login = [fault(name, {"access_token": "of-no-use", "expires_in": 5}), grant("good")]
     with Wire([say({"id": "b1"})], login=login) as wire:
@@ -340,7 +351,7 @@ async def test_a_login_recovers(pair: Pair, name: str) -> None:
     assert len(wire.logins) == 2
 
 
-@pytest.mark.parametrize("name", [*LASTING, "deep nesting", "a string", "null", "an array"])
+@pytest.mark.parametrize("name", [*LOGIN_FAULTS, "answer 400", "answer 401", "answer 302", "deep nesting", "null"])
 async def test_a_login_that_fails_for_good_is_the_error_of_the_call(pair: Pair, name: str) -> None:
     move = say(HOSTILE[name]) if name in HOSTILE else fault(name, {"access_token": "of-no-use", "expires_in": 5})
     with Wire(login=[move]) as wire:
