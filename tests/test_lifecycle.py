@@ -16,7 +16,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from m3ter_async import APIError, AsyncM3ter, M3terError
+import m3ter_async
+from m3ter_async import APIError, AsyncM3ter, M3terError, TransportError
 from m3ter_async.operation import Request, Response
 
 from .fakes import KEY, ORG, SECRET, FakeTransport, answer, client, grant
@@ -526,3 +527,16 @@ async def test_a_login_of_the_fake_is_made_once_for_all() -> None:
             cancelled.cancel_scope.cancel()
         gate.set()
     assert (len(transport.logins), len(transport.requests)) == (1, 49)
+
+
+@pytest.mark.parametrize("library", ["AiohttpTransport", "HttpxTransport"])
+async def test_a_transport_that_was_closed_opens_nothing_again(library: str, anyio_backend_name: str) -> None:
+    """A call that waited for its turn while the client was closed must not leave a connection behind."""
+    if library == "AiohttpTransport" and anyio_backend_name == "trio":
+        pytest.skip("aiohttp's client is for asyncio")
+    transport = getattr(m3ter_async, library)()
+    await transport.aclose()
+    with pytest.raises(TransportError) as caught:
+        await transport.send(Request("GET", "http://127.0.0.1:1/", {}))
+    assert not caught.value.sent
+    assert "closed" in caught.value.reason

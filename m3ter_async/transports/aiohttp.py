@@ -32,15 +32,16 @@ class AiohttpTransport:
             raise ConfigurationError("session= has an auth of its own, which would replace the access token")
         self._session = session
         self._owned = session is None
+        self._closed = False
         self._max_connections = max_connections
         self._origins: dict[str, URL] = {}
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     async def send(self, request: Request) -> Response:
         """Send one request and read its answer to the end."""
+        if self._closed or (self._session is not None and self._session.closed):
+            raise TransportError("this transport, or the session it was given, is closed", sent=False)
         session = self._session or self._open()
-        if session.closed:
-            raise TransportError("the session of this transport is closed", sent=False)
         timeout = self._timeouts.get(request.timeout)
         if timeout is None:
             timeout = aiohttp.ClientTimeout(total=request.timeout, sock_connect=_CONNECT)
@@ -67,6 +68,7 @@ class AiohttpTransport:
 
     async def aclose(self) -> None:
         """Close what was opened here."""
+        self._closed = self._owned
         if self._owned and self._session is not None:
             session, self._session = self._session, None
             await session.close()

@@ -29,11 +29,14 @@ class HttpxTransport:
     def __init__(self, client: httpx.AsyncClient | None = None, *, max_connections: int = 100) -> None:
         self._max_connections = max_connections
         self._owned = client is None
+        self._closed = False
         self._clients = [] if client is None else [client]
         self._busy = [0] * len(self._clients)
 
     async def send(self, request: Request) -> Response:
         """Send one request and read its answer to the end."""
+        if self._closed:
+            raise TransportError("this transport is closed", sent=False)
         if not self._clients:
             self._open()
         busy = self._busy
@@ -69,6 +72,7 @@ class HttpxTransport:
 
     async def aclose(self) -> None:
         """Close what was opened here."""
+        self._closed = self._owned
         if self._owned:
             clients, self._clients = self._clients, []
             for client in clients:
