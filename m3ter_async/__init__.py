@@ -30,7 +30,8 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from .pagination import Page, Paginator
-    from .transports import AiohttpTransport, HttpxTransport, Transport, TransportError
+    from .transports import AiohttpTransport, Transport, TransportError
+    from .transports import HttpxTransport as HttpxTransport
 
 __all__ = [
     "APIConnectionError",
@@ -44,7 +45,6 @@ __all__ = [
     "BadRequestError",
     "ConfigurationError",
     "ConflictError",
-    "HttpxTransport",
     "InternalServerError",
     "M3terError",
     "NotFoundError",
@@ -60,6 +60,7 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
+    # HttpxTransport is not in __all__: without the extra, `import *` would fail on it
     _HOME = {
         "AsyncM3ter": "client",
         "Page": "pagination",
@@ -71,7 +72,7 @@ if not TYPE_CHECKING:
     }
 
     def __getattr__(name: str) -> object:
-        if name not in __all__:
+        if name not in __all__ and name not in _HOME:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
@@ -80,4 +81,4 @@ if not TYPE_CHECKING:
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        return sorted({*globals(), *__all__, *_HOME})

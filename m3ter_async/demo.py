@@ -16,9 +16,13 @@ from decimal import Context, Decimal, localcontext
 from typing import Literal
 
 import anyio
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+
+try:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Table
+except ModuleNotFoundError:
+    raise SystemExit("the demo needs rich: pip install 'm3ter-async[demo]'") from None
 
 from . import AsyncM3ter, HttpxTransport
 from .models import Balance, Bill
@@ -201,7 +205,7 @@ def _mark(same: bool) -> str:
 
 
 def main() -> int:
-    """The command line; 0 if all is there, 1 if something differs."""
+    """The command line; 0 if all is there, 1 if something differs, 130 if it was stopped."""
     parser = argparse.ArgumentParser(prog="python -m m3ter_async.demo", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--bills", type=int, default=2000, help="how many bills the sandbox holds (2000)")
     parser.add_argument("--seed", type=int, default=7, help="what the sandbox's data is drawn from (7)")
@@ -210,8 +214,12 @@ def main() -> int:
     if arguments.bills < 0:
         parser.error(f"--bills must be 0 or more, not {arguments.bills}")
     console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=120)
-    with localcontext(EXACT):
-        good = anyio.run(run, arguments.seed, arguments.bills, arguments.transport, console)
+    try:
+        with localcontext(EXACT):
+            good = anyio.run(run, arguments.seed, arguments.bills, arguments.transport, console)
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 130
     return 0 if good else 1
 
 

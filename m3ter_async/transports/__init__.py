@@ -54,7 +54,11 @@ if not TYPE_CHECKING:
 
             return AiohttpTransport
         if name == "HttpxTransport":
-            from .httpx import HttpxTransport
-
+            try:
+                from .httpx import HttpxTransport
+            except ModuleNotFoundError as error:
+                if error.name != "httpx":
+                    raise
+                raise ImportError("HttpxTransport needs httpx: pip install 'm3ter-async[httpx]'") from None
             return HttpxTransport
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
