@@ -176,7 +176,7 @@ def report(seen: Seen, truth: Truth, console: Console) -> bool:
         "transactions": truth.transactions,
     }
     good = True
-    table = Table("rows of", "streamed", "held", "pages", "rows/s", "", title="Rows", title_justify="left")
+    table = Table("rows of", "streamed", "held", "pages", "rows/s", "")
     for name, count in held.items():
         same = seen.rows[name] == count
         good = good and same
@@ -190,7 +190,8 @@ def report(seen: Seen, truth: Truth, console: Console) -> bool:
         ("transaction amounts", seen.transactions, truth.transaction_amounts),
     )
     for title, streamed, expected in sums:
-        table = Table("currency", "streamed", "held", "", title=f"Totals of {title}, exact", title_justify="left")
+        console.print(f"Totals of {title}, exact:")
+        table = Table("currency", "streamed", "held", "")
         for currency in sorted({*streamed, *expected}):
             ours, theirs = streamed.get(currency, Decimal()), expected.get(currency, Decimal())
             good = good and ours == theirs
