@@ -14,7 +14,7 @@ from . import contest, imports
 from .chart import chart
 from .contest import Outcome
 from .figures import figures
-from .report import failures, figure_rows, import_failures, import_rows, markdown, outcome_rows, plain
+from .report import failures, figure_rows, import_failures, import_rows, into_readme, markdown, outcome_rows, plain
 from .works import IMPORT, NAMES, WORKS
 
 HERE = Path(__file__).parent
@@ -51,6 +51,9 @@ def main() -> int:
         command = " ".join(("python -m benchmarks", *sys.argv[1:]))
         run = f"`{command}`, {arguments.rounds} rounds; load average of the machine when it began: {load:.1f}"
         arguments.out.write_text(markdown(outcomes, imported, promised, run), encoding="utf-8")
+    if arguments.readme:
+        text = arguments.readme.read_text(encoding="utf-8")
+        arguments.readme.write_text(into_readme(text, promised), encoding="utf-8")
     if arguments.chart:
         arguments.chart.write_text(chart(outcomes), encoding="utf-8")
     return int(any(each.failures for each in outcomes.values()) or bool(import_failures(imported)))
@@ -67,11 +70,13 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, help="the report (benchmarks/results.md)")
     parser.add_argument("--chart", type=Path, help="the chart (benchmarks/chart.svg)")
+    parser.add_argument("--readme", type=Path, help="the page that shows the figures (README.md)")
     arguments = parser.parse_args()
     arguments.rounds = max(1, arguments.rounds or (1 if arguments.quick else 3))
     if not arguments.quick and not arguments.only:
         arguments.out = arguments.out or HERE / "results.md"
         arguments.chart = arguments.chart or HERE / "chart.svg"
+        arguments.readme = arguments.readme or HERE.parent / "README.md"
     return arguments
 
 

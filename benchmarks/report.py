@@ -124,6 +124,15 @@ def markdown(
     return "\n\n".join(parts) + "\n"
 
 
+def into_readme(text: str, figures: Sequence[Figure]) -> str:
+    """The README with its table of figures replaced; it stands between two comments."""
+    before, opening, rest = text.partition("<!-- figures -->\n")
+    _, closing, after = rest.partition("<!-- /figures -->")
+    if not (opening and closing):
+        raise ValueError("the README has no place for the figures")
+    return f"{before}{opening}{_table(figure_rows(figures))}\n{closing}{after}"
+
+
 def _table(table: tuple[list[str], list[list[str]]]) -> str:
     header, rows = table
     rule = ["---"] + ["---:"] * (len(header) - 1)
