@@ -1,4 +1,4 @@
-"""The undecoded pages of a listing, in order, with the next one fetched while this one is consumed."""
+"""The pages of a listing, in order, with the next one fetched while this one is consumed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .decoding import Unreadable, decode
 from .errors import APIError, APIResponseValidationError
 from .operation import Operation, Response
 from .pipeline import Call, Pipeline
+from .reading import Reader
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
@@ -32,20 +33,22 @@ _either_envelope = msgspec.json.Decoder(_EitherEnvelope)
 
 
 @dataclass(slots=True)
-class RawPage:
-    """A page that was split into its records and no further.
+class FeedPage:
+    """A page, split into its records and no further unless the reader has decoded it at once.
 
-    All records are views of one body, which lives until the last of them is dropped.
+    Undecoded records are views of one body, which lives until the last of them is dropped.
 
     Attributes:
-        records: The JSON of each record, the last one first, so that handing one out is a ``pop()``.
+        records: The records or the JSON of each, the last one first, so that handing one out is a ``pop()``.
+        decoded: Which of the two.
         token: What fetched this page; None is the first.
         next_token: What fetches the next; None is the end.
         headers: Those of its answer.
         mark: What no other page of the same pass has.
     """
 
-    records: list[Raw]
+    records: list[Any]
+    decoded: bool
     token: str | None
     next_token: str | None
     headers: Mapping[str, str] = field(repr=False)
@@ -56,6 +59,7 @@ class Feed:
     """Fetches the pages of one pass over a listing.
 
     Args:
+        reader: Decodes pages at once, where it can.
         limit: How many records are wanted at the most; it bounds the page size and what is fetched ahead.
         ahead: Whether to fetch the next page while this one is consumed.
     """
@@ -67,6 +71,7 @@ class Feed:
         path: Mapping[str, str],
         query: Mapping[str, Any],
         body: Any,
+        reader: Reader[Any],
         *,
         limit: int | None = None,
         ahead: bool = True,
@@ -75,6 +80,7 @@ class Feed:
         self._operation = operation
         self._path = path
         self._body = body
+        self._reader = reader
         self._cursor = "fromDocument" if operation.page == "offset" else "nextToken"
         self._query = dict(query)
         start = self._query.pop(self._cursor, UNSET)
@@ -86,12 +92,12 @@ class Feed:
             self._query["pageSize"] = operation.page_size if limit is None else min(limit, operation.page_size)
         self._left = limit
         self._ahead_wanted = ahead
-        self._ahead: Task[RawPage] | None = None
+        self._ahead: Task[FeedPage] | None = None
         self._seen = {_digest(self.token or "")}
         self._ended = False
         self._call(self.token)  # bad arguments raise here
 
-    async def next(self) -> RawPage | None:
+    async def next(self) -> FeedPage | None:
         """The next page, or None after the last."""
         if self._ended:
             return None
@@ -116,7 +122,7 @@ class Feed:
         if ahead is not None:
             ahead.cancel()
 
-    def unreadable(self, page: RawPage, index: int, raw: Raw, cause: Unreadable) -> APIError:
+    def unreadable(self, page: FeedPage, index: int, raw: Raw, cause: Unreadable) -> APIError:
         """The error for a record that cannot be decoded; it names the place within the page."""
         cause.json_path = f"$.data[{index}]" + (cause.json_path or "$")[1:]
         error = self._pipeline.unreadable(self._call(page.token), Response(200, page.headers, bytes(raw)), cause)
@@ -127,7 +133,7 @@ class Feed:
         query = self._query if token is None else {**self._query, self._cursor: token}
         return self._pipeline.prepare(self._operation, self._path, query, self._body)
 
-    async def _fetch(self, token: str | None) -> RawPage:
+    async def _fetch(self, token: str | None) -> FeedPage:
         call = self._call(token)
         try:
             page = await self._pipeline.run(call, lambda response: self._split(token, response))
@@ -138,25 +144,30 @@ class Feed:
             raise
         return page
 
-    def _split(self, token: str | None, response: Response) -> RawPage:
+    def _split(self, token: str | None, response: Response) -> FeedPage:
         either = self._operation.page == "either"
-        try:
-            page = decode(_either_envelope, response.content) if either else decode(_envelope, response.content)
-        except Unreadable as cause:
-            cause.passing = True  # some gateway's answer, perhaps: worth another try, but never the end of a listing
-            cause.reason = f"not a page: {cause.reason}"
-            raise
-        records = page.data
+        whole = None if either else self._reader.page(response.content)
+        records: list[Any] | UnsetType
+        if whole is not None:
+            records, next_token = whole
+        else:
+            try:
+                page = decode(_either_envelope, response.content) if either else decode(_envelope, response.content)
+            except Unreadable as cause:
+                cause.passing = True  # some gateway's answer, perhaps: worth another try, but never the end
+                cause.reason = f"not a page: {cause.reason}"
+                raise
+            records, next_token = page.data, page.next_token
         if isinstance(records, UnsetType):
-            return RawPage([Raw(bytes(response.content))], token, None, response.headers, b"")
-        next_token = page.next_token or None
+            return FeedPage([Raw(bytes(response.content))], False, token, None, response.headers, b"")
+        next_token = next_token or None
         mark = _digest(next_token or "")
         if self._operation.page == "offset":
             # nothing says how many there are, and a short page may not be the last: only an empty one is
             next_token = str(int(token or "0") + len(records)) if records else None
             mark = blake2b(response.content, digest_size=16).digest()
         records.reverse()
-        return RawPage(records, token, next_token, response.headers, mark)
+        return FeedPage(records, whole is not None, token, next_token, response.headers, mark)
 
     def _repeated(self, call: Call) -> APIResponseValidationError:
         what = "page" if self._operation.page == "offset" else "nextToken"

@@ -10,11 +10,12 @@ from typing import Any, Generic, TypeVar
 import anyio.lowlevel
 from msgspec import UNSET, Raw
 
-from .decoding import Unreadable, decode
+from .decoding import Unreadable
 from .errors import APIError
-from .feed import Feed, RawPage
-from .operation import Operation, decoder
+from .feed import Feed, FeedPage
+from .operation import Operation
 from .pipeline import Pipeline
+from .reading import RawReader, Reader
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -22,6 +23,8 @@ Y_co = TypeVar("Y_co", covariant=True)
 
 # Bytes of JSON handed out before other tasks get a turn: two or three large bills, about two milliseconds of decoding.
 _GIVE_WAY = 262_144
+
+_OpenFeed = Callable[[Reader[Any], "int | None", bool], Feed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +55,27 @@ class Paginator(Generic[T]):
         finished: Whether the latest iteration reached the end.
     """
 
-    def __init__(self, open_feed: Callable[[int | None, bool], Feed], read: Callable[[Raw], T]) -> None:
+    def __init__(self, open_feed: _OpenFeed, reader: Reader[T], now: Callable[[], float]) -> None:
         self._open_feed = open_feed
-        self._read = read
-        self.next_token: str | None = open_feed(None, False).token
+        self._reader = reader
+        self._now = now
+        self.next_token: str | None = open_feed(reader, None, False).token
         self.page_offset = 0
         self.finished = False
 
     def __aiter__(self) -> Records[T]:
-        return Records(self, self._open_feed(None, True), self._read)
+        return Records(self, self._open_feed(self._reader, None, True), self._reader)
 
     def __await__(self) -> Generator[Any, Any, Page[T]]:
-        return Pages(self, self._open_feed(None, False), self._read).__anext__().__await__()
+        return Pages(self, self._open_feed(self._reader, None, False), self._reader).__anext__().__await__()
 
     def pages(self) -> Pages[T]:
         """The same listing page by page: the place to save `next_token` between pages, when each row counts."""
-        return Pages(self, self._open_feed(None, True), self._read)
+        return Pages(self, self._open_feed(self._reader, None, True), self._reader)
 
     def raw(self) -> Paginator[bytes]:
         """The same listing, each record as the bytes of its JSON."""
-        return Paginator(self._open_feed, bytes)
+        return Paginator(self._open_feed, RawReader(), self._now)
 
     def as_type(self, type: type[S]) -> Paginator[S]:
         """The same listing, each record decoded as a type of yours: fields that it does not name are skipped unread.
@@ -80,7 +84,7 @@ class Paginator(Generic[T]):
             type: Anything that msgspec decodes; ``class Total(msgspec.Struct, rename="camel")`` reads ``billTotal``
                 into ``bill_total``. Name amounts ``Decimal`` to keep them exact.
         """
-        return Paginator(self._open_feed, _reader(type))
+        return Paginator(self._open_feed, Reader(type, self._now), self._now)
 
     async def collect(self, *, limit: int | None = None) -> list[T]:
         """The records as a list, `limit` of them at the most: no page is asked for beyond those."""
@@ -89,7 +93,7 @@ class Paginator(Generic[T]):
         records: list[T] = []
         if limit == 0:
             return records
-        iteration = Records(self, self._open_feed(limit, True), self._read)
+        iteration = Records(self, self._open_feed(self._reader, limit, True), self._reader)
         async for record in iteration:
             records.append(record)
             if len(records) == limit:
@@ -100,10 +104,10 @@ class Paginator(Generic[T]):
 class _Iteration(Generic[T, Y_co]):
     """One pass over a listing; it stops the page under way when it is dropped."""
 
-    def __init__(self, paginator: Paginator[T], feed: Feed, read: Callable[[Raw], T]) -> None:
+    def __init__(self, paginator: Paginator[T], feed: Feed, reader: Reader[T]) -> None:
         self._paginator = paginator
         self._feed = feed
-        self._read = read
+        self._reader = reader
         self._error: APIError | None = None
         self._running = False
         self._handed_out = 0  # bytes since other tasks had a turn
@@ -138,16 +142,20 @@ class _Iteration(Generic[T, Y_co]):
     async def _produce(self) -> Y_co:
         raise StopAsyncIteration
 
-    async def _decode(self, page: RawPage, index: int) -> T:
+    async def _decode(self, page: FeedPage, index: int) -> T:
         """The next record of `page`, which is dropped from it; `index` is its place, for the error."""
-        raw = page.records[-1]
-        self._handed_out += len(memoryview(raw))
+        if page.decoded:
+            record: T = page.records.pop()
+            return record
+        raw: Raw = page.records[-1]
+        size = len(memoryview(raw))
+        self._handed_out += size
         if self._handed_out > _GIVE_WAY:
             self._handed_out = 0
             await anyio.lowlevel.checkpoint()
         page.records.pop()
         try:
-            return self._read(raw)
+            return self._reader.record(raw, size)
         except Unreadable as cause:
             raise self._feed.unreadable(page, index, raw, cause) from None
 
@@ -162,7 +170,7 @@ class _Iteration(Generic[T, Y_co]):
 class Records(_Iteration[T, T]):
     """The records of a listing, one by one."""
 
-    _page: RawPage | None = None
+    _page: FeedPage | None = None
     _index = 0
 
     async def _produce(self) -> T:
@@ -186,7 +194,7 @@ class Records(_Iteration[T, T]):
 class Pages(_Iteration[T, Page[T]]):
     """The pages of a listing, one by one, their records decoded."""
 
-    _page: RawPage | None = None
+    _page: FeedPage | None = None
     _data: list[T]
 
     async def _produce(self) -> Page[T]:
@@ -203,11 +211,6 @@ class Pages(_Iteration[T, Page[T]]):
         return Page(self._data, page.next_token)
 
 
-def _reader(type: Any) -> Callable[[Raw], Any]:
-    made = decoder(type)
-    return lambda raw: decode(made, raw)
-
-
 def paginate(
     pipeline: Pipeline,
     operation: Operation[T],
@@ -217,7 +220,8 @@ def paginate(
 ) -> Paginator[T]:
     """A paginator over an operation whose answer comes in pages; bad arguments raise at once."""
 
-    def open_feed(limit: int | None, ahead: bool) -> Feed:
-        return Feed(pipeline, operation, path, query, body, limit=limit, ahead=ahead)
+    def open_feed(reader: Reader[Any], limit: int | None, ahead: bool) -> Feed:
+        return Feed(pipeline, operation, path, query, body, reader, limit=limit, ahead=ahead)
 
-    return Paginator(open_feed, lambda raw: decode(operation.decoder, raw))
+    now = pipeline.clock.now
+    return Paginator(open_feed, Reader(operation.answer, now), now)

@@ -103,3 +103,11 @@ def client(transport: FakeTransport, clock: Clock | None = None, **options: Any)
     """A client over a fake transport; without waits, unless it is given a clock of its own."""
     options = {"api_key": KEY, "api_secret": SECRET, "org_id": ORG, **options}
     return AsyncM3ter(**options, transport=transport, _clock=clock or FakeClock())
+
+
+class TickingClock(FakeClock):
+    """A clock under which everything takes its time: a millisecond from each look at it to the next."""
+
+    def now(self) -> float:
+        self.time += 0.001
+        return self.time

@@ -26,7 +26,7 @@ from m3ter_async.models import Bill
 from m3ter_async.operation import Operation, Request, Response
 from m3ter_async.pagination import Paginator, paginate
 
-from .fakes import FakeTransport, answer, client
+from .fakes import FakeTransport, TickingClock, answer, client
 
 
 class BillTotal(msgspec.Struct, rename="camel"):
@@ -281,7 +281,8 @@ async def test_other_tasks_get_turns_while_a_big_page_is_consumed(
 ) -> None:
     rows = [{"id": str(row), "timezone": "x" * 100_000} for row in range(60)]
     turns = 0
-    async with client(FakeTransport(book(rows))) as m3ter, anyio.create_task_group() as tasks:
+    transport = FakeTransport(book(rows))
+    async with client(transport, TickingClock()) as m3ter, anyio.create_task_group() as tasks:
 
         async def other() -> None:
             nonlocal turns
