@@ -23,7 +23,6 @@ if TYPE_CHECKING:
         DestinationType,
         EndDateBillingEntities,
         FailedEntities,
-        IntegrationRun,
         LineItem,
         LineItemType,
         ObjectUrl,
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
         PricingBand,
         ResourceGroup,
         Rounding,
-        RunStatus,
         StatementAutoGenerateMode,
         UpdatedEntities,
     )
@@ -97,7 +95,7 @@ if TYPE_CHECKING:
         System,
         TriggerType,
     )
-    from .integration_runs import IntegrationRunLog, IntegrationRunOrder
+    from .integration_runs import IntegrationRun, IntegrationRunLog, IntegrationRunOrder, RunStatus
     from .lookup_tables import (
         LookupTable,
         LookupTableDataArchived,
@@ -370,10 +368,9 @@ if not TYPE_CHECKING:  # hidden from type checkers: to them a misspelled name is
         "CurrencyConversion DataExplorerAggregation DataExplorerAggregationFunction "
         "DataExplorerDimensionFilter DataExplorerFieldType DataExplorerGroup "
         "DataExplorerGroupType DataExplorerUsageDataFrequency DestinationType "
-        "EndDateBillingEntities FailedEntities IntegrationRun LineItem LineItemType "
-        "ObjectUrl PermissionAction PermissionEffect PermissionPolicy PermissionStatement "
-        "PricingBand ResourceGroup Rounding RunStatus StatementAutoGenerateMode "
-        "UpdatedEntities",
+        "EndDateBillingEntities FailedEntities LineItem LineItemType ObjectUrl "
+        "PermissionAction PermissionEffect PermissionPolicy PermissionStatement "
+        "PricingBand ResourceGroup Rounding StatementAutoGenerateMode UpdatedEntities",
         "account_plans": "AccountPlan ReplaceAccountPlan",
         "accounts": "Account Address",
         "aggregations": "Aggregation",
@@ -405,7 +402,7 @@ if not TYPE_CHECKING:  # hidden from type checkers: to them a misspelled name is
         "integration_configurations": "AuthType AvailableConfiguration ConfigOptions DestinationConfiguration "
         "EntityConfiguration IntegrationConfig IntegrationCredentialsRequestBase "
         "IntegrationCredentialsType System TriggerType",
-        "integration_runs": "IntegrationRunLog IntegrationRunOrder",
+        "integration_runs": "IntegrationRun IntegrationRunLog IntegrationRunOrder RunStatus",
         "lookup_tables": "LookupTable LookupTableDataArchived LookupTableDataDownloadJob "
         "LookupTableDataJobStatus LookupTableDataJobType LookupTableDataUpload "
         "LookupTableRevision LookupTableRevisionCopy LookupTableRevisionData "

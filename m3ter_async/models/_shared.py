@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
-from ._base import NULL, Model, Promised
+from ._base import NULL, Model, Promised, masked
 
 # Values are added over time: to type checkers each is its known values or any str, at runtime a str.
 if TYPE_CHECKING:
@@ -92,22 +92,6 @@ if TYPE_CHECKING:
     )
     PermissionEffect: TypeAlias = Literal["ALLOW", "DENY"] | str
     Rounding: TypeAlias = Literal["UP", "DOWN", "NEAREST", "NONE"] | str
-    RunStatus: TypeAlias = (
-        Literal[
-            "WAITING",
-            "STARTED",
-            "COMPLETE",
-            "ERROR",
-            "AWAITING_RETRY",
-            "AUTH_FAILED",
-            "ACCOUNTING_PERIOD_CLOSED",
-            "INVOICE_ALREADY_PAID",
-            "DISABLED",
-            "TIMEOUT_LIMIT_EXCEEDED",
-            "RATE_LIMIT_RETRY",
-        ]
-        | str
-    )
     StatementAutoGenerateMode: TypeAlias = Literal["NONE", "JSON", "JSON_AND_CSV"] | str
 else:
     AggregationFunction = BillCreditType = BillJobBillingFrequency = str
@@ -115,8 +99,7 @@ else:
     DataExplorerAggregationFunction = DataExplorerFieldType = str
     DataExplorerGroupType = DataExplorerUsageDataFrequency = str
     DestinationType = LineItemType = PermissionAction = str
-    PermissionEffect = Rounding = RunStatus = str
-    StatementAutoGenerateMode = str
+    PermissionEffect = Rounding = StatementAutoGenerateMode = str
 
 
 class BillLineItemPricingBandUsage(Model, frozen=True, kw_only=True):
@@ -186,28 +169,6 @@ class FailedEntities(Model, frozen=True, kw_only=True):
     counter_pricings: Any = msgspec.field(default=None, name="COUNTER_PRICINGS")
 
 
-class IntegrationRun(Model, frozen=True, kw_only=True):
-    """An integration run."""
-
-    id: Promised[str] = NULL
-    version: int | None = None
-    dt_created: dt.datetime | None = None
-    dt_last_modified: dt.datetime | None = None
-    created_by: str | None = None
-    last_modified_by: str | None = None
-    entity_type: Promised[str] = NULL
-    entity_id: Promised[str] = NULL
-    dt_started: dt.datetime | None = None
-    dt_completed: dt.datetime | None = None
-    status: Promised[RunStatus] = NULL
-    destination: Promised[str] = NULL
-    destination_id: str | None = None
-    error: str | None = None
-    url: str | None = None
-    external_id: str | None = None
-    parent_integration_run_id: str | None = None
-
-
 class LineItem(Model, frozen=True, kw_only=True):
     """A line item on its own, with the bill it belongs to."""
 
@@ -264,6 +225,9 @@ class ObjectUrl(Model, frozen=True, kw_only=True):
 
     download_url: str | None = None
 
+    def __repr__(self) -> str:
+        return masked(self, "download_url")
+
 
 class PermissionPolicy(Model, frozen=True, kw_only=True):
     """A permission policy."""
@@ -280,7 +244,7 @@ class PermissionPolicy(Model, frozen=True, kw_only=True):
 
 
 class PermissionStatement(Model, frozen=True, kw_only=True):
-    """A permission statement."""
+    """What is allowed or denied on which resources."""
 
     effect: Promised[PermissionEffect] = NULL
     action: Promised[Sequence[PermissionAction]] = NULL
@@ -288,7 +252,7 @@ class PermissionStatement(Model, frozen=True, kw_only=True):
 
 
 class PricingBand(Model, frozen=True, kw_only=True):
-    """A pricing band."""
+    """A price from `lower_limit` units on: fixed, per unit, or both."""
 
     id: str | None = None
     lower_limit: Promised[Decimal] = NULL

@@ -10,7 +10,7 @@ from ._shared import ChildBillingMode
 
 
 class AccountPlan(Model, frozen=True, kw_only=True):
-    """An account plan."""
+    """That an account is on a plan, or on a plan group, for a time."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -10,7 +10,7 @@ from ._shared import BillCreditType, StatementAutoGenerateMode
 
 
 class Account(Model, frozen=True, kw_only=True):
-    """An account."""
+    """A customer of the organization, or a part of one: what is billed."""
 
     id: Promised[str] = NULL
     version: int | None = None

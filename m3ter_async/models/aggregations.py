@@ -11,7 +11,7 @@ from ._shared import AggregationFunction, Rounding
 
 
 class Aggregation(Model, frozen=True, kw_only=True):
-    """An aggregation."""
+    """What is counted of a meter's data, and in which units."""
 
     id: Promised[str] = NULL
     version: int | None = None

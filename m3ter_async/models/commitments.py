@@ -21,7 +21,7 @@ else:
 
 
 class Commitment(Model, frozen=True, kw_only=True):
-    """A commitment."""
+    """An amount that an account agreed to spend."""
 
     id: Promised[str] = NULL
     version: int | None = None
@@ -58,7 +58,7 @@ class Commitment(Model, frozen=True, kw_only=True):
 
 
 class CommitmentFee(Model, frozen=True, kw_only=True):
-    """A commitment fee."""
+    """A part of a commitment's amount that is due on a date."""
 
     date: Promised[dt.date] = NULL
     amount: Promised[Decimal] = NULL

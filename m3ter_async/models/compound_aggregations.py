@@ -11,7 +11,7 @@ from ._shared import Rounding
 
 
 class CompoundAggregation(Model, frozen=True, kw_only=True):
-    """A compound aggregation."""
+    """A calculation over aggregations and counters."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -16,7 +16,7 @@ else:
 
 
 class Contract(Model, frozen=True, kw_only=True):
-    """A contract."""
+    """What binds an account's plans, commitments and balances together for a time."""
 
     id: Promised[str] = NULL
     version: int | None = None
@@ -38,7 +38,7 @@ class Contract(Model, frozen=True, kw_only=True):
 
 
 class UsageFilter(Model, frozen=True, kw_only=True):
-    """A usage filter."""
+    """Which usage a contract covers."""
 
     dimension_code: Promised[str] = NULL
     value: Promised[str] = NULL

@@ -10,7 +10,7 @@ from ._shared import PricingBand
 
 
 class CounterPricing(Model, frozen=True, kw_only=True):
-    """A counter pricing."""
+    """What a counter's value costs on a plan, in bands."""
 
     id: Promised[str] = NULL
     version: int | None = None

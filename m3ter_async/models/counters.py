@@ -8,7 +8,7 @@ from ._base import NULL, Model, Promised
 
 
 class Counter(Model, frozen=True, kw_only=True):
-    """A counter."""
+    """A number that is set and adjusted, such as seats."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -17,14 +17,14 @@ else:
 
 
 class Currency(Model, frozen=True, kw_only=True):
-    """A currency."""
+    """A currency, and how amounts in it are rounded."""
 
     id: Promised[str] = NULL
     version: int | None = None
     code: str | None = None
     name: str | None = None
     archived: bool | None = None
-    max_decimal_places: int | None = None
+    max_decimal_places: int | None = None  # digits after the point
     rounding_mode: RoundingMode | None = None
     dt_created: dt.datetime | None = None
     dt_last_modified: dt.datetime | None = None

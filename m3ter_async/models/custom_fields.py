@@ -9,7 +9,7 @@ from ._base import NULL, Model, Promised, Scalar
 
 
 class CustomField(Model, frozen=True, kw_only=True):
-    """A custom field."""
+    """The custom fields of each type of entity, with their defaults."""
 
     id: Promised[str] = NULL
     version: int | None = None

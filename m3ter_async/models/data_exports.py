@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ._base import NULL, Model, Promised
+from ._base import NULL, Model, Promised, masked
 from ._shared import DataExplorerAggregation, DataExplorerDimensionFilter, DataExplorerGroup
 
 # Values are added over time: to type checkers each is its known values or any str, at runtime a str.
@@ -141,3 +141,6 @@ class GenerateExportDownloadUrl(Model, frozen=True, kw_only=True):
 
     url: str | None = None
     expiration_time: dt.datetime | None = None
+
+    def __repr__(self) -> str:
+        return masked(self, "url")

@@ -9,14 +9,14 @@ from ._base import NULL, Model, Promised
 
 
 class ExternalEntity(Model, frozen=True, kw_only=True):
-    """An external entity."""
+    """An entity of an external system, to map to."""
 
     external_id: str | None = None
     external_name: str | None = None
 
 
 class ExternalMapping(Model, frozen=True, kw_only=True):
-    """An external mapping."""
+    """Which entity of an external system stands for which entity of m3ter."""
 
     id: Promised[str] = NULL
     version: int | None = None

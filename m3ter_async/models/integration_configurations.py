@@ -101,7 +101,7 @@ class EntityConfiguration(Model, frozen=True, kw_only=True):
 
 
 class IntegrationConfig(Model, frozen=True, kw_only=True):
-    """An integration config."""
+    """A connection to an external system for one type of entity."""
 
     id: Promised[str] = NULL
     version: int | None = None

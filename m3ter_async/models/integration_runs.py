@@ -2,17 +2,56 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from ._base import Model
+from ._base import NULL, Model, Promised
 
 # Values are added over time: to type checkers each is its known values or any str, at runtime a str.
 if TYPE_CHECKING:
     IntegrationRunOrder: TypeAlias = Literal["ASC", "DESC"] | str
+    RunStatus: TypeAlias = (
+        Literal[
+            "WAITING",
+            "STARTED",
+            "COMPLETE",
+            "ERROR",
+            "AWAITING_RETRY",
+            "AUTH_FAILED",
+            "ACCOUNTING_PERIOD_CLOSED",
+            "INVOICE_ALREADY_PAID",
+            "DISABLED",
+            "TIMEOUT_LIMIT_EXCEEDED",
+            "RATE_LIMIT_RETRY",
+        ]
+        | str
+    )
 else:
-    IntegrationRunOrder = str
+    IntegrationRunOrder = RunStatus = str
+
+
+class IntegrationRun(Model, frozen=True, kw_only=True):
+    """One run of an integration, and how it ended."""
+
+    id: Promised[str] = NULL
+    version: int | None = None
+    dt_created: dt.datetime | None = None
+    dt_last_modified: dt.datetime | None = None
+    created_by: str | None = None
+    last_modified_by: str | None = None
+    entity_type: Promised[str] = NULL
+    entity_id: Promised[str] = NULL
+    dt_started: dt.datetime | None = None
+    dt_completed: dt.datetime | None = None
+    status: Promised[RunStatus] = NULL
+    destination: Promised[str] = NULL
+    destination_id: str | None = None
+    error: str | None = None
+    url: str | None = None
+    external_id: str | None = None
+    parent_integration_run_id: str | None = None
 
 
 class IntegrationRunLog(Model, frozen=True, kw_only=True):

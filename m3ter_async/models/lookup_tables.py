@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ._base import NULL, Model, Promised, Scalar
+from ._base import NULL, Model, Promised, Scalar, masked
 
 # Values are added over time: to type checkers each is its known values or any str, at runtime a str.
 if TYPE_CHECKING:
@@ -40,9 +40,12 @@ class LookupTableDataArchived(Model, frozen=True, kw_only=True):
     url: str | None = None
     expiry: dt.datetime | None = None
 
+    def __repr__(self) -> str:
+        return masked(self, "url")
+
 
 class LookupTableDataDownloadJob(Model, frozen=True, kw_only=True):
-    """A lookup table data download job."""
+    """The job that writes the data to a file."""
 
     job_id: str | None = None
 
@@ -53,6 +56,9 @@ class LookupTableDataUpload(Model, frozen=True, kw_only=True):
     job_id: str | None = None
     url: str | None = None
     headers: Mapping[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return masked(self, "url", "headers")
 
 
 class LookupTableRevision(Model, frozen=True, kw_only=True):
@@ -112,6 +118,9 @@ class LookupTableRevisionDataJob(Model, frozen=True, kw_only=True):
     failure_reason: str | None = None
     download_url: str | None = None
     download_url_expiry: str | None = None
+
+    def __repr__(self) -> str:
+        return masked(self, "download_url")
 
 
 class LookupTableRevisionField(Model, frozen=True, kw_only=True):

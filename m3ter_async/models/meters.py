@@ -18,7 +18,7 @@ else:
 
 
 class DataField(Model, frozen=True, kw_only=True):
-    """A data field."""
+    """A field of a meter's measurements."""
 
     category: Promised[DataFieldCategory] = NULL
     code: Promised[str] = NULL
@@ -27,7 +27,7 @@ class DataField(Model, frozen=True, kw_only=True):
 
 
 class DerivedField(Model, frozen=True, kw_only=True):
-    """A derived field."""
+    """A field of a meter that is calculated from others."""
 
     category: Promised[DataFieldCategory] = NULL
     code: Promised[str] = NULL
@@ -37,7 +37,7 @@ class DerivedField(Model, frozen=True, kw_only=True):
 
 
 class Meter(Model, frozen=True, kw_only=True):
-    """A meter."""
+    """What is measured: its data fields, and fields derived from them."""
 
     id: Promised[str] = NULL
     version: int | None = None

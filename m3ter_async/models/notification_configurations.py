@@ -15,7 +15,7 @@ class EvaluateCalculation(Model, frozen=True, kw_only=True):
 
 
 class Notification(Model, frozen=True, kw_only=True):
-    """A notification."""
+    """When an event is to be made known, as a calculation."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -19,7 +19,7 @@ else:
 
 
 class OrganizationConfig(Model, frozen=True, kw_only=True):
-    """An organization config."""
+    """What holds for the organization: time zone, currency, epochs, billing defaults."""
 
     id: Promised[str] = NULL
     version: int | None = None
@@ -36,7 +36,7 @@ class OrganizationConfig(Model, frozen=True, kw_only=True):
     standing_charge_bill_in_advance: bool | None = None
     commitment_fee_bill_in_advance: bool | None = None
     minimum_spend_bill_in_advance: bool | None = None
-    auto_approve_bills_grace_period: int | None = None
+    auto_approve_bills_grace_period: int | None = None  # in autoApproveBillsGracePeriodUnit
     auto_approve_bills_grace_period_unit: TimePeriodUnit | None = None
     external_invoice_date: InvoiceDate | None = None
     suppressed_empty_bills: bool | None = None

@@ -15,7 +15,7 @@ else:
 
 
 class PrincipalPermission(Model, frozen=True, kw_only=True):
-    """A principal permission."""
+    """That someone has a permission policy."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -8,7 +8,7 @@ from ._base import NULL, Model, Promised
 
 
 class PlanGroupLink(Model, frozen=True, kw_only=True):
-    """A plan group link."""
+    """That a plan is in a plan group."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -10,7 +10,7 @@ from ._base import NULL, Model, Promised, Scalar
 
 
 class PlanGroup(Model, frozen=True, kw_only=True):
-    """A plan group."""
+    """Several plans that an account takes together."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -11,7 +11,7 @@ from ._shared import BillingFrequency
 
 
 class PlanTemplate(Model, frozen=True, kw_only=True):
-    """A plan template."""
+    """What plans have in common: product, currency, billing frequency, standing charge."""
 
     id: Promised[str] = NULL
     version: int | None = None
@@ -23,7 +23,7 @@ class PlanTemplate(Model, frozen=True, kw_only=True):
     standing_charge_description: str | None = None
     standing_charge_interval: int | None = None
     standing_charge_offset: int | None = None
-    bill_frequency_interval: int | None = None
+    bill_frequency_interval: int | None = None  # in units of the frequency, 1 to 365
     bill_frequency: BillingFrequency | None = None
     ordinal: int | None = None
     code: str | None = None

@@ -10,7 +10,7 @@ from ._base import NULL, Model, Promised, Scalar
 
 
 class Plan(Model, frozen=True, kw_only=True):
-    """A plan."""
+    """A variant of a plan template; prices hang on it."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -19,7 +19,7 @@ else:
 
 
 class Pricing(Model, frozen=True, kw_only=True):
-    """A pricing."""
+    """What usage costs on a plan, in bands; amounts are in the plan's currency."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -9,7 +9,7 @@ from ._base import NULL, Model, Promised, Scalar
 
 
 class Product(Model, frozen=True, kw_only=True):
-    """A product."""
+    """What is sold; plans, meters and pricings belong to one."""
 
     id: Promised[str] = NULL
     version: int | None = None

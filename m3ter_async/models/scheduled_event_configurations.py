@@ -8,7 +8,7 @@ from ._base import NULL, Model, Promised
 
 
 class ScheduledEventConfiguration(Model, frozen=True, kw_only=True):
-    """A scheduled event configuration."""
+    """An event at a distance from a date of an entity."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ._base import NULL, Model, Promised
+from ._base import NULL, Model, Promised, masked
 from ._shared import AggregationFunction
 
 # Values are added over time: to type checkers each is its known values or any str, at runtime a str.
@@ -62,6 +62,9 @@ class StatementJob(Model, frozen=True, kw_only=True):
     dt_last_modified: dt.datetime | None = None
     created_by: str | None = None
     last_modified_by: str | None = None
+
+    def __repr__(self) -> str:
+        return masked(self, "presigned_json_statement_url", "presigned_csv_statement_url")
 
 
 class StatementJobFilters(Model, frozen=True, kw_only=True):

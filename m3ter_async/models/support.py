@@ -9,7 +9,7 @@ from ._base import NULL, Model, Promised
 
 
 class PermissionStatementWrapper(Model, frozen=True, kw_only=True):
-    """A permission statement wrapper."""
+    """What is allowed or denied on which resources."""
 
     effect: Promised[str] = NULL
     action: Promised[Sequence[str]] = NULL

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ._base import NULL, Model, Promised
+from ._base import NULL, Model, Promised, masked
 from ._shared import DataExplorerAggregation, DataExplorerDimensionFilter, DataExplorerGroup
 
 # Values are added over time: to type checkers each is its known values or any str, at runtime a str.
@@ -44,9 +44,12 @@ class GenerateDownloadUrl(Model, frozen=True, kw_only=True):
 
     url: str | None = None
 
+    def __repr__(self) -> str:
+        return masked(self, "url")
+
 
 class Measurement(Model, frozen=True, kw_only=True):
-    """A measurement."""
+    """One measurement to send; `meter` and `account` are codes, not ids."""
 
     uid: str | None = None
     meter: Promised[str] = NULL
@@ -70,7 +73,7 @@ class SubmitMeasurements(Model, frozen=True, kw_only=True):
 
 
 class UploadJob(Model, frozen=True, kw_only=True):
-    """An upload job."""
+    """A job that reads an uploaded file; look at `failed_rows` even when it succeeded."""
 
     id: str | None = None
     version: int | None = None
@@ -90,6 +93,9 @@ class UrlDownload(Model, frozen=True, kw_only=True):
     url: str | None = None
     headers: Mapping[str, str] | None = None
 
+    def __repr__(self) -> str:
+        return masked(self, "url", "headers")
+
 
 class UrlUpload(Model, frozen=True, kw_only=True):
     """Where to upload a file, with which headers."""
@@ -97,6 +103,9 @@ class UrlUpload(Model, frozen=True, kw_only=True):
     job_id: str | None = None
     url: str | None = None
     headers: Mapping[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return masked(self, "url", "headers")
 
 
 class UsageQuery(Model, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ class Me(Model, frozen=True, kw_only=True):
 
 
 class OrgUser(Model, frozen=True, kw_only=True):
-    """An org user."""
+    """A user, and until when."""
 
     id: Promised[str] = NULL
     version: int | None = None
@@ -47,7 +47,7 @@ class OrgUser(Model, frozen=True, kw_only=True):
 
 
 class OrgUserInvitation(Model, frozen=True, kw_only=True):
-    """An org user invitation."""
+    """An invitation, and until when it can be accepted."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ._base import NULL, Model, Promised
+from ._base import NULL, Model, Promised, masked
 from ._shared import DestinationType
 
 # Values are added over time: to type checkers each is its known values or any str, at runtime a str.
@@ -31,6 +31,9 @@ class IntegrationM3terSignedCredentials(Model, frozen=True, kw_only=True):
     api_key: str | None = None
     secret: str | None = None
 
+    def __repr__(self) -> str:
+        return masked(self, "api_key", "secret")
+
 
 class IntegrationM3terSignedCredentialsRequest(Model, frozen=True, kw_only=True):
     """Key and secret with which m3ter signs what it sends."""
@@ -43,9 +46,12 @@ class IntegrationM3terSignedCredentialsRequest(Model, frozen=True, kw_only=True)
     api_key: Promised[str] = NULL
     secret: Promised[str] = NULL
 
+    def __repr__(self) -> str:
+        return masked(self, "api_key", "secret")
+
 
 class WebhookDestination(Model, frozen=True, kw_only=True):
-    """A webhook destination."""
+    """An address that events are sent to, signed."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -196,14 +196,14 @@ class Namespaces:
 
     @cached_property
     def data_explorer(self) -> DataExplorer:
-        """Data explorer."""
+        """Queries of bill data."""
         from .data_explorer import DataExplorer
 
         return DataExplorer(self._pipeline)
 
     @cached_property
     def data_exports(self) -> DataExports:
-        """Data exports."""
+        """Exports of data to files of yours."""
         from .data_exports import DataExports
 
         return DataExports(self._pipeline)
@@ -259,7 +259,7 @@ class Namespaces:
 
     @cached_property
     def marketplace(self) -> Marketplace:
-        """Marketplace."""
+        """What is reported to marketplaces."""
         from .marketplace import Marketplace
 
         return Marketplace(self._pipeline)
@@ -294,7 +294,7 @@ class Namespaces:
 
     @cached_property
     def plan_group_links(self) -> PlanGroupLinks:
-        """Plan group links."""
+        """Links of plans to plan groups."""
         from .plan_group_links import PlanGroupLinks
 
         return PlanGroupLinks(self._pipeline)

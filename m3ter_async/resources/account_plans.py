@@ -12,35 +12,33 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import ChildBillingMode
 from ..models.account_plans import AccountPlan, ReplaceAccountPlan
 from ..operation import Operation, as_date, as_datetime
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_ACCOUNT_PLANS: Operation[AccountPlan] = Operation(
-    "ListAccountPlans",
-    "GET",
-    "/organizations/{orgId}/accountplans",
-    AccountPlan,
-    repeat="safe",
-    page="token",
-    page_size=100,
+    "ListAccountPlans", "GET", "/organizations/{orgId}/accountplans", AccountPlan, page="token", page_size=100
 )
 _POST_ACCOUNT_PLAN: Operation[AccountPlan] = Operation(
     "PostAccountPlan", "POST", "/organizations/{orgId}/accountplans", AccountPlan
 )
 _GET_ACCOUNT_PLAN: Operation[AccountPlan] = Operation(
-    "GetAccountPlan", "GET", "/organizations/{orgId}/accountplans/{id}", AccountPlan, repeat="safe"
+    "GetAccountPlan", "GET", "/organizations/{orgId}/accountplans/{id}", AccountPlan
 )
 _PUT_ACCOUNT_PLAN: Operation[AccountPlan] = Operation(
-    "PutAccountPlan", "PUT", "/organizations/{orgId}/accountplans/{id}", AccountPlan, repeat="versioned"
+    "PutAccountPlan", "PUT", "/organizations/{orgId}/accountplans/{id}", AccountPlan
 )
 _DELETE_ACCOUNT_PLAN: Operation[AccountPlan] = Operation(
-    "DeleteAccountPlan", "DELETE", "/organizations/{orgId}/accountplans/{id}", AccountPlan, repeat="safe"
+    "DeleteAccountPlan", "DELETE", "/organizations/{orgId}/accountplans/{id}", AccountPlan
 )
 _REPLACE_ACCOUNT_PLAN: Operation[ReplaceAccountPlan] = Operation(
     "ReplaceAccountPlan", "POST", "/organizations/{orgId}/accountplans/{id}/replace", ReplaceAccountPlan
+)
+_PUT_ACCOUNT_PLAN_FIELDS = Fields(
+    "account_id start_date:datetime custom_fields plan_id plan_group_id "
+    "end_date:datetime code bill_epoch:date contract_id child_billing_mode"
 )
 
 
@@ -60,7 +58,7 @@ class AccountPlans(Resource):
         ids: Sequence[str] | UnsetType = UNSET,
         contract: str | UnsetType = UNSET,
     ) -> Paginator[AccountPlan]:
-        """Stream account plans.
+        """Stream account plans, up to 100 in a page.
 
         ``GET /organizations/{orgId}/accountplans``
         """
@@ -98,7 +96,8 @@ class AccountPlans(Resource):
 
         ``POST /organizations/{orgId}/accountplans``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Give `plan_id` or `plan_group_id`, not both. Leave `version` out: it is for updates. Not sent again by itself
+        when nobody knows whether it took effect.
         """
         return await self._call(
             _POST_ACCOUNT_PLAN,
@@ -118,7 +117,7 @@ class AccountPlans(Resource):
         )
 
     async def retrieve(self, id: str) -> AccountPlan:
-        """Get an account plan.
+        """Get an account plan; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/accountplans/{id}``
         """
@@ -144,8 +143,8 @@ class AccountPlans(Resource):
 
         ``PUT /organizations/{orgId}/accountplans/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        Give `plan_id` or `plan_group_id`, not both. `version` must be that of the stored one: any other is a
+        `ConflictError`, and none is refused. Everything is replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_ACCOUNT_PLAN,
@@ -192,7 +191,7 @@ class AccountPlans(Resource):
 
         ``POST /organizations/{orgId}/accountplans/{id}/replace``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        Give `plan_id` or `plan_group_id`, not both. Not sent again by itself when nobody knows whether it took effect.
         """
         return await self._call(
             _REPLACE_ACCOUNT_PLAN,
@@ -210,4 +209,18 @@ class AccountPlans(Resource):
                 "contractId": contract_id,
                 "childBillingMode": child_billing_mode,
             },
+        )
+
+    async def edit(self, id: str, change: Change[AccountPlan], *, attempts: int = 5) -> AccountPlan:
+        """Change fields of an account plan, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/accountplans/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_ACCOUNT_PLAN, _PUT_ACCOUNT_PLAN, _PUT_ACCOUNT_PLAN_FIELDS, change, attempts, {"id": id}
         )

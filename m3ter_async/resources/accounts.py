@@ -12,24 +12,20 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import BillCreditType, BillingEntity, EndDateBillingEntities, StatementAutoGenerateMode
 from ..models.accounts import Account, Address
 from ..operation import Operation, as_date, as_datetime
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_ACCOUNTS: Operation[Account] = Operation(
-    "ListAccounts", "GET", "/organizations/{orgId}/accounts", Account, repeat="safe", page="token", page_size=100
+    "ListAccounts", "GET", "/organizations/{orgId}/accounts", Account, page="token", page_size=100
 )
 _POST_ACCOUNT: Operation[Account] = Operation("PostAccount", "POST", "/organizations/{orgId}/accounts", Account)
-_GET_ACCOUNT: Operation[Account] = Operation(
-    "GetAccount", "GET", "/organizations/{orgId}/accounts/{id}", Account, repeat="safe"
-)
-_PUT_ACCOUNT: Operation[Account] = Operation(
-    "PutAccount", "PUT", "/organizations/{orgId}/accounts/{id}", Account, repeat="versioned"
-)
+_GET_ACCOUNT: Operation[Account] = Operation("GetAccount", "GET", "/organizations/{orgId}/accounts/{id}", Account)
+_PUT_ACCOUNT: Operation[Account] = Operation("PutAccount", "PUT", "/organizations/{orgId}/accounts/{id}", Account)
 _DELETE_ACCOUNT: Operation[Account] = Operation(
-    "DeleteAccount", "DELETE", "/organizations/{orgId}/accounts/{id}", Account, repeat="safe"
+    "DeleteAccount", "DELETE", "/organizations/{orgId}/accounts/{id}", Account
 )
 _END_DATE_BILLING_ENTITIES_FOR_ACCOUNT: Operation[EndDateBillingEntities] = Operation(
     "EndDateBillingEntitiesForAccount",
@@ -39,22 +35,15 @@ _END_DATE_BILLING_ENTITIES_FOR_ACCOUNT: Operation[EndDateBillingEntities] = Oper
     repeat="safe",
 )
 _LIST_ACCOUNT_CHILDREN: Operation[Account] = Operation(
-    "ListAccountChildren",
-    "GET",
-    "/organizations/{orgId}/accounts/{id}/children",
-    Account,
-    repeat="safe",
-    page="token",
-    page_size=200,
+    "ListAccountChildren", "GET", "/organizations/{orgId}/accounts/{id}/children", Account, page="token", page_size=200
 )
 _SEARCH_ACCOUNTS: Operation[Account] = Operation(
-    "SearchAccounts",
-    "GET",
-    "/organizations/{orgId}/accounts/search",
-    Account,
-    repeat="safe",
-    page="offset",
-    page_size=100,
+    "SearchAccounts", "GET", "/organizations/{orgId}/accounts/search", Account, page="offset", page_size=100
+)
+_PUT_ACCOUNT_FIELDS = Fields(
+    "name code email_address custom_fields address parent_account_id bill_epoch:date "
+    "purchase_order_number currency statement_definition_id "
+    "auto_generate_statement_mode credit_application_order days_before_bill_due"
 )
 
 
@@ -69,7 +58,7 @@ class Accounts(Resource):
         ids: Sequence[str] | UnsetType = UNSET,
         codes: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[Account]:
-        """Stream accounts.
+        """Stream accounts, up to 100 in a page.
 
         ``GET /organizations/{orgId}/accounts``
         """
@@ -99,7 +88,8 @@ class Accounts(Resource):
 
         ``POST /organizations/{orgId}/accounts``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        `days_before_bill_due` is in days. Leave `version` out: it is for updates. Not sent again by itself when nobody
+        knows whether it took effect.
         """
         return await self._call(
             _POST_ACCOUNT,
@@ -122,7 +112,7 @@ class Accounts(Resource):
         )
 
     async def retrieve(self, id: str) -> Account:
-        """Get an account.
+        """Get an account; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/accounts/{id}``
         """
@@ -151,8 +141,8 @@ class Accounts(Resource):
 
         ``PUT /organizations/{orgId}/accounts/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        `days_before_bill_due` is in days. `version` must be that of the stored one: any other is a `ConflictError`, and
+        none is refused. Everything is replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_ACCOUNT,
@@ -207,7 +197,7 @@ class Accounts(Resource):
     def list_children(
         self, id: str, *, page_size: int | UnsetType = UNSET, next_token: str | UnsetType | None = UNSET
     ) -> Paginator[Account]:
-        """Stream the child accounts of an account.
+        """Stream the child accounts of an account, up to 200 in a page.
 
         ``GET /organizations/{orgId}/accounts/{id}/children``
         """
@@ -223,9 +213,12 @@ class Accounts(Resource):
         sort_by: str | UnsetType = UNSET,
         sort_order: Literal["ASC", "DESC"] | str | UnsetType = UNSET,
     ) -> Paginator[Account]:
-        """Stream the accounts that match a query.
+        """Stream the accounts that match a query, up to 100 in a page.
 
         ``GET /organizations/{orgId}/accounts/search``
+
+        `search_query` joins conditions by ``$``, as in ``name~Acme$currency:USD``, with ``>`` ``>=`` ``:`` ``<=`` ``<``
+        and ``~`` (starts with). A page holds ten records unless `page_size` says otherwise.
         """
         return self._list(
             _SEARCH_ACCOUNTS,
@@ -238,3 +231,22 @@ class Accounts(Resource):
                 "sortOrder": sort_order,
             },
         )
+
+    async def edit(self, id: str, change: Change[Account], *, attempts: int = 5) -> Account:
+        """Change fields of an account, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/accounts/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_ACCOUNT, _PUT_ACCOUNT, _PUT_ACCOUNT_FIELDS, change, attempts, {"id": id})
+
+    async def get_by_code(self, code: str) -> Account:
+        """Get the account with a code; `NotFoundError` if there is none.
+
+        ``GET /organizations/{orgId}/accounts``
+        """
+        return await self._by_code(_LIST_ACCOUNTS, code, "account")

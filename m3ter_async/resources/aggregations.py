@@ -11,32 +11,31 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import AggregationFunction, Rounding
 from ..models.aggregations import Aggregation
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_AGGREGATIONS: Operation[Aggregation] = Operation(
-    "ListAggregations",
-    "GET",
-    "/organizations/{orgId}/aggregations",
-    Aggregation,
-    repeat="safe",
-    page="token",
-    page_size=100,
+    "ListAggregations", "GET", "/organizations/{orgId}/aggregations", Aggregation, page="token", page_size=100
 )
 _POST_AGGREGATION: Operation[Aggregation] = Operation(
     "PostAggregation", "POST", "/organizations/{orgId}/aggregations", Aggregation
 )
 _GET_AGGREGATION: Operation[Aggregation] = Operation(
-    "GetAggregation", "GET", "/organizations/{orgId}/aggregations/{id}", Aggregation, repeat="safe"
+    "GetAggregation", "GET", "/organizations/{orgId}/aggregations/{id}", Aggregation
 )
 _PUT_AGGREGATION: Operation[Aggregation] = Operation(
-    "PutAggregation", "PUT", "/organizations/{orgId}/aggregations/{id}", Aggregation, repeat="versioned"
+    "PutAggregation", "PUT", "/organizations/{orgId}/aggregations/{id}", Aggregation
 )
 _DELETE_AGGREGATION: Operation[Aggregation] = Operation(
-    "DeleteAggregation", "DELETE", "/organizations/{orgId}/aggregations/{id}", Aggregation, repeat="safe"
+    "DeleteAggregation", "DELETE", "/organizations/{orgId}/aggregations/{id}", Aggregation
+)
+_PUT_AGGREGATION_FIELDS = Fields(
+    "name rounding quantity_per_unit unit meter_id target_field aggregation "
+    "custom_fields code accounting_product_id segmented_fields segments default_value "
+    "custom_sql"
 )
 
 
@@ -52,7 +51,7 @@ class Aggregations(Resource):
         ids: Sequence[str] | UnsetType = UNSET,
         codes: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[Aggregation]:
-        """Stream aggregations.
+        """Stream aggregations, up to 100 in a page.
 
         ``GET /organizations/{orgId}/aggregations``
         """
@@ -84,7 +83,8 @@ class Aggregations(Resource):
 
         ``POST /organizations/{orgId}/aggregations``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        `quantity_per_unit` is how much of what is measured makes one unit to be priced. Leave `version` out: it is for
+        updates. Not sent again by itself when nobody knows whether it took effect.
         """
         return await self._call(
             _POST_AGGREGATION,
@@ -108,7 +108,7 @@ class Aggregations(Resource):
         )
 
     async def retrieve(self, id: str) -> Aggregation:
-        """Get an aggregation.
+        """Get an aggregation; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/aggregations/{id}``
         """
@@ -138,8 +138,9 @@ class Aggregations(Resource):
 
         ``PUT /organizations/{orgId}/aggregations/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        `quantity_per_unit` is how much of what is measured makes one unit to be priced. `version` must be that of the
+        stored one: any other is a `ConflictError`, and none is refused. Everything is replaced: custom fields that are
+        left out are lost.
         """
         return await self._call(
             _PUT_AGGREGATION,
@@ -169,3 +170,24 @@ class Aggregations(Resource):
         ``DELETE /organizations/{orgId}/aggregations/{id}``
         """
         return await self._call(_DELETE_AGGREGATION, {"id": id})
+
+    async def edit(self, id: str, change: Change[Aggregation], *, attempts: int = 5) -> Aggregation:
+        """Change fields of an aggregation, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/aggregations/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_AGGREGATION, _PUT_AGGREGATION, _PUT_AGGREGATION_FIELDS, change, attempts, {"id": id}
+        )
+
+    async def get_by_code(self, code: str, *, product_id: Sequence[str] | UnsetType = UNSET) -> Aggregation:
+        """Get the aggregation with a code; `NotFoundError` if there is none.
+
+        ``GET /organizations/{orgId}/aggregations``
+        """
+        return await self._by_code(_LIST_AGGREGATIONS, code, "aggregation", query={"productId": product_id})

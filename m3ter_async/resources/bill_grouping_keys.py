@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from ..models.bill_grouping_keys import BillGroupingKey
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -20,7 +20,6 @@ _LIST_BILL_GROUPING_KEYS: Operation[BillGroupingKey] = Operation(
     "GET",
     "/organizations/{orgId}/picklists/billgroupingkeys",
     BillGroupingKey,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -28,26 +27,15 @@ _CREATE_BILL_GROUPING_KEY: Operation[BillGroupingKey] = Operation(
     "CreateBillGroupingKey", "POST", "/organizations/{orgId}/picklists/billgroupingkeys", BillGroupingKey
 )
 _GET_BILL_GROUPING_KEY: Operation[BillGroupingKey] = Operation(
-    "GetBillGroupingKey",
-    "GET",
-    "/organizations/{orgId}/picklists/billgroupingkeys/{id}",
-    BillGroupingKey,
-    repeat="safe",
+    "GetBillGroupingKey", "GET", "/organizations/{orgId}/picklists/billgroupingkeys/{id}", BillGroupingKey
 )
 _UPDATE_BILL_GROUPING_KEY: Operation[BillGroupingKey] = Operation(
-    "UpdateBillGroupingKey",
-    "PUT",
-    "/organizations/{orgId}/picklists/billgroupingkeys/{id}",
-    BillGroupingKey,
-    repeat="versioned",
+    "UpdateBillGroupingKey", "PUT", "/organizations/{orgId}/picklists/billgroupingkeys/{id}", BillGroupingKey
 )
 _DELETE_BILL_GROUPING_KEY: Operation[BillGroupingKey] = Operation(
-    "DeleteBillGroupingKey",
-    "DELETE",
-    "/organizations/{orgId}/picklists/billgroupingkeys/{id}",
-    BillGroupingKey,
-    repeat="safe",
+    "DeleteBillGroupingKey", "DELETE", "/organizations/{orgId}/picklists/billgroupingkeys/{id}", BillGroupingKey
 )
+_UPDATE_BILL_GROUPING_KEY_FIELDS = Fields("name exclusive code archived")
 
 
 class BillGroupingKeys(Resource):
@@ -62,7 +50,7 @@ class BillGroupingKeys(Resource):
         codes: Sequence[str] | UnsetType = UNSET,
         archived: bool | UnsetType = UNSET,
     ) -> Paginator[BillGroupingKey]:
-        """Stream bill grouping keys.
+        """Stream bill grouping keys, up to 100 in a page.
 
         ``GET /organizations/{orgId}/picklists/billgroupingkeys``
         """
@@ -92,7 +80,7 @@ class BillGroupingKeys(Resource):
         )
 
     async def retrieve(self, id: str) -> BillGroupingKey:
-        """Get a bill grouping key.
+        """Get a bill grouping key; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/picklists/billgroupingkeys/{id}``
         """
@@ -112,7 +100,8 @@ class BillGroupingKeys(Resource):
 
         ``PUT /organizations/{orgId}/picklists/billgroupingkeys/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _UPDATE_BILL_GROUPING_KEY,
@@ -126,3 +115,29 @@ class BillGroupingKeys(Resource):
         ``DELETE /organizations/{orgId}/picklists/billgroupingkeys/{id}``
         """
         return await self._call(_DELETE_BILL_GROUPING_KEY, {"id": id})
+
+    async def edit(self, id: str, change: Change[BillGroupingKey], *, attempts: int = 5) -> BillGroupingKey:
+        """Change fields of a bill grouping key, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/picklists/billgroupingkeys/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_BILL_GROUPING_KEY,
+            _UPDATE_BILL_GROUPING_KEY,
+            _UPDATE_BILL_GROUPING_KEY_FIELDS,
+            change,
+            attempts,
+            {"id": id},
+        )
+
+    async def get_by_code(self, code: str, *, archived: bool | UnsetType = UNSET) -> BillGroupingKey:
+        """Get the bill grouping key with a code; `NotFoundError` if there is none.
+
+        ``GET /organizations/{orgId}/picklists/billgroupingkeys``
+        """
+        return await self._by_code(_LIST_BILL_GROUPING_KEYS, code, "bill grouping key", query={"archived": archived})

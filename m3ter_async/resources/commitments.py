@@ -12,41 +12,38 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import ChildBillingMode
 from ..models.commitments import Commitment, CommitmentFee, CommitmentLineItemType
 from ..operation import Operation, as_date
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_COMMITMENTS: Operation[Commitment] = Operation(
-    "ListCommitments",
-    "GET",
-    "/organizations/{orgId}/commitments",
-    Commitment,
-    repeat="safe",
-    page="token",
-    page_size=100,
+    "ListCommitments", "GET", "/organizations/{orgId}/commitments", Commitment, page="token", page_size=100
 )
 _POST_COMMITMENT: Operation[Commitment] = Operation(
     "PostCommitment", "POST", "/organizations/{orgId}/commitments", Commitment
 )
 _GET_COMMITMENT: Operation[Commitment] = Operation(
-    "GetCommitment", "GET", "/organizations/{orgId}/commitments/{id}", Commitment, repeat="safe"
+    "GetCommitment", "GET", "/organizations/{orgId}/commitments/{id}", Commitment
 )
 _PUT_COMMITMENT: Operation[Commitment] = Operation(
-    "PutCommitment", "PUT", "/organizations/{orgId}/commitments/{id}", Commitment, repeat="versioned"
+    "PutCommitment", "PUT", "/organizations/{orgId}/commitments/{id}", Commitment
 )
 _DELETE_COMMITMENT: Operation[Commitment] = Operation(
-    "DeleteCommitment", "DELETE", "/organizations/{orgId}/commitments/{id}", Commitment, repeat="safe"
+    "DeleteCommitment", "DELETE", "/organizations/{orgId}/commitments/{id}", Commitment
 )
 _SEARCH_COMMITMENTS: Operation[Commitment] = Operation(
-    "SearchCommitments",
-    "GET",
-    "/organizations/{orgId}/commitments/search",
-    Commitment,
-    repeat="safe",
-    page="offset",
-    page_size=100,
+    "SearchCommitments", "GET", "/organizations/{orgId}/commitments/search", Commitment, page="offset", page_size=100
+)
+_PUT_COMMITMENT_FIELDS = Fields(
+    "account_id start_date:date end_date:date currency amount billing_plan_id "
+    "product_ids amount_pre_paid amount_first_bill overage_surcharge_percent "
+    "separate_overage_usage billing_interval billing_offset "
+    "commitment_fee_description commitment_usage_description overage_description "
+    "commitment_fee_bill_in_advance bill_epoch:date contract_id accounting_product_id "
+    "fees_accounting_product_id drawdowns_accounting_product_id fee_dates "
+    "child_billing_mode line_item_types"
 )
 
 
@@ -66,7 +63,7 @@ class Commitments(Resource):
         ids: Sequence[str] | UnsetType = UNSET,
         contract_id: str | UnsetType = UNSET,
     ) -> Paginator[Commitment]:
-        """Stream commitments.
+        """Stream commitments, up to 100 in a page.
 
         ``GET /organizations/{orgId}/commitments``
         """
@@ -119,7 +116,8 @@ class Commitments(Resource):
 
         ``POST /organizations/{orgId}/commitments``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        `overage_surcharge_percent` is in percent. Leave `version` out: it is for updates. Not sent again by itself when
+        nobody knows whether it took effect.
         """
         return await self._call(
             _POST_COMMITMENT,
@@ -154,7 +152,7 @@ class Commitments(Resource):
         )
 
     async def retrieve(self, id: str) -> Commitment:
-        """Get a commitment.
+        """Get a commitment; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/commitments/{id}``
         """
@@ -195,7 +193,8 @@ class Commitments(Resource):
 
         ``PUT /organizations/{orgId}/commitments/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `overage_surcharge_percent` is in percent. `version` must be that of the stored one: any other is a
+        `ConflictError`, and none is refused. Everything is replaced.
         """
         return await self._call(
             _PUT_COMMITMENT,
@@ -247,9 +246,12 @@ class Commitments(Resource):
         sort_by: str | UnsetType = UNSET,
         sort_order: Literal["ASC", "DESC"] | str | UnsetType = UNSET,
     ) -> Paginator[Commitment]:
-        """Stream the commitments that match a query.
+        """Stream the commitments that match a query, up to 100 in a page.
 
         ``GET /organizations/{orgId}/commitments/search``
+
+        `search_query` joins conditions by ``$``, as in ``accountId:x$amount>100``, with ``>`` ``>=`` ``:`` ``<=`` ``<``
+        and ``~`` (starts with). A page holds ten records unless `page_size` says otherwise.
         """
         return self._list(
             _SEARCH_COMMITMENTS,
@@ -262,3 +264,15 @@ class Commitments(Resource):
                 "sortOrder": sort_order,
             },
         )
+
+    async def edit(self, id: str, change: Change[Commitment], *, attempts: int = 5) -> Commitment:
+        """Change fields of a commitment, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/commitments/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_COMMITMENT, _PUT_COMMITMENT, _PUT_COMMITMENT_FIELDS, change, attempts, {"id": id})

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import Rounding
 from ..models.compound_aggregations import CompoundAggregation
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -22,7 +22,6 @@ _LIST_COMPOUND_AGGREGATIONS: Operation[CompoundAggregation] = Operation(
     "GET",
     "/organizations/{orgId}/compoundaggregations",
     CompoundAggregation,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -30,25 +29,17 @@ _POST_COMPOUND_AGGREGATION: Operation[CompoundAggregation] = Operation(
     "PostCompoundAggregation", "POST", "/organizations/{orgId}/compoundaggregations", CompoundAggregation
 )
 _GET_COMPOUND_AGGREGATION: Operation[CompoundAggregation] = Operation(
-    "GetCompoundAggregation",
-    "GET",
-    "/organizations/{orgId}/compoundaggregations/{id}",
-    CompoundAggregation,
-    repeat="safe",
+    "GetCompoundAggregation", "GET", "/organizations/{orgId}/compoundaggregations/{id}", CompoundAggregation
 )
 _PUT_COMPOUND_AGGREGATION: Operation[CompoundAggregation] = Operation(
-    "PutCompoundAggregation",
-    "PUT",
-    "/organizations/{orgId}/compoundaggregations/{id}",
-    CompoundAggregation,
-    repeat="versioned",
+    "PutCompoundAggregation", "PUT", "/organizations/{orgId}/compoundaggregations/{id}", CompoundAggregation
 )
 _DELETE_COMPOUND_AGGREGATION: Operation[CompoundAggregation] = Operation(
-    "DeleteCompoundAggregation",
-    "DELETE",
-    "/organizations/{orgId}/compoundaggregations/{id}",
-    CompoundAggregation,
-    repeat="safe",
+    "DeleteCompoundAggregation", "DELETE", "/organizations/{orgId}/compoundaggregations/{id}", CompoundAggregation
+)
+_PUT_COMPOUND_AGGREGATION_FIELDS = Fields(
+    "name rounding quantity_per_unit unit calculation custom_fields code "
+    "accounting_product_id product_id evaluate_null_aggregations"
 )
 
 
@@ -64,7 +55,7 @@ class CompoundAggregations(Resource):
         ids: Sequence[str] | UnsetType = UNSET,
         codes: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[CompoundAggregation]:
-        """Stream compound aggregations.
+        """Stream compound aggregations, up to 100 in a page.
 
         ``GET /organizations/{orgId}/compoundaggregations``
         """
@@ -92,7 +83,8 @@ class CompoundAggregations(Resource):
 
         ``POST /organizations/{orgId}/compoundaggregations``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        `quantity_per_unit` is how much of what is measured makes one unit to be priced. Leave `version` out: it is for
+        updates. Not sent again by itself when nobody knows whether it took effect.
         """
         return await self._call(
             _POST_COMPOUND_AGGREGATION,
@@ -112,7 +104,7 @@ class CompoundAggregations(Resource):
         )
 
     async def retrieve(self, id: str) -> CompoundAggregation:
-        """Get a compound aggregation.
+        """Get a compound aggregation; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/compoundaggregations/{id}``
         """
@@ -138,8 +130,9 @@ class CompoundAggregations(Resource):
 
         ``PUT /organizations/{orgId}/compoundaggregations/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        `quantity_per_unit` is how much of what is measured makes one unit to be priced. `version` must be that of the
+        stored one: any other is a `ConflictError`, and none is refused. Everything is replaced: custom fields that are
+        left out are lost.
         """
         return await self._call(
             _PUT_COMPOUND_AGGREGATION,
@@ -165,3 +158,31 @@ class CompoundAggregations(Resource):
         ``DELETE /organizations/{orgId}/compoundaggregations/{id}``
         """
         return await self._call(_DELETE_COMPOUND_AGGREGATION, {"id": id})
+
+    async def edit(self, id: str, change: Change[CompoundAggregation], *, attempts: int = 5) -> CompoundAggregation:
+        """Change fields of a compound aggregation, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/compoundaggregations/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_COMPOUND_AGGREGATION,
+            _PUT_COMPOUND_AGGREGATION,
+            _PUT_COMPOUND_AGGREGATION_FIELDS,
+            change,
+            attempts,
+            {"id": id},
+        )
+
+    async def get_by_code(self, code: str, *, product_id: Sequence[str] | UnsetType = UNSET) -> CompoundAggregation:
+        """Get the compound aggregation with a code; `NotFoundError` if there is none.
+
+        ``GET /organizations/{orgId}/compoundaggregations``
+        """
+        return await self._by_code(
+            _LIST_COMPOUND_AGGREGATIONS, code, "compound aggregation", query={"productId": product_id}
+        )

@@ -12,24 +12,20 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import BillingEntity, EndDateBillingEntities
 from ..models.contracts import Contract, UsageFilter
 from ..operation import Operation, as_date, as_datetime
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_CONTRACTS: Operation[Contract] = Operation(
-    "ListContracts", "GET", "/organizations/{orgId}/contracts", Contract, repeat="safe", page="token", page_size=100
+    "ListContracts", "GET", "/organizations/{orgId}/contracts", Contract, page="token", page_size=100
 )
 _POST_CONTRACT: Operation[Contract] = Operation("PostContract", "POST", "/organizations/{orgId}/contracts", Contract)
-_GET_CONTRACT: Operation[Contract] = Operation(
-    "GetContract", "GET", "/organizations/{orgId}/contracts/{id}", Contract, repeat="safe"
-)
-_PUT_CONTRACT: Operation[Contract] = Operation(
-    "PutContract", "PUT", "/organizations/{orgId}/contracts/{id}", Contract, repeat="versioned"
-)
+_GET_CONTRACT: Operation[Contract] = Operation("GetContract", "GET", "/organizations/{orgId}/contracts/{id}", Contract)
+_PUT_CONTRACT: Operation[Contract] = Operation("PutContract", "PUT", "/organizations/{orgId}/contracts/{id}", Contract)
 _DELETE_CONTRACT: Operation[Contract] = Operation(
-    "DeleteContract", "DELETE", "/organizations/{orgId}/contracts/{id}", Contract, repeat="safe"
+    "DeleteContract", "DELETE", "/organizations/{orgId}/contracts/{id}", Contract
 )
 _END_DATE_BILLING_ENTITIES_FOR_CONTRACT: Operation[EndDateBillingEntities] = Operation(
     "EndDateBillingEntitiesForContract",
@@ -37,6 +33,11 @@ _END_DATE_BILLING_ENTITIES_FOR_CONTRACT: Operation[EndDateBillingEntities] = Ope
     "/organizations/{orgId}/contracts/{id}/enddatebillingentities",
     EndDateBillingEntities,
     repeat="safe",
+)
+_PUT_CONTRACT_FIELDS = Fields(
+    "account_id name start_date:date end_date:date custom_fields code description "
+    "purchase_order_number apply_contract_period_limits usage_filters "
+    "bill_grouping_key_id"
 )
 
 
@@ -52,7 +53,7 @@ class Contracts(Resource):
         codes: Sequence[str] | UnsetType = UNSET,
         account_id: str | UnsetType = UNSET,
     ) -> Paginator[Contract]:
-        """Stream contracts.
+        """Stream contracts, up to 100 in a page.
 
         ``GET /organizations/{orgId}/contracts``
         """
@@ -102,7 +103,7 @@ class Contracts(Resource):
         )
 
     async def retrieve(self, id: str) -> Contract:
-        """Get a contract.
+        """Get a contract; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/contracts/{id}``
         """
@@ -129,8 +130,8 @@ class Contracts(Resource):
 
         ``PUT /organizations/{orgId}/contracts/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_CONTRACT,
@@ -179,3 +180,22 @@ class Contracts(Resource):
                 "applyToChildren": apply_to_children,
             },
         )
+
+    async def edit(self, id: str, change: Change[Contract], *, attempts: int = 5) -> Contract:
+        """Change fields of a contract, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/contracts/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_CONTRACT, _PUT_CONTRACT, _PUT_CONTRACT_FIELDS, change, attempts, {"id": id})
+
+    async def get_by_code(self, code: str, *, account_id: str | UnsetType = UNSET) -> Contract:
+        """Get the contract with a code; `NotFoundError` if there is none.
+
+        ``GET /organizations/{orgId}/contracts``
+        """
+        return await self._by_code(_LIST_CONTRACTS, code, "contract", query={"accountId": account_id})

@@ -11,32 +11,32 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import PricingBand
 from ..models.counter_pricings import CounterPricing
 from ..operation import Operation, as_date, as_datetime
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_COUNTER_PRICINGS: Operation[CounterPricing] = Operation(
-    "ListCounterPricings",
-    "GET",
-    "/organizations/{orgId}/counterpricings",
-    CounterPricing,
-    repeat="safe",
-    page="token",
-    page_size=200,
+    "ListCounterPricings", "GET", "/organizations/{orgId}/counterpricings", CounterPricing, page="token", page_size=200
 )
 _POST_COUNTER_PRICING: Operation[CounterPricing] = Operation(
     "PostCounterPricing", "POST", "/organizations/{orgId}/counterpricings", CounterPricing
 )
 _GET_COUNTER_PRICING: Operation[CounterPricing] = Operation(
-    "GetCounterPricing", "GET", "/organizations/{orgId}/counterpricings/{id}", CounterPricing, repeat="safe"
+    "GetCounterPricing", "GET", "/organizations/{orgId}/counterpricings/{id}", CounterPricing
 )
 _PUT_COUNTER_PRICING: Operation[CounterPricing] = Operation(
-    "PutCounterPricing", "PUT", "/organizations/{orgId}/counterpricings/{id}", CounterPricing, repeat="versioned"
+    "PutCounterPricing", "PUT", "/organizations/{orgId}/counterpricings/{id}", CounterPricing
 )
 _DELETE_COUNTER_PRICING: Operation[CounterPricing] = Operation(
-    "DeleteCounterPricing", "DELETE", "/organizations/{orgId}/counterpricings/{id}", CounterPricing, repeat="safe"
+    "DeleteCounterPricing", "DELETE", "/organizations/{orgId}/counterpricings/{id}", CounterPricing
+)
+_PUT_COUNTER_PRICING_FIELDS = Fields(
+    "start_date:datetime pricing_bands counter_id code plan_id plan_template_id "
+    "cumulative end_date:datetime description accounting_product_id "
+    "running_total_bill_in_advance pro_rate_running_total pro_rate_adjustment_debit "
+    "pro_rate_adjustment_credit"
 )
 
 
@@ -53,7 +53,7 @@ class CounterPricings(Resource):
         plan_template_id: str | UnsetType = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[CounterPricing]:
-        """Stream counter pricings.
+        """Stream counter pricings, up to 200 in a page.
 
         ``GET /organizations/{orgId}/counterpricings``
         """
@@ -116,7 +116,7 @@ class CounterPricings(Resource):
         )
 
     async def retrieve(self, id: str) -> CounterPricing:
-        """Get a counter pricing.
+        """Get a counter pricing; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/counterpricings/{id}``
         """
@@ -146,7 +146,8 @@ class CounterPricings(Resource):
 
         ``PUT /organizations/{orgId}/counterpricings/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _PUT_COUNTER_PRICING,
@@ -176,3 +177,17 @@ class CounterPricings(Resource):
         ``DELETE /organizations/{orgId}/counterpricings/{id}``
         """
         return await self._call(_DELETE_COUNTER_PRICING, {"id": id})
+
+    async def edit(self, id: str, change: Change[CounterPricing], *, attempts: int = 5) -> CounterPricing:
+        """Change fields of a counter pricing, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/counterpricings/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_COUNTER_PRICING, _PUT_COUNTER_PRICING, _PUT_COUNTER_PRICING_FIELDS, change, attempts, {"id": id}
+        )

@@ -9,25 +9,22 @@ from msgspec import UNSET, UnsetType
 
 from ..models.counters import Counter
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_COUNTERS: Operation[Counter] = Operation(
-    "ListCounters", "GET", "/organizations/{orgId}/counters", Counter, repeat="safe", page="token", page_size=200
+    "ListCounters", "GET", "/organizations/{orgId}/counters", Counter, page="token", page_size=200
 )
 _POST_COUNTER: Operation[Counter] = Operation("PostCounter", "POST", "/organizations/{orgId}/counters", Counter)
-_GET_COUNTER: Operation[Counter] = Operation(
-    "GetCounter", "GET", "/organizations/{orgId}/counters/{id}", Counter, repeat="safe"
-)
-_PUT_COUNTER: Operation[Counter] = Operation(
-    "PutCounter", "PUT", "/organizations/{orgId}/counters/{id}", Counter, repeat="versioned"
-)
+_GET_COUNTER: Operation[Counter] = Operation("GetCounter", "GET", "/organizations/{orgId}/counters/{id}", Counter)
+_PUT_COUNTER: Operation[Counter] = Operation("PutCounter", "PUT", "/organizations/{orgId}/counters/{id}", Counter)
 _DELETE_COUNTER: Operation[Counter] = Operation(
-    "DeleteCounter", "DELETE", "/organizations/{orgId}/counters/{id}", Counter, repeat="safe"
+    "DeleteCounter", "DELETE", "/organizations/{orgId}/counters/{id}", Counter
 )
+_PUT_COUNTER_FIELDS = Fields("name unit code product_id")
 
 
 class Counters(Resource):
@@ -42,7 +39,7 @@ class Counters(Resource):
         codes: Sequence[str] | UnsetType = UNSET,
         product_id: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[Counter]:
-        """Stream counters.
+        """Stream counters, up to 200 in a page.
 
         ``GET /organizations/{orgId}/counters``
         """
@@ -71,7 +68,7 @@ class Counters(Resource):
         )
 
     async def retrieve(self, id: str) -> Counter:
-        """Get a counter.
+        """Get a counter; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/counters/{id}``
         """
@@ -91,7 +88,8 @@ class Counters(Resource):
 
         ``PUT /organizations/{orgId}/counters/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _PUT_COUNTER,
@@ -105,3 +103,22 @@ class Counters(Resource):
         ``DELETE /organizations/{orgId}/counters/{id}``
         """
         return await self._call(_DELETE_COUNTER, {"id": id})
+
+    async def edit(self, id: str, change: Change[Counter], *, attempts: int = 5) -> Counter:
+        """Change fields of a counter, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/counters/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_COUNTER, _PUT_COUNTER, _PUT_COUNTER_FIELDS, change, attempts, {"id": id})
+
+    async def get_by_code(self, code: str, *, product_id: Sequence[str] | UnsetType = UNSET) -> Counter:
+        """Get the counter with a code; `NotFoundError` if there is none.
+
+        ``GET /organizations/{orgId}/counters``
+        """
+        return await self._by_code(_LIST_COUNTERS, code, "counter", query={"productId": product_id})

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from ..models.credit_reasons import CreditReason
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -20,7 +20,6 @@ _LIST_CREDIT_REASONS: Operation[CreditReason] = Operation(
     "GET",
     "/organizations/{orgId}/picklists/creditreasons",
     CreditReason,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -28,14 +27,15 @@ _CREATE_CREDIT_REASON: Operation[CreditReason] = Operation(
     "CreateCreditReason", "POST", "/organizations/{orgId}/picklists/creditreasons", CreditReason
 )
 _GET_CREDIT_REASON: Operation[CreditReason] = Operation(
-    "GetCreditReason", "GET", "/organizations/{orgId}/picklists/creditreasons/{id}", CreditReason, repeat="safe"
+    "GetCreditReason", "GET", "/organizations/{orgId}/picklists/creditreasons/{id}", CreditReason
 )
 _UPDATE_CREDIT_REASON: Operation[CreditReason] = Operation(
-    "UpdateCreditReason", "PUT", "/organizations/{orgId}/picklists/creditreasons/{id}", CreditReason, repeat="versioned"
+    "UpdateCreditReason", "PUT", "/organizations/{orgId}/picklists/creditreasons/{id}", CreditReason
 )
 _DELETE_CREDIT_REASON: Operation[CreditReason] = Operation(
-    "DeleteCreditReason", "DELETE", "/organizations/{orgId}/picklists/creditreasons/{id}", CreditReason, repeat="safe"
+    "DeleteCreditReason", "DELETE", "/organizations/{orgId}/picklists/creditreasons/{id}", CreditReason
 )
+_UPDATE_CREDIT_REASON_FIELDS = Fields("name code archived")
 
 
 class CreditReasons(Resource):
@@ -50,7 +50,7 @@ class CreditReasons(Resource):
         codes: Sequence[str] | UnsetType = UNSET,
         archived: bool | UnsetType = UNSET,
     ) -> Paginator[CreditReason]:
-        """Stream credit reasons.
+        """Stream credit reasons, up to 100 in a page.
 
         ``GET /organizations/{orgId}/picklists/creditreasons``
         """
@@ -78,7 +78,7 @@ class CreditReasons(Resource):
         )
 
     async def retrieve(self, id: str) -> CreditReason:
-        """Get a credit reason.
+        """Get a credit reason; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/picklists/creditreasons/{id}``
         """
@@ -97,7 +97,8 @@ class CreditReasons(Resource):
 
         ``PUT /organizations/{orgId}/picklists/creditreasons/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _UPDATE_CREDIT_REASON,
@@ -111,3 +112,24 @@ class CreditReasons(Resource):
         ``DELETE /organizations/{orgId}/picklists/creditreasons/{id}``
         """
         return await self._call(_DELETE_CREDIT_REASON, {"id": id})
+
+    async def edit(self, id: str, change: Change[CreditReason], *, attempts: int = 5) -> CreditReason:
+        """Change fields of a credit reason, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/picklists/creditreasons/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_CREDIT_REASON, _UPDATE_CREDIT_REASON, _UPDATE_CREDIT_REASON_FIELDS, change, attempts, {"id": id}
+        )
+
+    async def get_by_code(self, code: str, *, archived: bool | UnsetType = UNSET) -> CreditReason:
+        """Get the credit reason with a code; `NotFoundError` if there is none.
+
+        ``GET /organizations/{orgId}/picklists/creditreasons``
+        """
+        return await self._by_code(_LIST_CREDIT_REASONS, code, "credit reason", query={"archived": archived})

@@ -9,33 +9,28 @@ from msgspec import UNSET, UnsetType
 
 from ..models.currencies import Currency, RoundingMode
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_CURRENCIES: Operation[Currency] = Operation(
-    "ListCurrencies",
-    "GET",
-    "/organizations/{orgId}/picklists/currency",
-    Currency,
-    repeat="safe",
-    page="token",
-    page_size=100,
+    "ListCurrencies", "GET", "/organizations/{orgId}/picklists/currency", Currency, page="token", page_size=100
 )
 _CREATE_CURRENCY: Operation[Currency] = Operation(
     "CreateCurrency", "POST", "/organizations/{orgId}/picklists/currency", Currency
 )
 _GET_CURRENCY: Operation[Currency] = Operation(
-    "GetCurrency", "GET", "/organizations/{orgId}/picklists/currency/{id}", Currency, repeat="safe"
+    "GetCurrency", "GET", "/organizations/{orgId}/picklists/currency/{id}", Currency
 )
 _UPDATE_CURRENCY: Operation[Currency] = Operation(
-    "UpdateCurrency", "PUT", "/organizations/{orgId}/picklists/currency/{id}", Currency, repeat="versioned"
+    "UpdateCurrency", "PUT", "/organizations/{orgId}/picklists/currency/{id}", Currency
 )
 _DELETE_CURRENCY: Operation[Currency] = Operation(
-    "DeleteCurrency", "DELETE", "/organizations/{orgId}/picklists/currency/{id}", Currency, repeat="safe"
+    "DeleteCurrency", "DELETE", "/organizations/{orgId}/picklists/currency/{id}", Currency
 )
+_UPDATE_CURRENCY_FIELDS = Fields("name code archived max_decimal_places rounding_mode")
 
 
 class Currencies(Resource):
@@ -50,7 +45,7 @@ class Currencies(Resource):
         codes: Sequence[str] | UnsetType = UNSET,
         archived: bool | UnsetType = UNSET,
     ) -> Paginator[Currency]:
-        """Stream currencies.
+        """Stream currencies, up to 100 in a page.
 
         ``GET /organizations/{orgId}/picklists/currency``
         """
@@ -88,7 +83,7 @@ class Currencies(Resource):
         )
 
     async def retrieve(self, id: str) -> Currency:
-        """Get a currency.
+        """Get a currency; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/picklists/currency/{id}``
         """
@@ -109,7 +104,8 @@ class Currencies(Resource):
 
         ``PUT /organizations/{orgId}/picklists/currency/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _UPDATE_CURRENCY,
@@ -130,3 +126,22 @@ class Currencies(Resource):
         ``DELETE /organizations/{orgId}/picklists/currency/{id}``
         """
         return await self._call(_DELETE_CURRENCY, {"id": id})
+
+    async def edit(self, id: str, change: Change[Currency], *, attempts: int = 5) -> Currency:
+        """Change fields of a currency, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/picklists/currency/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_CURRENCY, _UPDATE_CURRENCY, _UPDATE_CURRENCY_FIELDS, change, attempts, {"id": id})
+
+    async def get_by_code(self, code: str, *, archived: bool | UnsetType = UNSET) -> Currency:
+        """Get the currency with a code; `NotFoundError` if there is none.
+
+        ``GET /organizations/{orgId}/picklists/currency``
+        """
+        return await self._by_code(_LIST_CURRENCIES, code, "currency", query={"archived": archived})

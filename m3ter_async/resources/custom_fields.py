@@ -9,13 +9,16 @@ from msgspec import UNSET, UnsetType
 
 from ..models.custom_fields import CustomField
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 _GET_CUSTOM_FIELD: Operation[CustomField] = Operation(
-    "GetCustomField", "GET", "/organizations/{orgId}/customfields", CustomField, repeat="safe"
+    "GetCustomField", "GET", "/organizations/{orgId}/customfields", CustomField
 )
 _UPDATE_CUSTOM_FIELDS: Operation[CustomField] = Operation(
-    "UpdateCustomFields", "PUT", "/organizations/{orgId}/customfields", CustomField, repeat="versioned"
+    "UpdateCustomFields", "PUT", "/organizations/{orgId}/customfields", CustomField
+)
+_UPDATE_CUSTOM_FIELDS_FIELDS = Fields(
+    "organization account account_plan meter product plan_template plan aggregation compound_aggregation contract"
 )
 
 
@@ -48,7 +51,9 @@ class CustomFields(Resource):
 
         ``PUT /organizations/{orgId}/customfields``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        Each argument maps the names of an entity's custom fields to the values they have where nobody set one.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _UPDATE_CUSTOM_FIELDS,
@@ -65,4 +70,18 @@ class CustomFields(Resource):
                 "compoundAggregation": compound_aggregation,
                 "contract": contract,
             },
+        )
+
+    async def edit(self, change: Change[CustomField], *, attempts: int = 5) -> CustomField:
+        """Change fields of the organization's custom fields, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/customfields``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_CUSTOM_FIELD, _UPDATE_CUSTOM_FIELDS, _UPDATE_CUSTOM_FIELDS_FIELDS, change, attempts
         )

@@ -9,33 +9,28 @@ from msgspec import UNSET, UnsetType
 
 from ..models.debit_reasons import DebitReason
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_DEBIT_REASONS: Operation[DebitReason] = Operation(
-    "ListDebitReasons",
-    "GET",
-    "/organizations/{orgId}/picklists/debitreasons",
-    DebitReason,
-    repeat="safe",
-    page="token",
-    page_size=100,
+    "ListDebitReasons", "GET", "/organizations/{orgId}/picklists/debitreasons", DebitReason, page="token", page_size=100
 )
 _CREATE_DEBIT_REASON: Operation[DebitReason] = Operation(
     "CreateDebitReason", "POST", "/organizations/{orgId}/picklists/debitreasons", DebitReason
 )
 _GET_DEBIT_REASON: Operation[DebitReason] = Operation(
-    "GetDebitReason", "GET", "/organizations/{orgId}/picklists/debitreasons/{id}", DebitReason, repeat="safe"
+    "GetDebitReason", "GET", "/organizations/{orgId}/picklists/debitreasons/{id}", DebitReason
 )
 _UPDATE_DEBIT_REASON: Operation[DebitReason] = Operation(
-    "UpdateDebitReason", "PUT", "/organizations/{orgId}/picklists/debitreasons/{id}", DebitReason, repeat="versioned"
+    "UpdateDebitReason", "PUT", "/organizations/{orgId}/picklists/debitreasons/{id}", DebitReason
 )
 _DELETE_DEBIT_REASON: Operation[DebitReason] = Operation(
-    "DeleteDebitReason", "DELETE", "/organizations/{orgId}/picklists/debitreasons/{id}", DebitReason, repeat="safe"
+    "DeleteDebitReason", "DELETE", "/organizations/{orgId}/picklists/debitreasons/{id}", DebitReason
 )
+_UPDATE_DEBIT_REASON_FIELDS = Fields("name code archived")
 
 
 class DebitReasons(Resource):
@@ -50,7 +45,7 @@ class DebitReasons(Resource):
         codes: Sequence[str] | UnsetType = UNSET,
         archived: bool | UnsetType = UNSET,
     ) -> Paginator[DebitReason]:
-        """Stream debit reasons.
+        """Stream debit reasons, up to 100 in a page.
 
         ``GET /organizations/{orgId}/picklists/debitreasons``
         """
@@ -78,7 +73,7 @@ class DebitReasons(Resource):
         )
 
     async def retrieve(self, id: str) -> DebitReason:
-        """Get a debit reason.
+        """Get a debit reason; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/picklists/debitreasons/{id}``
         """
@@ -97,7 +92,8 @@ class DebitReasons(Resource):
 
         ``PUT /organizations/{orgId}/picklists/debitreasons/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _UPDATE_DEBIT_REASON,
@@ -111,3 +107,24 @@ class DebitReasons(Resource):
         ``DELETE /organizations/{orgId}/picklists/debitreasons/{id}``
         """
         return await self._call(_DELETE_DEBIT_REASON, {"id": id})
+
+    async def edit(self, id: str, change: Change[DebitReason], *, attempts: int = 5) -> DebitReason:
+        """Change fields of a debit reason, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/picklists/debitreasons/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_DEBIT_REASON, _UPDATE_DEBIT_REASON, _UPDATE_DEBIT_REASON_FIELDS, change, attempts, {"id": id}
+        )
+
+    async def get_by_code(self, code: str, *, archived: bool | UnsetType = UNSET) -> DebitReason:
+        """Get the debit reason with a code; `NotFoundError` if there is none.
+
+        ``GET /organizations/{orgId}/picklists/debitreasons``
+        """
+        return await self._by_code(_LIST_DEBIT_REASONS, code, "debit reason", query={"archived": archived})

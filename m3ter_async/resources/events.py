@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 _LIST_EVENTS: Operation[Event] = Operation(
-    "ListEvents", "GET", "/organizations/{orgId}/events", Event, repeat="safe", page="token", page_size=100
+    "ListEvents", "GET", "/organizations/{orgId}/events", Event, page="token", page_size=100
 )
-_GET_EVENT: Operation[Event] = Operation("GetEvent", "GET", "/organizations/{orgId}/events/{id}", Event, repeat="safe")
+_GET_EVENT: Operation[Event] = Operation("GetEvent", "GET", "/organizations/{orgId}/events/{id}", Event)
 _LIST_EVENT_FIELDS: Operation[EventFields] = Operation(
-    "ListEventFields", "GET", "/organizations/{orgId}/events/fields", EventFields, repeat="safe"
+    "ListEventFields", "GET", "/organizations/{orgId}/events/fields", EventFields
 )
 _LIST_EVENT_TYPES: Operation[EventType] = Operation(
-    "ListEventTypes", "GET", "/organizations/{orgId}/events/types", EventType, repeat="safe"
+    "ListEventTypes", "GET", "/organizations/{orgId}/events/types", EventType
 )
 
 
@@ -44,7 +44,7 @@ class Events(Resource):
         event_name: str | UnsetType = UNSET,
         resource_id: str | UnsetType = UNSET,
     ) -> Paginator[Event]:
-        """Stream events.
+        """Stream events, up to 100 in a page.
 
         ``GET /organizations/{orgId}/events``
         """
@@ -65,7 +65,7 @@ class Events(Resource):
         )
 
     async def retrieve(self, id: str) -> Event:
-        """Get an event.
+        """Get an event; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/events/{id}``
         """

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from ..models.external_mappings import ExternalEntity, ExternalMapping, ExternalMappingConfiguration
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -21,7 +21,6 @@ _LIST_EXTERNAL_MAPPINGS: Operation[ExternalMapping] = Operation(
     "GET",
     "/organizations/{orgId}/externalmappings",
     ExternalMapping,
-    repeat="safe",
     page="token",
     page_size=200,
 )
@@ -29,27 +28,25 @@ _CREATE_EXTERNAL_MAPPING: Operation[ExternalMapping] = Operation(
     "CreateExternalMapping", "POST", "/organizations/{orgId}/externalmappings", ExternalMapping
 )
 _GET_EXTERNAL_MAPPING: Operation[ExternalMapping] = Operation(
-    "GetExternalMapping", "GET", "/organizations/{orgId}/externalmappings/{id}", ExternalMapping, repeat="safe"
+    "GetExternalMapping", "GET", "/organizations/{orgId}/externalmappings/{id}", ExternalMapping
 )
 _UPDATE_EXTERNAL_MAPPING: Operation[ExternalMapping] = Operation(
-    "UpdateExternalMapping", "PUT", "/organizations/{orgId}/externalmappings/{id}", ExternalMapping, repeat="versioned"
+    "UpdateExternalMapping", "PUT", "/organizations/{orgId}/externalmappings/{id}", ExternalMapping
 )
 _DELETE_EXTERNAL_MAPPING: Operation[ExternalMapping] = Operation(
-    "DeleteExternalMapping", "DELETE", "/organizations/{orgId}/externalmappings/{id}", ExternalMapping, repeat="safe"
+    "DeleteExternalMapping", "DELETE", "/organizations/{orgId}/externalmappings/{id}", ExternalMapping
 )
 _GET_EXTERNAL_MAPPING_CONFIGURATION: Operation[ExternalMappingConfiguration] = Operation(
     "GetExternalMappingConfiguration",
     "GET",
     "/organizations/{orgId}/externalmappingconfiguration",
     ExternalMappingConfiguration,
-    repeat="safe",
 )
 _LIST_EXTERNAL_MAPPINGS_FOR_EXTERNAL_SYSTEM_AND_ENTITY: Operation[ExternalMapping] = Operation(
     "ListExternalMappingsForExternalSystemAndEntity",
     "GET",
     "/organizations/{orgId}/externalmappings/externalid/{system}/{externalTable}/{externalId}",
     ExternalMapping,
-    repeat="safe",
     page="token",
     page_size=200,
 )
@@ -58,7 +55,6 @@ _LIST_EXTERNAL_MAPPINGS_FOR_M3TER_ENTITY: Operation[ExternalMapping] = Operation
     "GET",
     "/organizations/{orgId}/externalmappings/external/{entity}/{m3terId}",
     ExternalMapping,
-    repeat="safe",
     page="token",
     page_size=200,
 )
@@ -67,14 +63,15 @@ _GET_EXTERNAL_MAPPING_OPTIONS_FOR_DESTINATION: Operation[ExternalEntityList] = O
     "GET",
     "/organizations/{orgId}/externalmappingconfiguration/values/{destination}/{entityType}",
     ExternalEntityList,
-    repeat="safe",
 )
 _GET_EXTERNAL_MAPPING_OPTIONS_FOR_DESTINATION_FOR_CREDENTIALS_ID: Operation[ExternalEntityList] = Operation(
     "GetExternalMappingOptionsForDestinationForCredentialsId",
     "GET",
     "/organizations/{orgId}/externalmappingconfiguration/values/{destination}/{entityType}/{integrationCredentialsId}",
     ExternalEntityList,
-    repeat="safe",
+)
+_UPDATE_EXTERNAL_MAPPING_FIELDS = Fields(
+    "m3ter_entity m3ter_id external_system external_table external_id integration_config_id"
 )
 
 
@@ -90,7 +87,7 @@ class ExternalMappings(Resource):
         m3ter_ids: Sequence[str] | UnsetType = UNSET,
         integration_config_id: str | UnsetType = UNSET,
     ) -> Paginator[ExternalMapping]:
-        """Stream external mappings.
+        """Stream external mappings, up to 200 in a page.
 
         ``GET /organizations/{orgId}/externalmappings``
         """
@@ -136,7 +133,7 @@ class ExternalMappings(Resource):
         )
 
     async def retrieve(self, id: str) -> ExternalMapping:
-        """Get an external mapping.
+        """Get an external mapping; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/externalmappings/{id}``
         """
@@ -158,7 +155,8 @@ class ExternalMappings(Resource):
 
         ``PUT /organizations/{orgId}/externalmappings/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _UPDATE_EXTERNAL_MAPPING,
@@ -197,7 +195,7 @@ class ExternalMappings(Resource):
         page_size: int | UnsetType = UNSET,
         next_token: str | UnsetType | None = UNSET,
     ) -> Paginator[ExternalMapping]:
-        """Stream the mappings of one entity of an external system.
+        """Stream the mappings of one entity of an external system, up to 200 in a page.
 
         ``GET /organizations/{orgId}/externalmappings/externalid/{system}/{externalTable}/{externalId}``
         """
@@ -215,7 +213,7 @@ class ExternalMappings(Resource):
         page_size: int | UnsetType = UNSET,
         next_token: str | UnsetType | None = UNSET,
     ) -> Paginator[ExternalMapping]:
-        """Stream the mappings of one m3ter entity.
+        """Stream the mappings of one m3ter entity, up to 200 in a page.
 
         ``GET /organizations/{orgId}/externalmappings/external/{entity}/{m3terId}``
         """
@@ -246,7 +244,7 @@ class ExternalMappings(Resource):
         entity_type: str,
         external_table: str | UnsetType = UNSET,
     ) -> ExternalEntityList:
-        """The same, seen with particular credentials.
+        """Get what a system offers to map to, with these credentials.
 
         ``GET /organizations/{orgId}/externalmappingconfiguration/values/{destination}/{entityType}/{integrationCredentialsId}``
         """  # noqa: E501
@@ -258,4 +256,23 @@ class ExternalMappings(Resource):
                 "integrationCredentialsId": integration_credentials_id,
             },
             query={"externalTable": external_table},
+        )
+
+    async def edit(self, id: str, change: Change[ExternalMapping], *, attempts: int = 5) -> ExternalMapping:
+        """Change fields of an external mapping, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/externalmappings/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_EXTERNAL_MAPPING,
+            _UPDATE_EXTERNAL_MAPPING,
+            _UPDATE_EXTERNAL_MAPPING_FIELDS,
+            change,
+            attempts,
+            {"id": id},
         )

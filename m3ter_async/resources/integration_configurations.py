@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
-from ..models._shared import IntegrationRun
 from ..models.integration_configurations import (
     AvailableConfiguration,
     ConfigOptions,
@@ -16,7 +15,7 @@ from ..models.integration_configurations import (
     System,
 )
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -29,7 +28,6 @@ _GET_INTEGRATION_CONFIGS: Operation[IntegrationConfig] = Operation(
     "GET",
     "/organizations/{orgId}/integrationconfigs",
     IntegrationConfig,
-    repeat="safe",
     page="token",
     page_size=200,
 )
@@ -37,31 +35,22 @@ _POST_INTEGRATION_CONFIG: Operation[IntegrationConfig] = Operation(
     "PostIntegrationConfig", "POST", "/organizations/{orgId}/integrationconfigs", IntegrationConfig
 )
 _GET_INTEGRATION_CONFIG: Operation[IntegrationConfig] = Operation(
-    "GetIntegrationConfig", "GET", "/organizations/{orgId}/integrationconfigs/{id}", IntegrationConfig, repeat="safe"
+    "GetIntegrationConfig", "GET", "/organizations/{orgId}/integrationconfigs/{id}", IntegrationConfig
 )
 _UPDATE_INTEGRATION_CONFIG: Operation[IntegrationConfig] = Operation(
-    "UpdateIntegrationConfig",
-    "PUT",
-    "/organizations/{orgId}/integrationconfigs/{id}",
-    IntegrationConfig,
-    repeat="versioned",
+    "UpdateIntegrationConfig", "PUT", "/organizations/{orgId}/integrationconfigs/{id}", IntegrationConfig
 )
 _DELETE_INTEGRATION_CONFIG: Operation[IntegrationConfig] = Operation(
-    "DeleteIntegrationConfig",
-    "DELETE",
-    "/organizations/{orgId}/integrationconfigs/{id}",
-    IntegrationConfig,
-    repeat="safe",
+    "DeleteIntegrationConfig", "DELETE", "/organizations/{orgId}/integrationconfigs/{id}", IntegrationConfig
 )
 _ENABLE_INTEGRATION_CONFIG: Operation[IntegrationConfig] = Operation(
     "EnableIntegrationConfig", "POST", "/organizations/{orgId}/integrationconfigs/{id}/enable", IntegrationConfig
 )
-_GET_INTEGRATION_CONFIG_FOR_TYPE: Operation[IntegrationRun] = Operation(
+_GET_INTEGRATION_CONFIG_FOR_TYPE: Operation[IntegrationConfig] = Operation(
     "GetIntegrationConfigForType",
     "GET",
     "/organizations/{orgId}/integrationconfigs/entity/{entityType}",
-    IntegrationRun,
-    repeat="safe",
+    IntegrationConfig,
     page="either",
     page_size=200,
 )
@@ -70,35 +59,27 @@ _GET_CONFIG_OPTION_VALUES: Operation[ConfigOptions] = Operation(
     "GET",
     "/organizations/{orgId}/integrationconfigs/values/{systemName}/{configOption}",
     ConfigOptions,
-    repeat="safe",
 )
 _GET_AVAILABLE_CONFIG: Operation[AvailableConfiguration] = Operation(
-    "GetAvailableConfig",
-    "GET",
-    "/organizations/{orgId}/integrationconfigs/available",
-    AvailableConfiguration,
-    repeat="safe",
+    "GetAvailableConfig", "GET", "/organizations/{orgId}/integrationconfigs/available", AvailableConfiguration
 )
 _GET_AVAILABLE_AUTH_FOR_SYSTEM_AND_ENTITY_TYPE: Operation[Any] = Operation(
     "GetAvailableAuthForSystemAndEntityType",
     "GET",
     "/organizations/{orgId}/integrationconfigs/available/{systemName}/auth/{entityType}",
     Any,
-    repeat="safe",
 )
 _GET_AVAILABLE_SYSTEM_ENTITIES: Operation[GetAvailableSystemEntitiesList] = Operation(
     "GetAvailableSystemEntities",
     "GET",
     "/organizations/{orgId}/integrationconfigs/available/{systemName}/entities",
     GetAvailableSystemEntitiesList,
-    repeat="safe",
 )
 _GET_AVAILABLE_SYSTEMS: Operation[SystemList] = Operation(
-    "GetAvailableSystems",
-    "GET",
-    "/organizations/{orgId}/integrationconfigs/available/systems",
-    SystemList,
-    repeat="safe",
+    "GetAvailableSystems", "GET", "/organizations/{orgId}/integrationconfigs/available/systems", SystemList
+)
+_UPDATE_INTEGRATION_CONFIG_FIELDS = Fields(
+    "entity_type destination entity_id destination_id config_data credentials integration_credentials_id name"
 )
 
 
@@ -112,7 +93,7 @@ class IntegrationConfigurations(Resource):
         next_token: str | UnsetType | None = UNSET,
         destination_id: str | UnsetType = UNSET,
     ) -> Paginator[IntegrationConfig]:
-        """Stream integration configurations.
+        """Stream integration configurations, up to 200 in a page.
 
         ``GET /organizations/{orgId}/integrationconfigs``
         """
@@ -138,7 +119,8 @@ class IntegrationConfigurations(Resource):
 
         ``POST /organizations/{orgId}/integrationconfigs``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Which other fields `credentials` has depends on its ``type``: give them in a mapping. Leave `version` out: it is
+        for updates. Not sent again by itself when nobody knows whether it took effect.
         """
         return await self._call(
             _POST_INTEGRATION_CONFIG,
@@ -156,7 +138,7 @@ class IntegrationConfigurations(Resource):
         )
 
     async def retrieve(self, id: str) -> IntegrationConfig:
-        """Get an integration configuration.
+        """Get an integration configuration; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/integrationconfigs/{id}``
         """
@@ -180,7 +162,8 @@ class IntegrationConfigurations(Resource):
 
         ``PUT /organizations/{orgId}/integrationconfigs/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        Which other fields `credentials` has depends on its ``type``: give them in a mapping. `version` must be that of
+        the stored one: any other is a `ConflictError`, and none is refused. Everything is replaced.
         """
         return await self._call(
             _UPDATE_INTEGRATION_CONFIG,
@@ -223,8 +206,8 @@ class IntegrationConfigurations(Resource):
         entity_id: str | UnsetType = UNSET,
         destination: str | UnsetType = UNSET,
         destination_id: str | UnsetType = UNSET,
-    ) -> Paginator[IntegrationRun]:
-        """Stream the integrations of one type of entity.
+    ) -> Paginator[IntegrationConfig]:
+        """Stream the integrations of one type of entity, or of one entity, up to 200 in a page.
 
         ``GET /organizations/{orgId}/integrationconfigs/entity/{entityType}``
         """
@@ -278,3 +261,22 @@ class IntegrationConfigurations(Resource):
         ``GET /organizations/{orgId}/integrationconfigs/available/systems``
         """
         return await self._call(_GET_AVAILABLE_SYSTEMS, query={"entityType": entity_type})
+
+    async def edit(self, id: str, change: Change[IntegrationConfig], *, attempts: int = 5) -> IntegrationConfig:
+        """Change fields of an integration configuration, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/integrationconfigs/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown. What the service does not show it cannot keep: `credentials`.
+        """
+        return await self._edit(
+            _GET_INTEGRATION_CONFIG,
+            _UPDATE_INTEGRATION_CONFIG,
+            _UPDATE_INTEGRATION_CONFIG_FIELDS,
+            change,
+            attempts,
+            {"id": id},
+        )

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
-from ..models._shared import IntegrationRun, RunStatus
-from ..models.integration_runs import IntegrationRunLog, IntegrationRunOrder
+from ..models.integration_runs import IntegrationRun, IntegrationRunLog, IntegrationRunOrder, RunStatus
 from ..operation import Operation
 from ._base import Resource
 
@@ -21,38 +20,28 @@ _LIST_INTEGRATION_RUNS: Operation[IntegrationRun] = Operation(
     "GET",
     "/organizations/{orgId}/integrationruns/{entityType}/{entityId}",
     IntegrationRun,
-    repeat="safe",
     page="token",
     page_size=200,
 )
 _GET_INTEGRATION_RUN: Operation[IntegrationRun] = Operation(
-    "GetIntegrationRun", "GET", "/organizations/{orgId}/integrationruns/{id}", IntegrationRun, repeat="safe"
+    "GetIntegrationRun", "GET", "/organizations/{orgId}/integrationruns/{id}", IntegrationRun
 )
 _GET_INTEGRATION_RUN_LOGS: Operation[IntegrationRunLog] = Operation(
-    "GetIntegrationRunLogs", "GET", "/organizations/{orgId}/integrationruns/logs/{id}", IntegrationRunLog, repeat="safe"
+    "GetIntegrationRunLogs", "GET", "/organizations/{orgId}/integrationruns/logs/{id}", IntegrationRunLog
 )
 _LIST_INTEGRATION_RUNS_BY_DESTINATION_ID: Operation[IntegrationRun] = Operation(
     "ListIntegrationRunsByDestinationId",
     "GET",
     "/organizations/{orgId}/integrationruns/destinations/{destinationId}",
     IntegrationRun,
-    repeat="safe",
     page="token",
     page_size=200,
 )
 _GET_INTEGRATION_RUN_LATEST_FOR_IDS: Operation[IntegrationRun] = Operation(
-    "GetIntegrationRunLatestForIds",
-    "GET",
-    "/organizations/{orgId}/integrationruns/{entityType}/latest",
-    IntegrationRun,
-    repeat="safe",
+    "GetIntegrationRunLatestForIds", "GET", "/organizations/{orgId}/integrationruns/{entityType}/latest", IntegrationRun
 )
 _GET_INTEGRATION_RUN_LATEST: Operation[IntegrationRun] = Operation(
-    "GetIntegrationRunLatest",
-    "GET",
-    "/organizations/{orgId}/integrationruns/{entityType}/latest/{id}",
-    IntegrationRun,
-    repeat="safe",
+    "GetIntegrationRunLatest", "GET", "/organizations/{orgId}/integrationruns/{entityType}/latest/{id}", IntegrationRun
 )
 
 
@@ -71,7 +60,7 @@ class IntegrationRuns(Resource):
         status: RunStatus | UnsetType = UNSET,
         order: IntegrationRunOrder | UnsetType = UNSET,
     ) -> Paginator[IntegrationRun]:
-        """Stream integration runs.
+        """Stream integration runs, up to 200 in a page.
 
         ``GET /organizations/{orgId}/integrationruns/{entityType}/{entityId}``
         """
@@ -89,7 +78,7 @@ class IntegrationRuns(Resource):
         )
 
     async def retrieve(self, id: str) -> IntegrationRun:
-        """Get an integration run.
+        """Get an integration run; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/integrationruns/{id}``
         """
@@ -114,7 +103,7 @@ class IntegrationRuns(Resource):
         status: RunStatus | UnsetType = UNSET,
         order: IntegrationRunOrder | UnsetType = UNSET,
     ) -> Paginator[IntegrationRun]:
-        """Stream the integration runs of one destination.
+        """Stream the integration runs of one destination, up to 200 in a page.
 
         ``GET /organizations/{orgId}/integrationruns/destinations/{destinationId}``
         """

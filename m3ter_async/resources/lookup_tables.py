@@ -24,53 +24,44 @@ from ..models.lookup_tables import (
     LookupTableRevisionStatus,
 )
 from ..operation import Operation, as_datetime
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_LOOKUP_TABLE: Operation[LookupTable] = Operation(
-    "ListLookupTable",
-    "GET",
-    "/organizations/{orgId}/lookuptables",
-    LookupTable,
-    repeat="safe",
-    page="token",
-    page_size=200,
+    "ListLookupTable", "GET", "/organizations/{orgId}/lookuptables", LookupTable, page="token", page_size=200
 )
 _POST_LOOKUP_TABLE: Operation[LookupTable] = Operation(
     "PostLookupTable", "POST", "/organizations/{orgId}/lookuptables", LookupTable
 )
 _GET_LOOKUP_TABLE: Operation[LookupTable] = Operation(
-    "GetLookupTable", "GET", "/organizations/{orgId}/lookuptables/{id}", LookupTable, repeat="safe"
+    "GetLookupTable", "GET", "/organizations/{orgId}/lookuptables/{id}", LookupTable
 )
 _PUT_LOOKUP_TABLE: Operation[LookupTable] = Operation(
-    "PutLookupTable", "PUT", "/organizations/{orgId}/lookuptables/{id}", LookupTable, repeat="versioned"
+    "PutLookupTable", "PUT", "/organizations/{orgId}/lookuptables/{id}", LookupTable
 )
 _DELETE_LOOKUP_TABLE: Operation[LookupTable] = Operation(
-    "DeleteLookupTable", "DELETE", "/organizations/{orgId}/lookuptables/{id}", LookupTable, repeat="safe"
+    "DeleteLookupTable", "DELETE", "/organizations/{orgId}/lookuptables/{id}", LookupTable
 )
 _GET_LOOKUP_TABLE_REVISION_DATA: Operation[LookupTableRevisionData] = Operation(
     "GetLookupTableRevisionData",
     "GET",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data",
     LookupTableRevisionData,
-    repeat="safe",
 )
 _PUT_LOOKUP_TABLE_REVISION_DATA: Operation[LookupTableRevisionData] = Operation(
     "PutLookupTableRevisionData",
     "PUT",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data",
     LookupTableRevisionData,
-    repeat="versioned",
 )
 _DELETE_LOOKUP_TABLE_REVISION_DATA: Operation[LookupTableRevisionDataDelete] = Operation(
     "DeleteLookupTableRevisionData",
     "DELETE",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data",
     LookupTableRevisionDataDelete,
-    repeat="safe",
 )
 _GET_LOOKUP_TABLE_REVISION_ARCHIVED_DATA_URL: Operation[LookupTableDataArchived] = Operation(
     "GetLookupTableRevisionArchivedDataUrl",
@@ -90,7 +81,6 @@ _DELETE_LOOKUP_TABLE_REVISION_DATA_ENTRY: Operation[LookupTableRevisionData] = O
     "DELETE",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/{lookupKey}",
     LookupTableRevisionData,
-    repeat="safe",
 )
 _GENERATE_LOOKUP_TABLE_DATA_UPLOAD_URL: Operation[LookupTableDataUpload] = Operation(
     "GenerateLookupTableDataUploadUrl",
@@ -104,21 +94,18 @@ _GET_LOOKUP_TABLE_REVISION_DATA_ENTRY: Operation[LookupTableRevisionData] = Oper
     "GET",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/{lookupKey}",
     LookupTableRevisionData,
-    repeat="safe",
 )
 _PUT_LOOKUP_TABLE_REVISION_DATA_ENTRY: Operation[LookupTableRevisionData] = Operation(
     "PutLookupTableRevisionDataEntry",
     "PUT",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/{lookupKey}",
     LookupTableRevisionData,
-    repeat="versioned",
 )
 _LIST_LOOKUP_TABLE_REVISION_DATA_JOBS: Operation[LookupTableRevisionDataJob] = Operation(
     "ListLookupTableRevisionDataJobs",
     "GET",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/jobs",
     LookupTableRevisionDataJob,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -127,14 +114,12 @@ _GET_LOOKUP_TABLE_REVISION_DATA_JOB_RESPONSE: Operation[LookupTableRevisionDataJ
     "GET",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/jobs/{id}",
     LookupTableRevisionDataJob,
-    repeat="safe",
 )
 _DELETE_LOOKUP_TABLE_REVISION_DATA_JOB_RESPONSE: Operation[LookupTableRevisionDataJob] = Operation(
     "DeleteLookupTableRevisionDataJobResponse",
     "DELETE",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/jobs/{id}",
     LookupTableRevisionDataJob,
-    repeat="safe",
 )
 _TRIGGER_LOOKUP_TABLE_REVISION_DATA_DOWNLOAD_JOB: Operation[LookupTableDataDownloadJob] = Operation(
     "TriggerLookupTableRevisionDataDownloadJob",
@@ -147,7 +132,6 @@ _LIST_LOOKUP_TABLE_REVISION: Operation[LookupTableRevision] = Operation(
     "GET",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions",
     LookupTableRevision,
-    repeat="safe",
     page="token",
     page_size=200,
 )
@@ -162,29 +146,27 @@ _GET_LOOKUP_TABLE_REVISION: Operation[LookupTableRevision] = Operation(
     "GET",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}",
     LookupTableRevision,
-    repeat="safe",
 )
 _UPDATE_LOOKUP_TABLE_REVISION: Operation[LookupTableRevision] = Operation(
     "UpdateLookupTableRevision",
     "PUT",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}",
     LookupTableRevision,
-    repeat="versioned",
 )
 _DELETE_LOOKUP_TABLE_REVISION: Operation[LookupTableRevision] = Operation(
     "DeleteLookupTableRevision",
     "DELETE",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}",
     LookupTableRevision,
-    repeat="safe",
 )
 _UPDATE_LOOKUP_TABLE_REVISION_STATUS: Operation[LookupTableRevision] = Operation(
     "UpdateLookupTableRevisionStatus",
     "PUT",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}/status",
     LookupTableRevision,
-    repeat="versioned",
 )
+_PUT_LOOKUP_TABLE_FIELDS = Fields("name code custom_fields")
+_UPDATE_LOOKUP_TABLE_REVISION_FIELDS = Fields("name fields keys custom_fields start_date:datetime")
 
 
 class LookupTables(Resource):
@@ -192,12 +174,12 @@ class LookupTables(Resource):
 
     @cached_property
     def lookup_table_revision_data(self) -> LookupTableRevisionDataResource:
-        """Lookup table revision data."""
+        """The data of a lookup table's revision."""
         return LookupTableRevisionDataResource(self._pipeline)
 
     @cached_property
     def lookup_table_revisions(self) -> LookupTableRevisions:
-        """Lookup table revisions."""
+        """The revisions of a lookup table."""
         return LookupTableRevisions(self._pipeline)
 
     def list(
@@ -208,7 +190,7 @@ class LookupTables(Resource):
         codes: Sequence[str] | UnsetType = UNSET,
         additional: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[LookupTable]:
-        """Stream lookup tables.
+        """Stream lookup tables, up to 200 in a page.
 
         ``GET /organizations/{orgId}/lookuptables``
         """
@@ -236,7 +218,7 @@ class LookupTables(Resource):
         )
 
     async def retrieve(self, id: str, *, additional: Sequence[str] | UnsetType = UNSET) -> LookupTable:
-        """Get a lookup table.
+        """Get a lookup table; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/lookuptables/{id}``
         """
@@ -255,8 +237,8 @@ class LookupTables(Resource):
 
         ``PUT /organizations/{orgId}/lookuptables/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_LOOKUP_TABLE,
@@ -271,13 +253,34 @@ class LookupTables(Resource):
         """
         return await self._call(_DELETE_LOOKUP_TABLE, {"id": id})
 
+    async def edit(self, id: str, change: Change[LookupTable], *, attempts: int = 5) -> LookupTable:
+        """Change fields of a lookup table, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/lookuptables/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_LOOKUP_TABLE, _PUT_LOOKUP_TABLE, _PUT_LOOKUP_TABLE_FIELDS, change, attempts, {"id": id}
+        )
+
+    async def get_by_code(self, code: str, *, additional: Sequence[str] | UnsetType = UNSET) -> LookupTable:
+        """Get the lookup table with a code; `NotFoundError` if there is none.
+
+        ``GET /organizations/{orgId}/lookuptables``
+        """
+        return await self._by_code(_LIST_LOOKUP_TABLE, code, "lookup table", query={"additional": additional})
+
 
 class LookupTableRevisionDataResource(Resource):
-    """Lookup table revision data."""
+    """The data of a lookup table's revision."""
 
     @cached_property
     def lookup_table_revision_data_jobs(self) -> LookupTableRevisionDataJobs:
-        """Lookup table revision data jobs."""
+        """The jobs on the data of a lookup table's revision."""
         return LookupTableRevisionDataJobs(self._pipeline)
 
     async def retrieve(
@@ -288,7 +291,7 @@ class LookupTableRevisionDataResource(Resource):
         limit: int | UnsetType = UNSET,
         additional: Sequence[str] | UnsetType = UNSET,
     ) -> LookupTableRevisionData:
-        """Get a lookup table revision data.
+        """Get the rows of a lookup table's revision.
 
         ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data``
 
@@ -309,11 +312,12 @@ class LookupTableRevisionDataResource(Resource):
         additional: Sequence[str] | UnsetType = UNSET,
         version: int | UnsetType | None = UNSET,
     ) -> LookupTableRevisionData:
-        """Replace a lookup table revision data.
+        """Replace all rows of a lookup table's revision.
 
         ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _PUT_LOOKUP_TABLE_REVISION_DATA,
@@ -323,7 +327,7 @@ class LookupTableRevisionDataResource(Resource):
         )
 
     async def delete(self, lookup_table_revision_id: str, *, lookup_table_id: str) -> LookupTableRevisionDataDelete:
-        """Delete a lookup table revision data; the answer is what was deleted.
+        """Delete all rows of a lookup table's revision.
 
         ``DELETE /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data``
         """
@@ -342,6 +346,8 @@ class LookupTableRevisionDataResource(Resource):
         """Get a URL from which archived data can be downloaded.
 
         ``POST /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/archived``
+
+        The URL is presigned: fetch it without an Authorization header.
         """
         return await self._call(
             _GET_LOOKUP_TABLE_REVISION_ARCHIVED_DATA_URL,
@@ -399,6 +405,8 @@ class LookupTableRevisionDataResource(Resource):
         """Get a URL to which the data of a revision can be uploaded.
 
         ``POST /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/generateuploadurl``
+
+        PUT the file to the URL with the headers that come with it. `content_length` is in bytes.
         """  # noqa: E501
         return await self._call(
             _GENERATE_LOOKUP_TABLE_DATA_UPLOAD_URL,
@@ -441,7 +449,8 @@ class LookupTableRevisionDataResource(Resource):
 
         ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/{lookupKey}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _PUT_LOOKUP_TABLE_REVISION_DATA_ENTRY,
@@ -456,7 +465,7 @@ class LookupTableRevisionDataResource(Resource):
 
 
 class LookupTableRevisionDataJobs(Resource):
-    """Lookup table revision data jobs."""
+    """The jobs on the data of a lookup table's revision."""
 
     def list(
         self,
@@ -466,7 +475,7 @@ class LookupTableRevisionDataJobs(Resource):
         page_size: int | UnsetType = UNSET,
         next_token: str | UnsetType | None = UNSET,
     ) -> Paginator[LookupTableRevisionDataJob]:
-        """Stream lookup table revision data jobs.
+        """Stream the jobs on the data of a lookup table's revision, up to 100 in a page.
 
         ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/jobs``
         """
@@ -479,7 +488,7 @@ class LookupTableRevisionDataJobs(Resource):
     async def retrieve(
         self, id: str, *, lookup_table_id: str, lookup_table_revision_id: str
     ) -> LookupTableRevisionDataJob:
-        """Get a lookup table revision data job.
+        """Get a job on the data of a lookup table's revision; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/jobs/{id}``
         """
@@ -491,7 +500,7 @@ class LookupTableRevisionDataJobs(Resource):
     async def delete(
         self, id: str, *, lookup_table_id: str, lookup_table_revision_id: str
     ) -> LookupTableRevisionDataJob:
-        """Delete a lookup table revision data job; the answer is what was deleted.
+        """Delete a job on the data of a lookup table's revision; the answer is what was deleted.
 
         ``DELETE /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/jobs/{id}``
         """
@@ -521,7 +530,7 @@ class LookupTableRevisionDataJobs(Resource):
 
 
 class LookupTableRevisions(Resource):
-    """Lookup table revisions."""
+    """The revisions of a lookup table."""
 
     def list(
         self,
@@ -531,7 +540,7 @@ class LookupTableRevisions(Resource):
         next_token: str | UnsetType | None = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[LookupTableRevision]:
-        """Stream lookup table revisions.
+        """Stream the revisions of a lookup table, up to 200 in a page.
 
         ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions``
         """
@@ -552,7 +561,7 @@ class LookupTableRevisions(Resource):
         custom_fields: Mapping[str, str | int | float | Decimal] | UnsetType | None = UNSET,
         start_date: datetime | date | str | UnsetType | None = UNSET,
     ) -> LookupTableRevision:
-        """Create a lookup table revision.
+        """Create a revision of a lookup table.
 
         ``POST /organizations/{orgId}/lookuptables/{lookupTableId}/revisions``
 
@@ -572,7 +581,7 @@ class LookupTableRevisions(Resource):
         )
 
     async def retrieve(self, lookup_table_id: str, *, id: str) -> LookupTableRevision:
-        """Get a lookup table revision.
+        """Get a revision of a lookup table; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
         """
@@ -590,12 +599,12 @@ class LookupTableRevisions(Resource):
         custom_fields: Mapping[str, str | int | float | Decimal] | UnsetType | None = UNSET,
         start_date: datetime | date | str | UnsetType | None = UNSET,
     ) -> LookupTableRevision:
-        """Replace a lookup table revision.
+        """Replace a revision of a lookup table.
 
         ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _UPDATE_LOOKUP_TABLE_REVISION,
@@ -611,7 +620,7 @@ class LookupTableRevisions(Resource):
         )
 
     async def delete(self, lookup_table_id: str, *, id: str) -> LookupTableRevision:
-        """Delete a lookup table revision; the answer is what was deleted.
+        """Delete a revision of a lookup table; the answer is what was deleted.
 
         ``DELETE /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
         """
@@ -629,10 +638,32 @@ class LookupTableRevisions(Resource):
 
         ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}/status``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _UPDATE_LOOKUP_TABLE_REVISION_STATUS,
             {"lookupTableId": lookup_table_id, "id": id},
             body={"status": status, "version": version},
+        )
+
+    async def edit(
+        self, lookup_table_id: str, change: Change[LookupTableRevision], *, id: str, attempts: int = 5
+    ) -> LookupTableRevision:
+        """Change fields of a revision of a lookup table, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_LOOKUP_TABLE_REVISION,
+            _UPDATE_LOOKUP_TABLE_REVISION,
+            _UPDATE_LOOKUP_TABLE_REVISION_FIELDS,
+            change,
+            attempts,
+            {"lookupTableId": lookup_table_id, "id": id},
         )

@@ -10,23 +10,20 @@ from msgspec import UNSET, UnsetType
 
 from ..models.meters import DataField, DerivedField, Meter
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_METERS: Operation[Meter] = Operation(
-    "ListMeters", "GET", "/organizations/{orgId}/meters", Meter, repeat="safe", page="token", page_size=100
+    "ListMeters", "GET", "/organizations/{orgId}/meters", Meter, page="token", page_size=100
 )
 _POST_METER: Operation[Meter] = Operation("PostMeter", "POST", "/organizations/{orgId}/meters", Meter)
-_GET_METER: Operation[Meter] = Operation("GetMeter", "GET", "/organizations/{orgId}/meters/{id}", Meter, repeat="safe")
-_PUT_METER: Operation[Meter] = Operation(
-    "PutMeter", "PUT", "/organizations/{orgId}/meters/{id}", Meter, repeat="versioned"
-)
-_DELETE_METER: Operation[Meter] = Operation(
-    "DeleteMeter", "DELETE", "/organizations/{orgId}/meters/{id}", Meter, repeat="safe"
-)
+_GET_METER: Operation[Meter] = Operation("GetMeter", "GET", "/organizations/{orgId}/meters/{id}", Meter)
+_PUT_METER: Operation[Meter] = Operation("PutMeter", "PUT", "/organizations/{orgId}/meters/{id}", Meter)
+_DELETE_METER: Operation[Meter] = Operation("DeleteMeter", "DELETE", "/organizations/{orgId}/meters/{id}", Meter)
+_PUT_METER_FIELDS = Fields("name code data_fields derived_fields custom_fields product_id group_id")
 
 
 class Meters(Resource):
@@ -41,7 +38,7 @@ class Meters(Resource):
         ids: Sequence[str] | UnsetType = UNSET,
         codes: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[Meter]:
-        """Stream meters.
+        """Stream meters, up to 100 in a page.
 
         ``GET /organizations/{orgId}/meters``
         """
@@ -83,7 +80,7 @@ class Meters(Resource):
         )
 
     async def retrieve(self, id: str) -> Meter:
-        """Get a meter.
+        """Get a meter; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/meters/{id}``
         """
@@ -106,8 +103,8 @@ class Meters(Resource):
 
         ``PUT /organizations/{orgId}/meters/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_METER,
@@ -130,3 +127,22 @@ class Meters(Resource):
         ``DELETE /organizations/{orgId}/meters/{id}``
         """
         return await self._call(_DELETE_METER, {"id": id})
+
+    async def edit(self, id: str, change: Change[Meter], *, attempts: int = 5) -> Meter:
+        """Change fields of a meter, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/meters/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_METER, _PUT_METER, _PUT_METER_FIELDS, change, attempts, {"id": id})
+
+    async def get_by_code(self, code: str, *, product_id: Sequence[str] | UnsetType = UNSET) -> Meter:
+        """Get the meter with a code; `NotFoundError` if there is none.
+
+        ``GET /organizations/{orgId}/meters``
+        """
+        return await self._by_code(_LIST_METERS, code, "meter", query={"productId": product_id})

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from ..models.notification_configurations import EvaluateCalculation, Notification
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -20,7 +20,6 @@ _LIST_NOTIFICATIONS: Operation[Notification] = Operation(
     "GET",
     "/organizations/{orgId}/notifications/configurations",
     Notification,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -28,25 +27,18 @@ _CREATE_NOTIFICATION: Operation[Notification] = Operation(
     "CreateNotification", "POST", "/organizations/{orgId}/notifications/configurations", Notification
 )
 _GET_NOTIFICATION: Operation[Notification] = Operation(
-    "GetNotification", "GET", "/organizations/{orgId}/notifications/configurations/{id}", Notification, repeat="safe"
+    "GetNotification", "GET", "/organizations/{orgId}/notifications/configurations/{id}", Notification
 )
 _UPDATE_NOTIFICATION: Operation[Notification] = Operation(
-    "UpdateNotification",
-    "PUT",
-    "/organizations/{orgId}/notifications/configurations/{id}",
-    Notification,
-    repeat="versioned",
+    "UpdateNotification", "PUT", "/organizations/{orgId}/notifications/configurations/{id}", Notification
 )
 _DELETE_NOTIFICATION: Operation[Notification] = Operation(
-    "DeleteNotification",
-    "DELETE",
-    "/organizations/{orgId}/notifications/configurations/{id}",
-    Notification,
-    repeat="safe",
+    "DeleteNotification", "DELETE", "/organizations/{orgId}/notifications/configurations/{id}", Notification
 )
 _EVALUATE_CALCULATION: Operation[EvaluateCalculation] = Operation(
     "EvaluateCalculation", "POST", "/organizations/{orgId}/notifications/evaluate", EvaluateCalculation, repeat="safe"
 )
+_UPDATE_NOTIFICATION_FIELDS = Fields("name description code event_name active always_fire_event calculation")
 
 
 class NotificationConfigurations(Resource):
@@ -61,7 +53,7 @@ class NotificationConfigurations(Resource):
         event_name: str | UnsetType = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[Notification]:
-        """Stream notification configurations.
+        """Stream notification configurations, up to 100 in a page.
 
         ``GET /organizations/{orgId}/notifications/configurations``
         """
@@ -109,7 +101,7 @@ class NotificationConfigurations(Resource):
         )
 
     async def retrieve(self, id: str) -> Notification:
-        """Get a notification configuration.
+        """Get a notification configuration; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/notifications/configurations/{id}``
         """
@@ -132,7 +124,8 @@ class NotificationConfigurations(Resource):
 
         ``PUT /organizations/{orgId}/notifications/configurations/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _UPDATE_NOTIFICATION,
@@ -169,4 +162,18 @@ class NotificationConfigurations(Resource):
         """
         return await self._call(
             _EVALUATE_CALCULATION, body={"eventId": event_id, "eventName": event_name, "calculation": calculation}
+        )
+
+    async def edit(self, id: str, change: Change[Notification], *, attempts: int = 5) -> Notification:
+        """Change fields of a notification configuration, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/notifications/configurations/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_NOTIFICATION, _UPDATE_NOTIFICATION, _UPDATE_NOTIFICATION_FIELDS, change, attempts, {"id": id}
         )

@@ -12,17 +12,24 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import BillCreditType, CurrencyConversion, StatementAutoGenerateMode
 from ..models.organization_config import OrganizationConfig
 from ..operation import Operation, as_date
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 _GET_ORGANIZATION_CONFIG: Operation[OrganizationConfig] = Operation(
-    "GetOrganizationConfig", "GET", "/organizations/{orgId}/organizationconfig", OrganizationConfig, repeat="safe"
+    "GetOrganizationConfig", "GET", "/organizations/{orgId}/organizationconfig", OrganizationConfig
 )
 _UPDATE_ORGANIZATION_CONFIG: Operation[OrganizationConfig] = Operation(
-    "UpdateOrganizationConfig",
-    "PUT",
-    "/organizations/{orgId}/organizationconfig",
-    OrganizationConfig,
-    repeat="versioned",
+    "UpdateOrganizationConfig", "PUT", "/organizations/{orgId}/organizationconfig", OrganizationConfig
+)
+_UPDATE_ORGANIZATION_CONFIG_FIELDS = Fields(
+    "timezone year_epoch:date month_epoch:date week_epoch:date day_epoch:date "
+    "currency days_before_bill_due currency_conversions scheduled_bill_interval "
+    "standing_charge_bill_in_advance commitment_fee_bill_in_advance "
+    "minimum_spend_bill_in_advance scheduled_bill_offset "
+    "auto_approve_bills_grace_period auto_approve_bills_grace_period_unit "
+    "external_invoice_date suppressed_empty_bills consolidate_bills "
+    "default_statement_definition_id auto_generate_statement_mode "
+    "credit_application_order allow_negative_balances allow_overlapping_plans "
+    "bill_prefix sequence_start_number"
 )
 
 
@@ -70,7 +77,9 @@ class OrganizationConfigResource(Resource):
 
         ``PUT /organizations/{orgId}/organizationconfig``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        The epochs are the days from which years, months, weeks and days are counted. `days_before_bill_due` is in days.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _UPDATE_ORGANIZATION_CONFIG,
@@ -102,4 +111,18 @@ class OrganizationConfigResource(Resource):
                 "billPrefix": bill_prefix,
                 "sequenceStartNumber": sequence_start_number,
             },
+        )
+
+    async def edit(self, change: Change[OrganizationConfig], *, attempts: int = 5) -> OrganizationConfig:
+        """Change fields of the organization's configuration, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/organizationconfig``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_ORGANIZATION_CONFIG, _UPDATE_ORGANIZATION_CONFIG, _UPDATE_ORGANIZATION_CONFIG_FIELDS, change, attempts
         )

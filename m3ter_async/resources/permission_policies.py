@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import PermissionPolicy, PermissionStatement
 from ..models.permission_policies import PrincipalPermission
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -21,7 +21,6 @@ _LIST_PERMISSION_POLICIES: Operation[PermissionPolicy] = Operation(
     "GET",
     "/organizations/{orgId}/permissionpolicies",
     PermissionPolicy,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -29,17 +28,13 @@ _POST_PERMISSION_POLICY: Operation[PermissionPolicy] = Operation(
     "PostPermissionPolicy", "POST", "/organizations/{orgId}/permissionpolicies", PermissionPolicy
 )
 _GET_PERMISSION_POLICY: Operation[PermissionPolicy] = Operation(
-    "GetPermissionPolicy", "GET", "/organizations/{orgId}/permissionpolicies/{id}", PermissionPolicy, repeat="safe"
+    "GetPermissionPolicy", "GET", "/organizations/{orgId}/permissionpolicies/{id}", PermissionPolicy
 )
 _PUT_PERMISSION_POLICY: Operation[PermissionPolicy] = Operation(
-    "PutPermissionPolicy", "PUT", "/organizations/{orgId}/permissionpolicies/{id}", PermissionPolicy, repeat="versioned"
+    "PutPermissionPolicy", "PUT", "/organizations/{orgId}/permissionpolicies/{id}", PermissionPolicy
 )
 _DELETE_PERMISSION_POLICY: Operation[PermissionPolicy] = Operation(
-    "DeletePermissionPolicy",
-    "DELETE",
-    "/organizations/{orgId}/permissionpolicies/{id}",
-    PermissionPolicy,
-    repeat="safe",
+    "DeletePermissionPolicy", "DELETE", "/organizations/{orgId}/permissionpolicies/{id}", PermissionPolicy
 )
 _ADD_PERMISSION_POLICY_TO_SERVICE_USER: Operation[PrincipalPermission] = Operation(
     "AddPermissionPolicyToServiceUser",
@@ -89,6 +84,7 @@ _REMOVE_PERMISSION_POLICY_FROM_USER_GROUP: Operation[PrincipalPermission] = Oper
     "/organizations/{orgId}/permissionpolicies/{permissionPolicyId}/removefromusergroup",
     PrincipalPermission,
 )
+_PUT_PERMISSION_POLICY_FIELDS = Fields("name permission_policy")
 
 
 class PermissionPolicies(Resource):
@@ -97,7 +93,7 @@ class PermissionPolicies(Resource):
     def list(
         self, *, page_size: int | UnsetType = UNSET, next_token: str | UnsetType | None = UNSET
     ) -> Paginator[PermissionPolicy]:
-        """Stream permission policies.
+        """Stream permission policies, up to 100 in a page.
 
         ``GET /organizations/{orgId}/permissionpolicies``
         """
@@ -121,7 +117,7 @@ class PermissionPolicies(Resource):
         )
 
     async def retrieve(self, id: str) -> PermissionPolicy:
-        """Get a permission policy.
+        """Get a permission policy; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/permissionpolicies/{id}``
         """
@@ -139,7 +135,8 @@ class PermissionPolicies(Resource):
 
         ``PUT /organizations/{orgId}/permissionpolicies/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _PUT_PERMISSION_POLICY,
@@ -157,7 +154,7 @@ class PermissionPolicies(Resource):
     async def add_to_service_user(
         self, permission_policy_id: str, *, principal_id: str, version: int | UnsetType | None = UNSET
     ) -> PrincipalPermission:
-        """Add permission policy to service user.
+        """Give a permission policy to a service user.
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/addtoserviceuser``
 
@@ -172,7 +169,7 @@ class PermissionPolicies(Resource):
     async def add_to_support_user(
         self, permission_policy_id: str, *, version: int | UnsetType | None = UNSET
     ) -> PrincipalPermission:
-        """Add permission policy to support users.
+        """Give a permission policy to m3ter's support staff.
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/addtosupportusers``
 
@@ -187,7 +184,7 @@ class PermissionPolicies(Resource):
     async def add_to_user(
         self, permission_policy_id: str, *, principal_id: str, version: int | UnsetType | None = UNSET
     ) -> PrincipalPermission:
-        """Add permission policy to user.
+        """Give a permission policy to a user.
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/addtouser``
 
@@ -202,7 +199,7 @@ class PermissionPolicies(Resource):
     async def add_to_user_group(
         self, permission_policy_id: str, *, principal_id: str, version: int | UnsetType | None = UNSET
     ) -> PrincipalPermission:
-        """Add permission policy to user group.
+        """Give a permission policy to a group of users.
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/addtousergroup``
 
@@ -217,7 +214,7 @@ class PermissionPolicies(Resource):
     async def remove_from_service_user(
         self, permission_policy_id: str, *, principal_id: str, version: int | UnsetType | None = UNSET
     ) -> PrincipalPermission:
-        """Remove permission policy from service user.
+        """Take a permission policy from a service user.
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/removefromserviceuser``
 
@@ -230,7 +227,7 @@ class PermissionPolicies(Resource):
         )
 
     async def remove_from_support_user(self, permission_policy_id: str) -> PrincipalPermission:
-        """Remove permission policy from support users.
+        """Take a permission policy from m3ter's support staff.
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/removefromsupportusers``
 
@@ -243,7 +240,7 @@ class PermissionPolicies(Resource):
     async def remove_from_user(
         self, permission_policy_id: str, *, principal_id: str, version: int | UnsetType | None = UNSET
     ) -> PrincipalPermission:
-        """Remove permission policy from user.
+        """Take a permission policy from a user.
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/removefromuser``
 
@@ -258,7 +255,7 @@ class PermissionPolicies(Resource):
     async def remove_from_user_group(
         self, permission_policy_id: str, *, principal_id: str, version: int | UnsetType | None = UNSET
     ) -> PrincipalPermission:
-        """Remove permission policy from user group.
+        """Take a permission policy from a group of users.
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/removefromusergroup``
 
@@ -268,4 +265,18 @@ class PermissionPolicies(Resource):
             _REMOVE_PERMISSION_POLICY_FROM_USER_GROUP,
             {"permissionPolicyId": permission_policy_id},
             body={"principalId": principal_id, "version": version},
+        )
+
+    async def edit(self, id: str, change: Change[PermissionPolicy], *, attempts: int = 5) -> PermissionPolicy:
+        """Change fields of a permission policy, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/permissionpolicies/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_PERMISSION_POLICY, _PUT_PERMISSION_POLICY, _PUT_PERMISSION_POLICY_FIELDS, change, attempts, {"id": id}
         )

@@ -10,26 +10,32 @@ from msgspec import UNSET, UnsetType
 
 from ..models.plan_groups import PlanGroup
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_PLAN_GROUPS: Operation[PlanGroup] = Operation(
-    "ListPlanGroups", "GET", "/organizations/{orgId}/plangroups", PlanGroup, repeat="safe", page="token", page_size=200
+    "ListPlanGroups", "GET", "/organizations/{orgId}/plangroups", PlanGroup, page="token", page_size=200
 )
 _POST_PLAN_GROUP: Operation[PlanGroup] = Operation(
     "PostPlanGroup", "POST", "/organizations/{orgId}/plangroups", PlanGroup
 )
 _GET_PLAN_GROUP: Operation[PlanGroup] = Operation(
-    "GetPlanGroup", "GET", "/organizations/{orgId}/plangroups/{id}", PlanGroup, repeat="safe"
+    "GetPlanGroup", "GET", "/organizations/{orgId}/plangroups/{id}", PlanGroup
 )
 _PUT_PLAN_GROUP: Operation[PlanGroup] = Operation(
-    "PutPlanGroup", "PUT", "/organizations/{orgId}/plangroups/{id}", PlanGroup, repeat="versioned"
+    "PutPlanGroup", "PUT", "/organizations/{orgId}/plangroups/{id}", PlanGroup
 )
 _DELETE_PLAN_GROUP: Operation[PlanGroup] = Operation(
-    "DeletePlanGroup", "DELETE", "/organizations/{orgId}/plangroups/{id}", PlanGroup, repeat="safe"
+    "DeletePlanGroup", "DELETE", "/organizations/{orgId}/plangroups/{id}", PlanGroup
+)
+_PUT_PLAN_GROUP_FIELDS = Fields(
+    "name currency custom_fields code minimum_spend minimum_spend_description "
+    "standing_charge standing_charge_description standing_charge_bill_in_advance "
+    "minimum_spend_bill_in_advance account_id minimum_spend_accounting_product_id "
+    "standing_charge_accounting_product_id"
 )
 
 
@@ -44,7 +50,7 @@ class PlanGroups(Resource):
         account_id: Sequence[str] | UnsetType = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[PlanGroup]:
-        """Stream plan groups.
+        """Stream plan groups, up to 200 in a page.
 
         ``GET /organizations/{orgId}/plangroups``
         """
@@ -98,7 +104,7 @@ class PlanGroups(Resource):
         )
 
     async def retrieve(self, id: str) -> PlanGroup:
-        """Get a plan group.
+        """Get a plan group; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/plangroups/{id}``
         """
@@ -127,8 +133,8 @@ class PlanGroups(Resource):
 
         ``PUT /organizations/{orgId}/plangroups/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_PLAN_GROUP,
@@ -157,3 +163,15 @@ class PlanGroups(Resource):
         ``DELETE /organizations/{orgId}/plangroups/{id}``
         """
         return await self._call(_DELETE_PLAN_GROUP, {"id": id})
+
+    async def edit(self, id: str, change: Change[PlanGroup], *, attempts: int = 5) -> PlanGroup:
+        """Change fields of a plan group, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/plangroups/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_PLAN_GROUP, _PUT_PLAN_GROUP, _PUT_PLAN_GROUP_FIELDS, change, attempts, {"id": id})

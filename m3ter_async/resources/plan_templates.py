@@ -11,32 +11,32 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import BillingFrequency
 from ..models.plan_templates import PlanTemplate
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_PLAN_TEMPLATES: Operation[PlanTemplate] = Operation(
-    "ListPlanTemplates",
-    "GET",
-    "/organizations/{orgId}/plantemplates",
-    PlanTemplate,
-    repeat="safe",
-    page="token",
-    page_size=100,
+    "ListPlanTemplates", "GET", "/organizations/{orgId}/plantemplates", PlanTemplate, page="token", page_size=100
 )
 _POST_PLAN_TEMPLATE: Operation[PlanTemplate] = Operation(
     "PostPlanTemplate", "POST", "/organizations/{orgId}/plantemplates", PlanTemplate
 )
 _GET_PLAN_TEMPLATE: Operation[PlanTemplate] = Operation(
-    "GetPlanTemplate", "GET", "/organizations/{orgId}/plantemplates/{id}", PlanTemplate, repeat="safe"
+    "GetPlanTemplate", "GET", "/organizations/{orgId}/plantemplates/{id}", PlanTemplate
 )
 _PUT_PLAN_TEMPLATE: Operation[PlanTemplate] = Operation(
-    "PutPlanTemplate", "PUT", "/organizations/{orgId}/plantemplates/{id}", PlanTemplate, repeat="versioned"
+    "PutPlanTemplate", "PUT", "/organizations/{orgId}/plantemplates/{id}", PlanTemplate
 )
 _DELETE_PLAN_TEMPLATE: Operation[PlanTemplate] = Operation(
-    "DeletePlanTemplate", "DELETE", "/organizations/{orgId}/plantemplates/{id}", PlanTemplate, repeat="safe"
+    "DeletePlanTemplate", "DELETE", "/organizations/{orgId}/plantemplates/{id}", PlanTemplate
+)
+_PUT_PLAN_TEMPLATE_FIELDS = Fields(
+    "product_id name currency standing_charge bill_frequency custom_fields "
+    "standing_charge_description standing_charge_interval standing_charge_offset "
+    "bill_frequency_interval ordinal code minimum_spend minimum_spend_description "
+    "standing_charge_bill_in_advance minimum_spend_bill_in_advance"
 )
 
 
@@ -51,7 +51,7 @@ class PlanTemplates(Resource):
         product_id: str | UnsetType = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[PlanTemplate]:
-        """Stream plan templates.
+        """Stream plan templates, up to 100 in a page.
 
         ``GET /organizations/{orgId}/plantemplates``
         """
@@ -111,7 +111,7 @@ class PlanTemplates(Resource):
         )
 
     async def retrieve(self, id: str) -> PlanTemplate:
-        """Get a plan template.
+        """Get a plan template; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/plantemplates/{id}``
         """
@@ -143,8 +143,8 @@ class PlanTemplates(Resource):
 
         ``PUT /organizations/{orgId}/plantemplates/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_PLAN_TEMPLATE,
@@ -176,3 +176,17 @@ class PlanTemplates(Resource):
         ``DELETE /organizations/{orgId}/plantemplates/{id}``
         """
         return await self._call(_DELETE_PLAN_TEMPLATE, {"id": id})
+
+    async def edit(self, id: str, change: Change[PlanTemplate], *, attempts: int = 5) -> PlanTemplate:
+        """Change fields of a plan template, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/plantemplates/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_PLAN_TEMPLATE, _PUT_PLAN_TEMPLATE, _PUT_PLAN_TEMPLATE_FIELDS, change, attempts, {"id": id}
+        )

@@ -10,20 +10,25 @@ from msgspec import UNSET, UnsetType
 
 from ..models.plans import Plan
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_PLANS: Operation[Plan] = Operation(
-    "ListPlans", "GET", "/organizations/{orgId}/plans", Plan, repeat="safe", page="token", page_size=100
+    "ListPlans", "GET", "/organizations/{orgId}/plans", Plan, page="token", page_size=100
 )
 _POST_PLAN: Operation[Plan] = Operation("PostPlan", "POST", "/organizations/{orgId}/plans", Plan)
-_GET_PLAN: Operation[Plan] = Operation("GetPlan", "GET", "/organizations/{orgId}/plans/{id}", Plan, repeat="safe")
-_PUT_PLAN: Operation[Plan] = Operation("PutPlan", "PUT", "/organizations/{orgId}/plans/{id}", Plan, repeat="versioned")
-_DELETE_PLAN: Operation[Plan] = Operation(
-    "DeletePlan", "DELETE", "/organizations/{orgId}/plans/{id}", Plan, repeat="safe"
+_GET_PLAN: Operation[Plan] = Operation("GetPlan", "GET", "/organizations/{orgId}/plans/{id}", Plan)
+_PUT_PLAN: Operation[Plan] = Operation("PutPlan", "PUT", "/organizations/{orgId}/plans/{id}", Plan)
+_DELETE_PLAN: Operation[Plan] = Operation("DeletePlan", "DELETE", "/organizations/{orgId}/plans/{id}", Plan)
+_PUT_PLAN_FIELDS = Fields(
+    "plan_template_id name code custom_fields standing_charge "
+    "standing_charge_description ordinal bespoke minimum_spend "
+    "minimum_spend_description standing_charge_bill_in_advance "
+    "minimum_spend_bill_in_advance minimum_spend_accounting_product_id "
+    "standing_charge_accounting_product_id account_id"
 )
 
 
@@ -39,7 +44,7 @@ class Plans(Resource):
         account_id: Sequence[str] | UnsetType = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[Plan]:
-        """Stream plans.
+        """Stream plans, up to 100 in a page.
 
         ``GET /organizations/{orgId}/plans``
         """
@@ -103,7 +108,7 @@ class Plans(Resource):
         )
 
     async def retrieve(self, id: str) -> Plan:
-        """Get a plan.
+        """Get a plan; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/plans/{id}``
         """
@@ -134,8 +139,8 @@ class Plans(Resource):
 
         ``PUT /organizations/{orgId}/plans/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_PLAN,
@@ -166,3 +171,15 @@ class Plans(Resource):
         ``DELETE /organizations/{orgId}/plans/{id}``
         """
         return await self._call(_DELETE_PLAN, {"id": id})
+
+    async def edit(self, id: str, change: Change[Plan], *, attempts: int = 5) -> Plan:
+        """Change fields of a plan, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/plans/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_PLAN, _PUT_PLAN, _PUT_PLAN_FIELDS, change, attempts, {"id": id})

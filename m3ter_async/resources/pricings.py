@@ -12,24 +12,26 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import PricingBand
 from ..models.pricings import Pricing, PricingType
 from ..operation import Operation, as_date, as_datetime
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_PRICINGS: Operation[Pricing] = Operation(
-    "ListPricings", "GET", "/organizations/{orgId}/pricings", Pricing, repeat="safe", page="token", page_size=100
+    "ListPricings", "GET", "/organizations/{orgId}/pricings", Pricing, page="token", page_size=100
 )
 _POST_PRICING: Operation[Pricing] = Operation("PostPricing", "POST", "/organizations/{orgId}/pricings", Pricing)
-_GET_PRICING: Operation[Pricing] = Operation(
-    "GetPricing", "GET", "/organizations/{orgId}/pricings/{id}", Pricing, repeat="safe"
-)
-_PUT_PRICING: Operation[Pricing] = Operation(
-    "PutPricing", "PUT", "/organizations/{orgId}/pricings/{id}", Pricing, repeat="versioned"
-)
+_GET_PRICING: Operation[Pricing] = Operation("GetPricing", "GET", "/organizations/{orgId}/pricings/{id}", Pricing)
+_PUT_PRICING: Operation[Pricing] = Operation("PutPricing", "PUT", "/organizations/{orgId}/pricings/{id}", Pricing)
 _DELETE_PRICING: Operation[Pricing] = Operation(
-    "DeletePricing", "DELETE", "/organizations/{orgId}/pricings/{id}", Pricing, repeat="safe"
+    "DeletePricing", "DELETE", "/organizations/{orgId}/pricings/{id}", Pricing
+)
+_PUT_PRICING_FIELDS = Fields(
+    "start_date:datetime pricing_bands code plan_id plan_template_id cumulative "
+    "end_date:datetime description accounting_product_id aggregation_id "
+    "compound_aggregation_id type segment tiers_span_plan minimum_spend "
+    "minimum_spend_description minimum_spend_bill_in_advance overage_pricing_bands"
 )
 
 
@@ -47,7 +49,7 @@ class Pricings(Resource):
         aggregation_id: str | UnsetType = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[Pricing]:
-        """Stream pricings.
+        """Stream pricings, up to 100 in a page.
 
         ``GET /organizations/{orgId}/pricings``
         """
@@ -91,7 +93,9 @@ class Pricings(Resource):
 
         ``POST /organizations/{orgId}/pricings``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Give `plan_id` or `plan_template_id`, and `aggregation_id` or `compound_aggregation_id`. In `pricing_bands`,
+        amounts are in the currency of the plan, and a band's `lower_limit` is where it begins. Leave `version` out: it
+        is for updates. Not sent again by itself when nobody knows whether it took effect.
         """
         return await self._call(
             _POST_PRICING,
@@ -119,7 +123,7 @@ class Pricings(Resource):
         )
 
     async def retrieve(self, id: str) -> Pricing:
-        """Get a pricing.
+        """Get a pricing; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/pricings/{id}``
         """
@@ -153,7 +157,9 @@ class Pricings(Resource):
 
         ``PUT /organizations/{orgId}/pricings/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        Give `plan_id` or `plan_template_id`, and `aggregation_id` or `compound_aggregation_id`. In `pricing_bands`,
+        amounts are in the currency of the plan, and a band's `lower_limit` is where it begins. `version` must be that
+        of the stored one: any other is a `ConflictError`, and none is refused. Everything is replaced.
         """
         return await self._call(
             _PUT_PRICING,
@@ -187,3 +193,15 @@ class Pricings(Resource):
         ``DELETE /organizations/{orgId}/pricings/{id}``
         """
         return await self._call(_DELETE_PRICING, {"id": id})
+
+    async def edit(self, id: str, change: Change[Pricing], *, attempts: int = 5) -> Pricing:
+        """Change fields of a pricing, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/pricings/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_PRICING, _PUT_PRICING, _PUT_PRICING_FIELDS, change, attempts, {"id": id})

@@ -10,25 +10,22 @@ from msgspec import UNSET, UnsetType
 
 from ..models.products import Product
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_PRODUCTS: Operation[Product] = Operation(
-    "ListProducts", "GET", "/organizations/{orgId}/products", Product, repeat="safe", page="token", page_size=200
+    "ListProducts", "GET", "/organizations/{orgId}/products", Product, page="token", page_size=200
 )
 _POST_PRODUCT: Operation[Product] = Operation("PostProduct", "POST", "/organizations/{orgId}/products", Product)
-_GET_PRODUCT: Operation[Product] = Operation(
-    "GetProduct", "GET", "/organizations/{orgId}/products/{id}", Product, repeat="safe"
-)
-_PUT_PRODUCT: Operation[Product] = Operation(
-    "PutProduct", "PUT", "/organizations/{orgId}/products/{id}", Product, repeat="versioned"
-)
+_GET_PRODUCT: Operation[Product] = Operation("GetProduct", "GET", "/organizations/{orgId}/products/{id}", Product)
+_PUT_PRODUCT: Operation[Product] = Operation("PutProduct", "PUT", "/organizations/{orgId}/products/{id}", Product)
 _DELETE_PRODUCT: Operation[Product] = Operation(
-    "DeleteProduct", "DELETE", "/organizations/{orgId}/products/{id}", Product, repeat="safe"
+    "DeleteProduct", "DELETE", "/organizations/{orgId}/products/{id}", Product
 )
+_PUT_PRODUCT_FIELDS = Fields("name code custom_fields")
 
 
 class Products(Resource):
@@ -41,7 +38,7 @@ class Products(Resource):
         next_token: str | UnsetType | None = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[Product]:
-        """Stream products.
+        """Stream products, up to 200 in a page.
 
         ``GET /organizations/{orgId}/products``
         """
@@ -66,7 +63,7 @@ class Products(Resource):
         )
 
     async def retrieve(self, id: str) -> Product:
-        """Get a product.
+        """Get a product; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/products/{id}``
         """
@@ -85,8 +82,8 @@ class Products(Resource):
 
         ``PUT /organizations/{orgId}/products/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_PRODUCT,
@@ -100,3 +97,15 @@ class Products(Resource):
         ``DELETE /organizations/{orgId}/products/{id}``
         """
         return await self._call(_DELETE_PRODUCT, {"id": id})
+
+    async def edit(self, id: str, change: Change[Product], *, attempts: int = 5) -> Product:
+        """Change fields of a product, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/products/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_PRODUCT, _PUT_PRODUCT, _PUT_PRODUCT_FIELDS, change, attempts, {"id": id})

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import PermissionPolicy, ResourceGroup
 from ..models.resource_groups import ResourceGroupItem, TargetType
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -20,7 +20,6 @@ _LIST_RESOURCE_GROUPS: Operation[ResourceGroup] = Operation(
     "GET",
     "/organizations/{orgId}/resourcegroups/{type}",
     ResourceGroup,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -28,13 +27,13 @@ _POST_RESOURCE_GROUP: Operation[ResourceGroup] = Operation(
     "PostResourceGroup", "POST", "/organizations/{orgId}/resourcegroups/{type}", ResourceGroup
 )
 _GET_RESOURCE_GROUP: Operation[ResourceGroup] = Operation(
-    "GetResourceGroup", "GET", "/organizations/{orgId}/resourcegroups/{type}/{id}", ResourceGroup, repeat="safe"
+    "GetResourceGroup", "GET", "/organizations/{orgId}/resourcegroups/{type}/{id}", ResourceGroup
 )
 _PUT_RESOURCE_GROUP: Operation[ResourceGroup] = Operation(
-    "PutResourceGroup", "PUT", "/organizations/{orgId}/resourcegroups/{type}/{id}", ResourceGroup, repeat="versioned"
+    "PutResourceGroup", "PUT", "/organizations/{orgId}/resourcegroups/{type}/{id}", ResourceGroup
 )
 _DELETE_RESOURCE_GROUP: Operation[ResourceGroup] = Operation(
-    "DeleteResourceGroup", "DELETE", "/organizations/{orgId}/resourcegroups/{type}/{id}", ResourceGroup, repeat="safe"
+    "DeleteResourceGroup", "DELETE", "/organizations/{orgId}/resourcegroups/{type}/{id}", ResourceGroup
 )
 _ADD_RESOURCE_TO_GROUP: Operation[ResourceGroup] = Operation(
     "AddResourceToGroup",
@@ -56,7 +55,6 @@ _GET_RESOURCE_GROUP_PERMISSIONS: Operation[PermissionPolicy] = Operation(
     "GET",
     "/organizations/{orgId}/resourcegroups/{type}/{resourceGroupId}/permissions",
     PermissionPolicy,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -66,6 +64,7 @@ _REMOVE_RESOURCE_FROM_GROUP: Operation[ResourceGroup] = Operation(
     "/organizations/{orgId}/resourcegroups/{type}/{resourceGroupId}/removeresource",
     ResourceGroup,
 )
+_PUT_RESOURCE_GROUP_FIELDS = Fields("name")
 
 
 class ResourceGroups(Resource):
@@ -74,7 +73,7 @@ class ResourceGroups(Resource):
     def list(
         self, type: str, *, page_size: int | UnsetType = UNSET, next_token: str | UnsetType | None = UNSET
     ) -> Paginator[ResourceGroup]:
-        """Stream resource groups.
+        """Stream resource groups, up to 100 in a page.
 
         ``GET /organizations/{orgId}/resourcegroups/{type}``
         """
@@ -90,7 +89,7 @@ class ResourceGroups(Resource):
         return await self._call(_POST_RESOURCE_GROUP, {"type": type}, body={"name": name, "version": version})
 
     async def retrieve(self, type: str, *, id: str) -> ResourceGroup:
-        """Get a resource group.
+        """Get a resource group; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/resourcegroups/{type}/{id}``
         """
@@ -101,7 +100,8 @@ class ResourceGroups(Resource):
 
         ``PUT /organizations/{orgId}/resourcegroups/{type}/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(_PUT_RESOURCE_GROUP, {"type": type, "id": id}, body={"name": name, "version": version})
 
@@ -141,7 +141,7 @@ class ResourceGroups(Resource):
         page_size: int | UnsetType = UNSET,
         next_token: str | UnsetType | None = UNSET,
     ) -> Paginator[ResourceGroupItem]:
-        """Stream what a resource group holds.
+        """Stream what a resource group holds, up to 100 in a page.
 
         ``POST /organizations/{orgId}/resourcegroups/{type}/{resourceGroupId}/contents``
         """
@@ -159,7 +159,7 @@ class ResourceGroups(Resource):
         page_size: int | UnsetType = UNSET,
         next_token: str | UnsetType | None = UNSET,
     ) -> Paginator[PermissionPolicy]:
-        """Stream the permission policies of a resource group.
+        """Stream the permission policies of a resource group, up to 100 in a page.
 
         ``GET /organizations/{orgId}/resourcegroups/{type}/{resourceGroupId}/permissions``
         """
@@ -188,4 +188,23 @@ class ResourceGroups(Resource):
             _REMOVE_RESOURCE_FROM_GROUP,
             {"type": type, "resourceGroupId": resource_group_id},
             body={"targetId": target_id, "targetType": target_type, "version": version},
+        )
+
+    async def edit(self, type: str, change: Change[ResourceGroup], *, id: str, attempts: int = 5) -> ResourceGroup:
+        """Change fields of a resource group, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/resourcegroups/{type}/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_RESOURCE_GROUP,
+            _PUT_RESOURCE_GROUP,
+            _PUT_RESOURCE_GROUP_FIELDS,
+            change,
+            attempts,
+            {"type": type, "id": id},
         )

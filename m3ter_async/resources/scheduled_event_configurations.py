@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from ..models.scheduled_event_configurations import ScheduledEventConfiguration
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -20,7 +20,6 @@ _LIST_SCHEDULED_EVENT_CONFIGURATIONS: Operation[ScheduledEventConfiguration] = O
     "GET",
     "/organizations/{orgId}/scheduledevents/configurations",
     ScheduledEventConfiguration,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -35,22 +34,20 @@ _GET_SCHEDULED_EVENT_CONFIGURATION: Operation[ScheduledEventConfiguration] = Ope
     "GET",
     "/organizations/{orgId}/scheduledevents/configurations/{id}",
     ScheduledEventConfiguration,
-    repeat="safe",
 )
 _UPDATE_SCHEDULED_EVENT_CONFIGURATION: Operation[ScheduledEventConfiguration] = Operation(
     "UpdateScheduledEventConfiguration",
     "PUT",
     "/organizations/{orgId}/scheduledevents/configurations/{id}",
     ScheduledEventConfiguration,
-    repeat="versioned",
 )
 _DELETE_SCHEDULED_EVENT_CONFIGURATION: Operation[ScheduledEventConfiguration] = Operation(
     "DeleteScheduledEventConfiguration",
     "DELETE",
     "/organizations/{orgId}/scheduledevents/configurations/{id}",
     ScheduledEventConfiguration,
-    repeat="safe",
 )
+_UPDATE_SCHEDULED_EVENT_CONFIGURATION_FIELDS = Fields("name entity field offset")
 
 
 class ScheduledEventConfigurations(Resource):
@@ -63,7 +60,7 @@ class ScheduledEventConfigurations(Resource):
         next_token: str | UnsetType | None = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[ScheduledEventConfiguration]:
-        """Stream scheduled event configurations.
+        """Stream scheduled event configurations, up to 100 in a page.
 
         ``GET /organizations/{orgId}/scheduledevents/configurations``
         """
@@ -86,7 +83,7 @@ class ScheduledEventConfigurations(Resource):
         )
 
     async def retrieve(self, id: str) -> ScheduledEventConfiguration:
-        """Get a scheduled event configuration.
+        """Get a scheduled event configuration; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/scheduledevents/configurations/{id}``
         """
@@ -99,7 +96,8 @@ class ScheduledEventConfigurations(Resource):
 
         ``PUT /organizations/{orgId}/scheduledevents/configurations/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _UPDATE_SCHEDULED_EVENT_CONFIGURATION,
@@ -113,3 +111,24 @@ class ScheduledEventConfigurations(Resource):
         ``DELETE /organizations/{orgId}/scheduledevents/configurations/{id}``
         """
         return await self._call(_DELETE_SCHEDULED_EVENT_CONFIGURATION, {"id": id})
+
+    async def edit(
+        self, id: str, change: Change[ScheduledEventConfiguration], *, attempts: int = 5
+    ) -> ScheduledEventConfiguration:
+        """Change fields of a scheduled event configuration, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/scheduledevents/configurations/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_SCHEDULED_EVENT_CONFIGURATION,
+            _UPDATE_SCHEDULED_EVENT_CONFIGURATION,
+            _UPDATE_SCHEDULED_EVENT_CONFIGURATION_FIELDS,
+            change,
+            attempts,
+            {"id": id},
+        )

@@ -18,7 +18,7 @@ from ..models.statements import (
     StatementMeasure,
 )
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -29,17 +29,16 @@ _CREATE_BILL_CSV_STATEMENT: Operation[ObjectUrl] = Operation(
     "CreateBillCsvStatement", "POST", "/organizations/{orgId}/bills/{id}/statement/csv", ObjectUrl
 )
 _GET_BILL_CSV_STATEMENT: Operation[ObjectUrl] = Operation(
-    "GetBillCsvStatement", "GET", "/organizations/{orgId}/bills/{id}/statement/csv", ObjectUrl, repeat="safe"
+    "GetBillCsvStatement", "GET", "/organizations/{orgId}/bills/{id}/statement/csv", ObjectUrl
 )
 _GET_BILL_JSON_STATEMENT: Operation[ObjectUrl] = Operation(
-    "GetBillJsonStatement", "GET", "/organizations/{orgId}/bills/{id}/statement/json", ObjectUrl, repeat="safe"
+    "GetBillJsonStatement", "GET", "/organizations/{orgId}/bills/{id}/statement/json", ObjectUrl
 )
 _LIST_STATEMENT_DEFINITIONS: Operation[StatementDefinition] = Operation(
     "ListStatementDefinitions",
     "GET",
     "/organizations/{orgId}/statementdefinitions",
     StatementDefinition,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -47,46 +46,31 @@ _POST_STATEMENT_DEFINITION: Operation[StatementDefinition] = Operation(
     "PostStatementDefinition", "POST", "/organizations/{orgId}/statementdefinitions", StatementDefinition
 )
 _GET_STATEMENT_DEFINITION: Operation[StatementDefinition] = Operation(
-    "GetStatementDefinition",
-    "GET",
-    "/organizations/{orgId}/statementdefinitions/{id}",
-    StatementDefinition,
-    repeat="safe",
+    "GetStatementDefinition", "GET", "/organizations/{orgId}/statementdefinitions/{id}", StatementDefinition
 )
 _PUT_STATEMENT_DEFINITION: Operation[StatementDefinition] = Operation(
-    "PutStatementDefinition",
-    "PUT",
-    "/organizations/{orgId}/statementdefinitions/{id}",
-    StatementDefinition,
-    repeat="versioned",
+    "PutStatementDefinition", "PUT", "/organizations/{orgId}/statementdefinitions/{id}", StatementDefinition
 )
 _DELETE_STATEMENT_DEFINITION: Operation[StatementDefinition] = Operation(
-    "DeleteStatementDefinition",
-    "DELETE",
-    "/organizations/{orgId}/statementdefinitions/{id}",
-    StatementDefinition,
-    repeat="safe",
+    "DeleteStatementDefinition", "DELETE", "/organizations/{orgId}/statementdefinitions/{id}", StatementDefinition
 )
 _LIST_STATEMENT_JOBS: Operation[StatementJob] = Operation(
-    "ListStatementJobs",
-    "GET",
-    "/organizations/{orgId}/statementjobs",
-    StatementJob,
-    repeat="safe",
-    page="token",
-    page_size=100,
+    "ListStatementJobs", "GET", "/organizations/{orgId}/statementjobs", StatementJob, page="token", page_size=100
 )
 _CREATE_STATEMENT_JOB: Operation[StatementJob] = Operation(
     "CreateStatementJob", "POST", "/organizations/{orgId}/statementjobs", StatementJob
 )
 _GET_STATEMENT_JOB: Operation[StatementJob] = Operation(
-    "GetStatementJob", "GET", "/organizations/{orgId}/statementjobs/{id}", StatementJob, repeat="safe"
+    "GetStatementJob", "GET", "/organizations/{orgId}/statementjobs/{id}", StatementJob
 )
 _CANCEL_STATEMENT_JOB: Operation[StatementJob] = Operation(
     "CancelStatementJob", "POST", "/organizations/{orgId}/statementjobs/{id}/cancel", StatementJob
 )
 _CREATE_STATEMENT_JOB_BATCH: Operation[StatementJobList] = Operation(
     "CreateStatementJobBatch", "POST", "/organizations/{orgId}/statementjobs/batch", StatementJobList
+)
+_PUT_STATEMENT_DEFINITION_FIELDS = Fields(
+    "aggregation_frequency name include_price_per_unit dimensions measures generate_slim_statements"
 )
 
 
@@ -138,7 +122,7 @@ class StatementDefinitions(Resource):
     def list(
         self, *, page_size: int | UnsetType = UNSET, next_token: str | UnsetType | None = UNSET
     ) -> Paginator[StatementDefinition]:
-        """Stream statement definitions.
+        """Stream statement definitions, up to 100 in a page.
 
         ``GET /organizations/{orgId}/statementdefinitions``
         """
@@ -175,7 +159,7 @@ class StatementDefinitions(Resource):
         )
 
     async def retrieve(self, id: str) -> StatementDefinition:
-        """Get a statement definition.
+        """Get a statement definition; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/statementdefinitions/{id}``
         """
@@ -197,7 +181,8 @@ class StatementDefinitions(Resource):
 
         ``PUT /organizations/{orgId}/statementdefinitions/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _PUT_STATEMENT_DEFINITION,
@@ -220,6 +205,25 @@ class StatementDefinitions(Resource):
         """
         return await self._call(_DELETE_STATEMENT_DEFINITION, {"id": id})
 
+    async def edit(self, id: str, change: Change[StatementDefinition], *, attempts: int = 5) -> StatementDefinition:
+        """Change fields of a statement definition, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/statementdefinitions/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_STATEMENT_DEFINITION,
+            _PUT_STATEMENT_DEFINITION,
+            _PUT_STATEMENT_DEFINITION_FIELDS,
+            change,
+            attempts,
+            {"id": id},
+        )
+
 
 class StatementJobs(Resource):
     """Statement jobs."""
@@ -233,7 +237,7 @@ class StatementJobs(Resource):
         status: str | UnsetType = UNSET,
         bill_id: str | UnsetType = UNSET,
     ) -> Paginator[StatementJob]:
-        """Stream statement jobs.
+        """Stream statement jobs, up to 100 in a page.
 
         ``GET /organizations/{orgId}/statementjobs``
         """
@@ -269,7 +273,7 @@ class StatementJobs(Resource):
         )
 
     async def retrieve(self, id: str) -> StatementJob:
-        """Get a statement job.
+        """Get a statement job; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/statementjobs/{id}``
         """

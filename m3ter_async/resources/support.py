@@ -10,14 +10,11 @@ from msgspec import UNSET, UnsetType
 
 from ..models.support import PermissionStatementWrapper, Support
 from ..operation import Operation, as_datetime
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
-_GET_SUPPORT: Operation[Support] = Operation(
-    "GetSupport", "GET", "/organizations/{orgId}/support", Support, repeat="safe"
-)
-_PUT_SUPPORT: Operation[Support] = Operation(
-    "PutSupport", "PUT", "/organizations/{orgId}/support", Support, repeat="versioned"
-)
+_GET_SUPPORT: Operation[Support] = Operation("GetSupport", "GET", "/organizations/{orgId}/support", Support)
+_PUT_SUPPORT: Operation[Support] = Operation("PutSupport", "PUT", "/organizations/{orgId}/support", Support)
+_PUT_SUPPORT_FIELDS = Fields("dt_end_support_users_access:datetime support_users_permission_policy")
 
 
 class SupportResource(Resource):
@@ -43,7 +40,8 @@ class SupportResource(Resource):
 
         ``PUT /organizations/{orgId}/support``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _PUT_SUPPORT,
@@ -53,3 +51,15 @@ class SupportResource(Resource):
                 "supportUsersPermissionPolicy": support_users_permission_policy,
             },
         )
+
+    async def edit(self, change: Change[Support], *, attempts: int = 5) -> Support:
+        """Change fields of the access of m3ter's support staff, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/support``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_SUPPORT, _PUT_SUPPORT, _PUT_SUPPORT_FIELDS, change, attempts)

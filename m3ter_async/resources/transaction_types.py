@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from ..models.transaction_types import TransactionType
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -20,7 +20,6 @@ _LIST_TRANSACTION_TYPES: Operation[TransactionType] = Operation(
     "GET",
     "/organizations/{orgId}/picklists/transactiontypes",
     TransactionType,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -28,26 +27,15 @@ _CREATE_TRANSACTION_TYPE: Operation[TransactionType] = Operation(
     "CreateTransactionType", "POST", "/organizations/{orgId}/picklists/transactiontypes", TransactionType
 )
 _GET_TRANSACTION_TYPE: Operation[TransactionType] = Operation(
-    "GetTransactionType",
-    "GET",
-    "/organizations/{orgId}/picklists/transactiontypes/{id}",
-    TransactionType,
-    repeat="safe",
+    "GetTransactionType", "GET", "/organizations/{orgId}/picklists/transactiontypes/{id}", TransactionType
 )
 _UPDATE_TRANSACTION_TYPE: Operation[TransactionType] = Operation(
-    "UpdateTransactionType",
-    "PUT",
-    "/organizations/{orgId}/picklists/transactiontypes/{id}",
-    TransactionType,
-    repeat="versioned",
+    "UpdateTransactionType", "PUT", "/organizations/{orgId}/picklists/transactiontypes/{id}", TransactionType
 )
 _DELETE_TRANSACTION_TYPE: Operation[TransactionType] = Operation(
-    "DeleteTransactionType",
-    "DELETE",
-    "/organizations/{orgId}/picklists/transactiontypes/{id}",
-    TransactionType,
-    repeat="safe",
+    "DeleteTransactionType", "DELETE", "/organizations/{orgId}/picklists/transactiontypes/{id}", TransactionType
 )
+_UPDATE_TRANSACTION_TYPE_FIELDS = Fields("name code archived")
 
 
 class TransactionTypes(Resource):
@@ -62,7 +50,7 @@ class TransactionTypes(Resource):
         codes: Sequence[str] | UnsetType = UNSET,
         archived: bool | UnsetType = UNSET,
     ) -> Paginator[TransactionType]:
-        """Stream transaction types.
+        """Stream transaction types, up to 100 in a page.
 
         ``GET /organizations/{orgId}/picklists/transactiontypes``
         """
@@ -90,7 +78,7 @@ class TransactionTypes(Resource):
         )
 
     async def retrieve(self, id: str) -> TransactionType:
-        """Get a transaction type.
+        """Get a transaction type; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/picklists/transactiontypes/{id}``
         """
@@ -109,7 +97,8 @@ class TransactionTypes(Resource):
 
         ``PUT /organizations/{orgId}/picklists/transactiontypes/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _UPDATE_TRANSACTION_TYPE,
@@ -123,3 +112,29 @@ class TransactionTypes(Resource):
         ``DELETE /organizations/{orgId}/picklists/transactiontypes/{id}``
         """
         return await self._call(_DELETE_TRANSACTION_TYPE, {"id": id})
+
+    async def edit(self, id: str, change: Change[TransactionType], *, attempts: int = 5) -> TransactionType:
+        """Change fields of a transaction type, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/picklists/transactiontypes/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_TRANSACTION_TYPE,
+            _UPDATE_TRANSACTION_TYPE,
+            _UPDATE_TRANSACTION_TYPE_FIELDS,
+            change,
+            attempts,
+            {"id": id},
+        )
+
+    async def get_by_code(self, code: str, *, archived: bool | UnsetType = UNSET) -> TransactionType:
+        """Get the transaction type with a code; `NotFoundError` if there is none.
+
+        ``GET /organizations/{orgId}/picklists/transactiontypes``
+        """
+        return await self._by_code(_LIST_TRANSACTION_TYPES, code, "transaction type", query={"archived": archived})

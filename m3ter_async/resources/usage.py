@@ -23,7 +23,7 @@ from ..models.usage import (
     UsageSavedQuery,
 )
 from ..operation import Operation, as_datetime
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -34,7 +34,6 @@ _GET_VALIDATION_ERROR_DOWNLOAD_URL: Operation[GenerateDownloadUrl] = Operation(
     "GET",
     "/organizations/{orgId}/measurements/failedIngest/getDownloadUrl",
     GenerateDownloadUrl,
-    repeat="safe",
 )
 _POST_USAGE_DATA_QUERY: Operation[UsageQuery] = Operation(
     "PostUsageDataQuery", "POST", "/organizations/{orgId}/usage/query", UsageQuery, repeat="safe", scope="usage_query"
@@ -55,30 +54,22 @@ _GENERATE_UPLOAD_URL: Operation[UrlUpload] = Operation(
     repeat="safe",
 )
 _LIST_JOBS: Operation[UploadJob] = Operation(
-    "ListJobs",
-    "GET",
-    "/organizations/{orgId}/fileuploads/measurements/jobs",
-    UploadJob,
-    repeat="safe",
-    page="token",
-    page_size=100,
+    "ListJobs", "GET", "/organizations/{orgId}/fileuploads/measurements/jobs", UploadJob, page="token", page_size=100
 )
 _GET_UPLOAD_JOB_RESPONSE: Operation[UploadJob] = Operation(
-    "GetUploadJobResponse", "GET", "/organizations/{orgId}/fileuploads/measurements/jobs/{id}", UploadJob, repeat="safe"
+    "GetUploadJobResponse", "GET", "/organizations/{orgId}/fileuploads/measurements/jobs/{id}", UploadJob
 )
 _GET_JOB_ORIGINAL_FILE_DOWNLOAD_URL: Operation[UrlDownload] = Operation(
     "GetJobOriginalFileDownloadUrl",
     "GET",
     "/organizations/{orgId}/fileuploads/measurements/jobs/{id}/original",
     UrlDownload,
-    repeat="safe",
 )
 _LIST_USAGE_SAVED_QUERIES: Operation[UsageSavedQuery] = Operation(
     "ListUsageSavedQueries",
     "GET",
     "/organizations/{orgId}/usage/savedqueries",
     UsageSavedQuery,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -86,18 +77,15 @@ _CREATE_USAGE_SAVED_QUERY: Operation[UsageSavedQuery] = Operation(
     "CreateUsageSavedQuery", "POST", "/organizations/{orgId}/usage/savedqueries", UsageSavedQuery
 )
 _GET_USAGE_SAVED_QUERY: Operation[UsageSavedQuery] = Operation(
-    "GetUsageSavedQuery", "GET", "/organizations/{orgId}/usage/savedqueries/{id}", UsageSavedQuery, repeat="safe"
+    "GetUsageSavedQuery", "GET", "/organizations/{orgId}/usage/savedqueries/{id}", UsageSavedQuery
 )
 _UPDATE_USAGE_SAVED_QUERY: Operation[UsageSavedQuery] = Operation(
-    "UpdateUsageSavedQuery",
-    "PUT",
-    "/organizations/{orgId}/usage/savedqueries/{id}",
-    UsageSavedQuery,
-    repeat="versioned",
+    "UpdateUsageSavedQuery", "PUT", "/organizations/{orgId}/usage/savedqueries/{id}", UsageSavedQuery
 )
 _DELETE_USAGE_SAVED_QUERY: Operation[UsageSavedQuery] = Operation(
-    "DeleteUsageSavedQuery", "DELETE", "/organizations/{orgId}/usage/savedqueries/{id}", UsageSavedQuery, repeat="safe"
+    "DeleteUsageSavedQuery", "DELETE", "/organizations/{orgId}/usage/savedqueries/{id}", UsageSavedQuery
 )
+_UPDATE_USAGE_SAVED_QUERY_FIELDS = Fields("name usage_query")
 
 
 class Usage(Resource):
@@ -105,18 +93,20 @@ class Usage(Resource):
 
     @cached_property
     def file_uploads(self) -> UsageFileUploads:
-        """File uploads."""
+        """Files of measurements."""
         return UsageFileUploads(self._pipeline)
 
     @cached_property
     def saved_queries(self) -> UsageSavedQueries:
-        """Saved queries."""
+        """Saved usage queries."""
         return UsageSavedQueries(self._pipeline)
 
     async def get_failed_ingest_download_url(self, *, file: str | UnsetType = UNSET) -> GenerateDownloadUrl:
-        """Get a URL from which measurements that failed can be downloaded.
+        """Get a URL from which measurements that failed validation can be downloaded.
 
         ``GET /organizations/{orgId}/measurements/failedIngest/getDownloadUrl``
+
+        The URL is presigned: fetch it without an Authorization header.
         """
         return await self._call(_GET_VALIDATION_ERROR_DOWNLOAD_URL, query={"file": file})
 
@@ -157,19 +147,20 @@ class Usage(Resource):
 
         ``POST /organizations/{orgId}/measurements``
 
-        A request holds 1 to 1000 measurements and under 512,000 bytes. With a `uid` in each, a repeat is not counted
-        twice (for 35 days). The answer comes before validation: failures show up later, as events. Not sent again by
-        itself when nobody knows whether it took effect.
+        In a measurement, `meter` and `account` are codes, not ids, and `uid` has at most 50 characters. A request holds
+        1 to 1000 measurements and under 512,000 bytes. With a `uid` in each, a repeat is not counted twice (for 35
+        days). The answer comes before validation: failures show up later, as events. Not sent again by itself when
+        nobody knows whether it took effect.
         """
         return await self._call(_SUBMIT_MEASUREMENTS, body={"measurements": measurements})
 
 
 class UsageFileUploads(Resource):
-    """File uploads."""
+    """Files of measurements."""
 
     @cached_property
     def jobs(self) -> UsageFileUploadJobs:
-        """Jobs."""
+        """The jobs that read uploaded files."""
         return UsageFileUploadJobs(self._pipeline)
 
     async def generate_upload_url(
@@ -179,7 +170,8 @@ class UsageFileUploads(Resource):
 
         ``POST /organizations/{orgId}/fileuploads/measurements/generateUploadUrl``
 
-        The URL is valid for one minute, for a file of at most 1 GiB.
+        PUT the file to the URL with the headers that come with it and without an Authorization header. The URL is valid
+        for one minute, for a file of at most 1 GiB. `content_length` is in bytes.
         """
         return await self._call(
             _GENERATE_UPLOAD_URL,
@@ -188,7 +180,7 @@ class UsageFileUploads(Resource):
 
 
 class UsageFileUploadJobs(Resource):
-    """Jobs."""
+    """The jobs that read uploaded files."""
 
     def list(
         self,
@@ -199,7 +191,7 @@ class UsageFileUploadJobs(Resource):
         date_created_end: datetime | date | str | UnsetType = UNSET,
         file_key: str | UnsetType = UNSET,
     ) -> Paginator[UploadJob]:
-        """Stream jobs.
+        """Stream the jobs that read uploaded files, up to 100 in a page.
 
         ``GET /organizations/{orgId}/fileuploads/measurements/jobs``
         """
@@ -215,7 +207,7 @@ class UsageFileUploadJobs(Resource):
         )
 
     async def retrieve(self, id: str) -> UploadJob:
-        """Get a job.
+        """Get a job that reads an uploaded file; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/fileuploads/measurements/jobs/{id}``
         """
@@ -225,12 +217,14 @@ class UsageFileUploadJobs(Resource):
         """Get a URL from which an uploaded file can be downloaded again.
 
         ``GET /organizations/{orgId}/fileuploads/measurements/jobs/{id}/original``
+
+        The URL is presigned: fetch it without an Authorization header.
         """
         return await self._call(_GET_JOB_ORIGINAL_FILE_DOWNLOAD_URL, {"id": id})
 
 
 class UsageSavedQueries(Resource):
-    """Saved queries."""
+    """Saved usage queries."""
 
     def list(
         self,
@@ -239,7 +233,7 @@ class UsageSavedQueries(Resource):
         next_token: str | UnsetType | None = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[UsageSavedQuery]:
-        """Stream saved queries.
+        """Stream saved usage queries, up to 100 in a page.
 
         ``GET /organizations/{orgId}/usage/savedqueries``
         """
@@ -252,7 +246,7 @@ class UsageSavedQueries(Resource):
         usage_query: UsageQueryRequestWithTimePeriod | Mapping[str, Any],
         version: int | UnsetType | None = UNSET,
     ) -> UsageSavedQuery:
-        """Create a saved query.
+        """Create a saved usage query.
 
         ``POST /organizations/{orgId}/usage/savedqueries``
 
@@ -263,7 +257,7 @@ class UsageSavedQueries(Resource):
         )
 
     async def retrieve(self, id: str) -> UsageSavedQuery:
-        """Get a saved query.
+        """Get a saved usage query; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/usage/savedqueries/{id}``
         """
@@ -277,19 +271,39 @@ class UsageSavedQueries(Resource):
         usage_query: UsageQueryRequestWithTimePeriod | Mapping[str, Any],
         version: int | UnsetType | None = UNSET,
     ) -> UsageSavedQuery:
-        """Replace a saved query.
+        """Replace a saved usage query.
 
         ``PUT /organizations/{orgId}/usage/savedqueries/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _UPDATE_USAGE_SAVED_QUERY, {"id": id}, body={"name": name, "usageQuery": usage_query, "version": version}
         )
 
     async def delete(self, id: str) -> UsageSavedQuery:
-        """Delete a saved query; the answer is what was deleted.
+        """Delete a saved usage query; the answer is what was deleted.
 
         ``DELETE /organizations/{orgId}/usage/savedqueries/{id}``
         """
         return await self._call(_DELETE_USAGE_SAVED_QUERY, {"id": id})
+
+    async def edit(self, id: str, change: Change[UsageSavedQuery], *, attempts: int = 5) -> UsageSavedQuery:
+        """Change fields of a saved usage query, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/usage/savedqueries/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_USAGE_SAVED_QUERY,
+            _UPDATE_USAGE_SAVED_QUERY,
+            _UPDATE_USAGE_SAVED_QUERY_FIELDS,
+            change,
+            attempts,
+            {"id": id},
+        )

@@ -12,27 +12,22 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import PermissionPolicy, PermissionStatement, ResourceGroup
 from ..models.users import Me, OrgUser, OrgUserInvitation
 from ..operation import Operation, as_datetime
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_ORG_USERS: Operation[OrgUser] = Operation(
-    "ListOrgUsers", "GET", "/organizations/{orgId}/users", OrgUser, repeat="safe", page="token", page_size=200
+    "ListOrgUsers", "GET", "/organizations/{orgId}/users", OrgUser, page="token", page_size=200
 )
-_GET_ORG_USER: Operation[OrgUser] = Operation(
-    "GetOrgUser", "GET", "/organizations/{orgId}/users/{id}", OrgUser, repeat="safe"
-)
-_PUT_ORG_USER: Operation[OrgUser] = Operation(
-    "PutOrgUser", "PUT", "/organizations/{orgId}/users/{id}", OrgUser, repeat="versioned"
-)
+_GET_ORG_USER: Operation[OrgUser] = Operation("GetOrgUser", "GET", "/organizations/{orgId}/users/{id}", OrgUser)
+_PUT_ORG_USER: Operation[OrgUser] = Operation("PutOrgUser", "PUT", "/organizations/{orgId}/users/{id}", OrgUser)
 _GET_ORG_USER_PERMISSIONS: Operation[PermissionPolicy] = Operation(
     "GetOrgUserPermissions",
     "GET",
     "/organizations/{orgId}/users/{id}/permissions",
     PermissionPolicy,
-    repeat="safe",
     page="either",
     page_size=200,
 )
@@ -41,20 +36,18 @@ _GET_ORG_USER_GROUPS: Operation[ResourceGroup] = Operation(
     "GET",
     "/organizations/{orgId}/users/{id}/usergroups",
     ResourceGroup,
-    repeat="safe",
     page="either",
     page_size=200,
 )
-_GET_ME: Operation[Me] = Operation("GetMe", "GET", "/organizations/{orgId}/users/me", Me, repeat="safe")
+_GET_ME: Operation[Me] = Operation("GetMe", "GET", "/organizations/{orgId}/users/me", Me)
 _ADMIN_RESEND_TEMP_PASS: Operation[None] = Operation(
-    "AdminResendTempPass", "PUT", "/organizations/{orgId}/users/{id}/password/resend", None
+    "AdminResendTempPass", "PUT", "/organizations/{orgId}/users/{id}/password/resend", None, repeat="never"
 )
 _LIST_ORG_USER_INVITATIONS: Operation[OrgUserInvitation] = Operation(
     "ListOrgUserInvitations",
     "GET",
     "/organizations/{orgId}/invitations",
     OrgUserInvitation,
-    repeat="safe",
     page="token",
     page_size=200,
 )
@@ -62,8 +55,9 @@ _CREATE_ORG_USER_INVITATION: Operation[OrgUserInvitation] = Operation(
     "CreateOrgUserInvitation", "POST", "/organizations/{orgId}/invitations", OrgUserInvitation
 )
 _GET_ORG_USER_INVITATION: Operation[OrgUserInvitation] = Operation(
-    "GetOrgUserInvitation", "GET", "/organizations/{orgId}/invitations/{id}", OrgUserInvitation, repeat="safe"
+    "GetOrgUserInvitation", "GET", "/organizations/{orgId}/invitations/{id}", OrgUserInvitation
 )
+_PUT_ORG_USER_FIELDS = Fields("permission_policy dt_end_access:datetime")
 
 
 class Users(Resource):
@@ -81,14 +75,14 @@ class Users(Resource):
         next_token: str | UnsetType | None = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[OrgUser]:
-        """Stream users.
+        """Stream users, up to 200 in a page.
 
         ``GET /organizations/{orgId}/users``
         """
         return self._list(_LIST_ORG_USERS, query={"pageSize": page_size, "nextToken": next_token, "ids": ids})
 
     async def retrieve(self, id: str) -> OrgUser:
-        """Get a user.
+        """Get a user; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/users/{id}``
         """
@@ -106,7 +100,8 @@ class Users(Resource):
 
         ``PUT /organizations/{orgId}/users/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
+        replaced.
         """
         return await self._call(
             _PUT_ORG_USER,
@@ -117,7 +112,7 @@ class Users(Resource):
     def get_permissions(
         self, id: str, *, page_size: int | UnsetType = UNSET, next_token: str | UnsetType | None = UNSET
     ) -> Paginator[PermissionPolicy]:
-        """Stream the permission policies of a user.
+        """Stream the permission policies of a user, up to 200 in a page.
 
         ``GET /organizations/{orgId}/users/{id}/permissions``
         """
@@ -126,7 +121,7 @@ class Users(Resource):
     def get_user_groups(
         self, id: str, *, page_size: int | UnsetType = UNSET, next_token: str | UnsetType | None = UNSET
     ) -> Paginator[ResourceGroup]:
-        """Stream the groups of a user.
+        """Stream the groups of a user, up to 200 in a page.
 
         ``GET /organizations/{orgId}/users/{id}/usergroups``
         """
@@ -148,6 +143,18 @@ class Users(Resource):
         """
         return await self._call(_ADMIN_RESEND_TEMP_PASS, {"id": id})
 
+    async def edit(self, id: str, change: Change[OrgUser], *, attempts: int = 5) -> OrgUser:
+        """Change fields of a user, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/users/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_ORG_USER, _PUT_ORG_USER, _PUT_ORG_USER_FIELDS, change, attempts, {"id": id})
+
 
 class UserInvitations(Resource):
     """Invitations of users."""
@@ -155,7 +162,7 @@ class UserInvitations(Resource):
     def list(
         self, *, page_size: int | UnsetType = UNSET, next_token: str | UnsetType | None = UNSET
     ) -> Paginator[OrgUserInvitation]:
-        """Stream invitations of users.
+        """Stream invitations of users, up to 200 in a page.
 
         ``GET /organizations/{orgId}/invitations``
         """
@@ -174,7 +181,7 @@ class UserInvitations(Resource):
         dt_end_access: datetime | date | str | UnsetType | None = UNSET,
         dt_expiry: datetime | date | str | UnsetType | None = UNSET,
     ) -> OrgUserInvitation:
-        """Create an invitation of a user.
+        """Invite someone by mail to become a user.
 
         ``POST /organizations/{orgId}/invitations``
 
@@ -196,7 +203,7 @@ class UserInvitations(Resource):
         )
 
     async def retrieve(self, id: str) -> OrgUserInvitation:
-        """Get an invitation of a user.
+        """Get an invitation of a user; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/invitations/{id}``
         """

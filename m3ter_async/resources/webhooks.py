@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from ..models.webhooks import IntegrationM3terSignedCredentialsRequest, WebhookDestination
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -20,7 +20,6 @@ _LIST_WEBHOOK_INTEGRATIONS: Operation[WebhookDestination] = Operation(
     "GET",
     "/organizations/{orgId}/integrationdestinations/webhooks",
     WebhookDestination,
-    repeat="safe",
     page="token",
     page_size=200,
 )
@@ -32,21 +31,18 @@ _GET_WEBHOOK_INTEGRATION_DESTINATION: Operation[WebhookDestination] = Operation(
     "GET",
     "/organizations/{orgId}/integrationdestinations/webhooks/{id}",
     WebhookDestination,
-    repeat="safe",
 )
 _UPDATE_WEBHOOK_DESTINATION: Operation[WebhookDestination] = Operation(
     "UpdateWebhookDestination",
     "PUT",
     "/organizations/{orgId}/integrationdestinations/webhooks/{id}",
     WebhookDestination,
-    repeat="versioned",
 )
 _DELETE_WEBHOOK_DESTINATION: Operation[WebhookDestination] = Operation(
     "DeleteWebhookDestination",
     "DELETE",
     "/organizations/{orgId}/integrationdestinations/webhooks/{id}",
     WebhookDestination,
-    repeat="safe",
 )
 _ACTIVATE_WEBHOOK_DESTINATION: Operation[WebhookDestination] = Operation(
     "ActivateWebhookDestination",
@@ -55,6 +51,7 @@ _ACTIVATE_WEBHOOK_DESTINATION: Operation[WebhookDestination] = Operation(
     WebhookDestination,
     repeat="safe",
 )
+_UPDATE_WEBHOOK_DESTINATION_FIELDS = Fields("name description url credentials:anew code active")
 
 
 class Webhooks(Resource):
@@ -67,7 +64,7 @@ class Webhooks(Resource):
         next_token: str | UnsetType | None = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[WebhookDestination]:
-        """Stream webhook destinations.
+        """Stream webhook destinations, up to 200 in a page.
 
         ``GET /organizations/{orgId}/integrationdestinations/webhooks``
         """
@@ -90,7 +87,8 @@ class Webhooks(Resource):
 
         ``POST /organizations/{orgId}/integrationdestinations/webhooks``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        The key and secret in `credentials` sign what is sent to `url`. Leave `version` out: it is for updates. Not sent
+        again by itself when nobody knows whether it took effect.
         """
         return await self._call(
             _CREATE_WEBHOOK_DESTINATION,
@@ -106,7 +104,7 @@ class Webhooks(Resource):
         )
 
     async def retrieve(self, id: str) -> WebhookDestination:
-        """Get a webhook destination.
+        """Get a webhook destination; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/integrationdestinations/webhooks/{id}``
         """
@@ -128,7 +126,8 @@ class Webhooks(Resource):
 
         ``PUT /organizations/{orgId}/integrationdestinations/webhooks/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        The key and secret in `credentials` sign what is sent to `url`. `version` must be that of the stored one: any
+        other is a `ConflictError`, and none is refused. Everything is replaced.
         """
         return await self._call(
             _UPDATE_WEBHOOK_DESTINATION,
@@ -157,3 +156,22 @@ class Webhooks(Resource):
         ``PUT /organizations/{orgId}/integrationdestinations/webhooks/{id}/active``
         """
         return await self._call(_ACTIVATE_WEBHOOK_DESTINATION, {"id": id}, query={"active": active})
+
+    async def edit(self, id: str, change: Change[WebhookDestination], *, attempts: int = 5) -> WebhookDestination:
+        """Change fields of a webhook destination, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/integrationdestinations/webhooks/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown. Always give `credentials`: what is read of it cannot be written back.
+        """
+        return await self._edit(
+            _GET_WEBHOOK_INTEGRATION_DESTINATION,
+            _UPDATE_WEBHOOK_DESTINATION,
+            _UPDATE_WEBHOOK_DESTINATION_FIELDS,
+            change,
+            attempts,
+            {"id": id},
+        )
