@@ -256,7 +256,10 @@ _NOTES: dict[str, tuple[str, ...]] = {
     "AdminResendTempPass": (_MAIL,),
 }
 _REPLACES = "Everything is replaced: custom fields that are left out are lost."
-_VERSION_UPDATE = "`version` must be that of the stored one: any other is a `ConflictError`, and none is refused."
+_VERSION_UPDATE = (
+    "`version` must be that of the stored one: "
+    "the service refuses any other (`ConflictError`), and an update without it."
+)
 _VERSION_CREATE = "Leave `version` out: it is for updates."
 
 _EDIT = (

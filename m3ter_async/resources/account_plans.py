@@ -143,8 +143,9 @@ class AccountPlans(Resource):
 
         ``PUT /organizations/{orgId}/accountplans/{id}``
 
-        Give `plan_id` or `plan_group_id`, not both. `version` must be that of the stored one: any other is a
-        `ConflictError`, and none is refused. Everything is replaced: custom fields that are left out are lost.
+        Give `plan_id` or `plan_group_id`, not both. `version` must be that of the stored one: the service refuses any
+        other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are left out are
+        lost.
         """
         return await self._call(
             _PUT_ACCOUNT_PLAN,

@@ -141,8 +141,8 @@ class Accounts(Resource):
 
         ``PUT /organizations/{orgId}/accounts/{id}``
 
-        `days_before_bill_due` is in days. `version` must be that of the stored one: any other is a `ConflictError`, and
-        none is refused. Everything is replaced: custom fields that are left out are lost.
+        `days_before_bill_due` is in days. `version` must be that of the stored one: the service refuses any other
+        (`ConflictError`), and an update without it. Everything is replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_ACCOUNT,

@@ -139,8 +139,8 @@ class Aggregations(Resource):
         ``PUT /organizations/{orgId}/aggregations/{id}``
 
         `quantity_per_unit` is how much of what is measured makes one unit to be priced. `version` must be that of the
-        stored one: any other is a `ConflictError`, and none is refused. Everything is replaced: custom fields that are
-        left out are lost.
+        stored one: the service refuses any other (`ConflictError`), and an update without it. Everything is replaced:
+        custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_AGGREGATION,

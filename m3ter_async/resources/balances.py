@@ -295,8 +295,9 @@ class Balances(Resource):
 
         ``PUT /organizations/{orgId}/balances/{id}``
 
-        `overage_surcharge_percent` is in percent. `version` must be that of the stored one: any other is a
-        `ConflictError`, and none is refused. Everything is replaced: custom fields that are left out are lost.
+        `overage_surcharge_percent` is in percent. `version` must be that of the stored one: the service refuses any
+        other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are left out are
+        lost.
         """
         return await self._call(
             _PUT_BALANCE,
@@ -449,8 +450,8 @@ class BalanceChargeSchedules(Resource):
         ``PUT /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}``
 
         Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365; the end of the schedule is
-        exclusive. `version` must be that of the stored one: any other is a `ConflictError`, and none is refused.
-        Everything is replaced: custom fields that are left out are lost.
+        exclusive. `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an
+        update without it. Everything is replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _UPDATE_BALANCE_CHARGE_SCHEDULE,
@@ -652,9 +653,9 @@ class BalanceTransactionSchedules(Resource):
 
         ``PUT /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}``
 
-        The interval is 1 to 365; the end of the schedule is exclusive. `version` must be that of the stored one: any
-        other is a `ConflictError`, and none is refused. Everything is replaced: custom fields that are left out are
-        lost.
+        The interval is 1 to 365; the end of the schedule is exclusive. `version` must be that of the stored one: the
+        service refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields
+        that are left out are lost.
         """
         return await self._call(
             _UPDATE_BALANCE_TRANSACTION_SCHEDULE,

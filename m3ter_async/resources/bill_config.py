@@ -37,7 +37,8 @@ class BillConfigResource(Resource):
         ``PUT /organizations/{orgId}/billconfig``
 
         `bill_lock_date` locks every bill up to that date; refused while one of them is PENDING. `version` must be that
-        of the stored one: any other is a `ConflictError`, and none is refused. Everything is replaced.
+        of the stored one: the service refuses any other (`ConflictError`), and an update without it. Everything is
+        replaced.
         """
         return await self._call(_UPDATE_BILL_CONFIG, body={"version": version, "billLockDate": as_date(bill_lock_date)})
 

@@ -505,8 +505,8 @@ class CreditLineItems(Resource):
 
         ``PUT /organizations/{orgId}/bills/{billId}/creditlineitems/{id}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _PUT_CREDIT_LINE_ITEM,
@@ -645,8 +645,8 @@ class DebitLineItems(Resource):
 
         ``PUT /organizations/{orgId}/bills/{billId}/debitlineitems/{id}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _PUT_DEBIT_LINE_ITEM,

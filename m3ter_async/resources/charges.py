@@ -153,8 +153,8 @@ class Charges(Resource):
 
         ``PUT /organizations/{orgId}/charges/{id}``
 
-        Give `amount`, or `units` with `unit_price`; never both. `version` must be that of the stored one: any other is
-        a `ConflictError`, and none is refused. Everything is replaced.
+        Give `amount`, or `units` with `unit_price`; never both. `version` must be that of the stored one: the service
+        refuses any other (`ConflictError`), and an update without it. Everything is replaced.
         """
         return await self._call(
             _UPDATE_CHARGE,

@@ -193,8 +193,8 @@ class Commitments(Resource):
 
         ``PUT /organizations/{orgId}/commitments/{id}``
 
-        `overage_surcharge_percent` is in percent. `version` must be that of the stored one: any other is a
-        `ConflictError`, and none is refused. Everything is replaced.
+        `overage_surcharge_percent` is in percent. `version` must be that of the stored one: the service refuses any
+        other (`ConflictError`), and an update without it. Everything is replaced.
         """
         return await self._call(
             _PUT_COMMITMENT,

@@ -131,8 +131,8 @@ class CompoundAggregations(Resource):
         ``PUT /organizations/{orgId}/compoundaggregations/{id}``
 
         `quantity_per_unit` is how much of what is measured makes one unit to be priced. `version` must be that of the
-        stored one: any other is a `ConflictError`, and none is refused. Everything is replaced: custom fields that are
-        left out are lost.
+        stored one: the service refuses any other (`ConflictError`), and an update without it. Everything is replaced:
+        custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_COMPOUND_AGGREGATION,

@@ -52,8 +52,8 @@ class CustomFields(Resource):
         ``PUT /organizations/{orgId}/customfields``
 
         Each argument maps the names of an entity's custom fields to the values they have where nobody set one.
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _UPDATE_CUSTOM_FIELDS,

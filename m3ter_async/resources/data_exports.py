@@ -231,8 +231,8 @@ class DataExportDestinations(Resource):
 
         ``PUT /organizations/{orgId}/dataexports/destinations/{id}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _PUT_DESTINATION,
@@ -422,8 +422,8 @@ class DataExportSchedules(Resource):
 
         ``PUT /organizations/{orgId}/dataexports/schedules/{id}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _UPDATE_SCHEDULE,

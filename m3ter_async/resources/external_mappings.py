@@ -155,8 +155,8 @@ class ExternalMappings(Resource):
 
         ``PUT /organizations/{orgId}/externalmappings/{id}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _UPDATE_EXTERNAL_MAPPING,
@@ -244,7 +244,7 @@ class ExternalMappings(Resource):
         entity_type: str,
         external_table: str | UnsetType = UNSET,
     ) -> ExternalEntityList:
-        """Get what a system offers to map to, with these credentials.
+        """Get what an external system offers to map an entity to, seen with particular credentials.
 
         ``GET /organizations/{orgId}/externalmappingconfiguration/values/{destination}/{entityType}/{integrationCredentialsId}``
         """  # noqa: E501

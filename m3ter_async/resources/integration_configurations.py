@@ -163,7 +163,8 @@ class IntegrationConfigurations(Resource):
         ``PUT /organizations/{orgId}/integrationconfigs/{id}``
 
         Which other fields `credentials` has depends on its ``type``: give them in a mapping. `version` must be that of
-        the stored one: any other is a `ConflictError`, and none is refused. Everything is replaced.
+        the stored one: the service refuses any other (`ConflictError`), and an update without it. Everything is
+        replaced.
         """
         return await self._call(
             _UPDATE_INTEGRATION_CONFIG,

@@ -237,8 +237,8 @@ class LookupTables(Resource):
 
         ``PUT /organizations/{orgId}/lookuptables/{id}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced: custom fields that are left out are lost.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_LOOKUP_TABLE,
@@ -316,8 +316,8 @@ class LookupTableRevisionDataResource(Resource):
 
         ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _PUT_LOOKUP_TABLE_REVISION_DATA,
@@ -449,8 +449,8 @@ class LookupTableRevisionDataResource(Resource):
 
         ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/{lookupKey}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _PUT_LOOKUP_TABLE_REVISION_DATA_ENTRY,
@@ -603,8 +603,8 @@ class LookupTableRevisions(Resource):
 
         ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced: custom fields that are left out are lost.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _UPDATE_LOOKUP_TABLE_REVISION,
@@ -638,8 +638,8 @@ class LookupTableRevisions(Resource):
 
         ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}/status``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _UPDATE_LOOKUP_TABLE_REVISION_STATUS,

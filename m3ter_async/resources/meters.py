@@ -103,8 +103,8 @@ class Meters(Resource):
 
         ``PUT /organizations/{orgId}/meters/{id}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced: custom fields that are left out are lost.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_METER,

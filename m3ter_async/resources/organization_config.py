@@ -78,8 +78,8 @@ class OrganizationConfigResource(Resource):
         ``PUT /organizations/{orgId}/organizationconfig``
 
         The epochs are the days from which years, months, weeks and days are counted. `days_before_bill_due` is in days.
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _UPDATE_ORGANIZATION_CONFIG,

@@ -81,8 +81,8 @@ class PlanGroupLinks(Resource):
 
         ``PUT /organizations/{orgId}/plangrouplinks/{id}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _PUT_PLAN_GROUP_LINK, {"id": id}, body={"planGroupId": plan_group_id, "planId": plan_id, "version": version}

@@ -159,7 +159,8 @@ class Pricings(Resource):
 
         Give `plan_id` or `plan_template_id`, and `aggregation_id` or `compound_aggregation_id`. In `pricing_bands`,
         amounts are in the currency of the plan, and a band's `lower_limit` is where it begins. `version` must be that
-        of the stored one: any other is a `ConflictError`, and none is refused. Everything is replaced.
+        of the stored one: the service refuses any other (`ConflictError`), and an update without it. Everything is
+        replaced.
         """
         return await self._call(
             _PUT_PRICING,

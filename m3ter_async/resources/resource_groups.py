@@ -100,8 +100,8 @@ class ResourceGroups(Resource):
 
         ``PUT /organizations/{orgId}/resourcegroups/{type}/{id}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(_PUT_RESOURCE_GROUP, {"type": type, "id": id}, body={"name": name, "version": version})
 

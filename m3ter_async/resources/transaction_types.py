@@ -97,8 +97,8 @@ class TransactionTypes(Resource):
 
         ``PUT /organizations/{orgId}/picklists/transactiontypes/{id}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _UPDATE_TRANSACTION_TYPE,

@@ -275,8 +275,8 @@ class UsageSavedQueries(Resource):
 
         ``PUT /organizations/{orgId}/usage/savedqueries/{id}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _UPDATE_USAGE_SAVED_QUERY, {"id": id}, body={"name": name, "usageQuery": usage_query, "version": version}

@@ -100,8 +100,8 @@ class Users(Resource):
 
         ``PUT /organizations/{orgId}/users/{id}``
 
-        `version` must be that of the stored one: any other is a `ConflictError`, and none is refused. Everything is
-        replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _PUT_ORG_USER,

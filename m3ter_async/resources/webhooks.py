@@ -126,8 +126,8 @@ class Webhooks(Resource):
 
         ``PUT /organizations/{orgId}/integrationdestinations/webhooks/{id}``
 
-        The key and secret in `credentials` sign what is sent to `url`. `version` must be that of the stored one: any
-        other is a `ConflictError`, and none is refused. Everything is replaced.
+        The key and secret in `credentials` sign what is sent to `url`. `version` must be that of the stored one: the
+        service refuses any other (`ConflictError`), and an update without it. Everything is replaced.
         """
         return await self._call(
             _UPDATE_WEBHOOK_DESTINATION,
