@@ -166,7 +166,7 @@ _MAIL = "Never sent again by itself: every time is another mail."
 _ONCE = "Not sent again by itself when nobody knows whether it took effect."
 _SEARCH = (
     "`search_query` joins conditions by ``$``, as in ``{example}``, with ``>`` ``>=`` ``:`` ``<=`` ``<`` and ``~`` "
-    "(starts with). A page holds ten records unless `page_size` says otherwise."
+    "(starts with)."
 )
 _PLAN_OR_GROUP = "Give `plan_id` or `plan_group_id`, not both."
 _PRICES = (
@@ -224,7 +224,11 @@ _NOTES: dict[str, tuple[str, ...]] = {
     "GenerateDataExportFileDownloadUrl": (_PRESIGNED,),
     "GetValidationErrorDownloadUrl": (_PRESIGNED,),
     "GetBillLineItemJsonUsage": (_PRESIGNED,),
-    "PostBalanceTransaction": ("`amount` may be negative. A transaction is never changed or deleted.", _MONEY),
+    "PostBalanceTransaction": (
+        "`amount` is in the currency of the balance and may be negative; `paid` is in `currency_paid`. "
+        "A transaction is never changed or deleted.",
+        _MONEY,
+    ),
     "CreateCharge": (
         _AMOUNT_OR_UNITS,
         "A charge with the entity type BALANCE takes the balance's id as `entity_id`.",
@@ -383,7 +387,8 @@ UNITS = {
     "daysBeforeBillDue": "days",
 }
 
-_PLAIN_UNITS = ("seconds", "percent", "bytes", "days")
+# Those worth a sentence where the field is an argument.
+_PLAIN_UNITS = ("seconds", "bytes")
 
 
 def operations() -> set[str]:
@@ -433,6 +438,8 @@ def notes(method: Method) -> list[str]:
     found = list(_NOTES.get(method.call.id, ()))
     fields = {argument.wire for argument in method.arguments if argument.place == "body"}
     found += [f"`{a.name}` is in {UNITS[a.wire]}." for a in method.arguments if UNITS.get(a.wire) in _PLAIN_UNITS]
+    if "currency" in fields and any(a.type.kind == "number" for a in method.arguments):
+        found.append("Amounts are in `currency`, and are sent digit for digit.")
     if method.call.method == "PUT" and "version" in fields:
         found += [_VERSION_UPDATE, _REPLACES if "customFields" in fields else "Everything is replaced."]
     if method.call.method == "POST" and method.name.startswith("create") and "version" in fields:

@@ -28,7 +28,7 @@ ARTEFACTS = ({"empty"}, {"isEmpty"})
 
 def printed() -> dict[str, calls.Operation[Any]]:
     """The package's own operations."""
-    found = {}
+    found: dict[str, calls.Operation[Any]] = {}
     for info in pkgutil.iter_modules(resources.__path__):
         module = importlib.import_module(f"m3ter_async.resources.{info.name}")
         found |= {value.id: value for value in vars(module).values() if isinstance(value, calls.Operation)}

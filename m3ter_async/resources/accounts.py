@@ -88,8 +88,7 @@ class Accounts(Resource):
 
         ``POST /organizations/{orgId}/accounts``
 
-        `days_before_bill_due` is in days. Leave `version` out: it is for updates. Not sent again by itself when nobody
-        knows whether it took effect.
+        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
         """
         return await self._call(
             _POST_ACCOUNT,
@@ -141,8 +140,8 @@ class Accounts(Resource):
 
         ``PUT /organizations/{orgId}/accounts/{id}``
 
-        `days_before_bill_due` is in days. `version` must be that of the stored one: the service refuses any other
-        (`ConflictError`), and an update without it. Everything is replaced: custom fields that are left out are lost.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced: custom fields that are left out are lost.
         """
         return await self._call(
             _PUT_ACCOUNT,
@@ -218,7 +217,7 @@ class Accounts(Resource):
         ``GET /organizations/{orgId}/accounts/search``
 
         `search_query` joins conditions by ``$``, as in ``name~Acme$currency:USD``, with ``>`` ``>=`` ``:`` ``<=`` ``<``
-        and ``~`` (starts with). A page holds ten records unless `page_size` says otherwise.
+        and ``~`` (starts with).
         """
         return self._list(
             _SEARCH_ACCOUNTS,

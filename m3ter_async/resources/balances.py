@@ -230,8 +230,8 @@ class Balances(Resource):
 
         ``POST /organizations/{orgId}/balances``
 
-        `overage_surcharge_percent` is in percent. Leave `version` out: it is for updates. Not sent again by itself when
-        nobody knows whether it took effect.
+        Amounts are in `currency`, and are sent digit for digit. Leave `version` out: it is for updates. Not sent again
+        by itself when nobody knows whether it took effect.
         """
         return await self._call(
             _POST_BALANCE,
@@ -295,9 +295,9 @@ class Balances(Resource):
 
         ``PUT /organizations/{orgId}/balances/{id}``
 
-        `overage_surcharge_percent` is in percent. `version` must be that of the stored one: the service refuses any
-        other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are left out are
-        lost.
+        Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one: the service
+        refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are
+        left out are lost.
         """
         return await self._call(
             _PUT_BALANCE,
@@ -393,7 +393,8 @@ class BalanceChargeSchedules(Resource):
 
         Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365; the end of the schedule is
         exclusive. It moves money, so it is never sent again when nobody knows whether it took effect: the exception
-        then has `outcome_unknown` set. Leave `version` out: it is for updates.
+        then has `outcome_unknown` set. Amounts are in `currency`, and are sent digit for digit. Leave `version` out: it
+        is for updates.
         """
         return await self._call(
             _CREATE_BALANCE_CHARGE_SCHEDULE,
@@ -450,8 +451,9 @@ class BalanceChargeSchedules(Resource):
         ``PUT /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}``
 
         Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365; the end of the schedule is
-        exclusive. `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an
-        update without it. Everything is replaced: custom fields that are left out are lost.
+        exclusive. Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one:
+        the service refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields
+        that are left out are lost.
         """
         return await self._call(
             _UPDATE_BALANCE_CHARGE_SCHEDULE,
@@ -509,7 +511,7 @@ class BalanceChargeSchedules(Resource):
         ``POST /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/preview``
 
         Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365; the end of the schedule is
-        exclusive.
+        exclusive. Amounts are in `currency`, and are sent digit for digit.
         """
         return self._list(
             _PREVIEW_SCHEDULED_CHARGE,
@@ -799,9 +801,9 @@ class BalanceTransactions(Resource):
 
         ``POST /organizations/{orgId}/balances/{balanceId}/transactions``
 
-        `amount` may be negative. A transaction is never changed or deleted. It moves money, so it is never sent again
-        when nobody knows whether it took effect: the exception then has `outcome_unknown` set. Leave `version` out: it
-        is for updates.
+        `amount` is in the currency of the balance and may be negative; `paid` is in `currency_paid`. A transaction is
+        never changed or deleted. It moves money, so it is never sent again when nobody knows whether it took effect:
+        the exception then has `outcome_unknown` set. Leave `version` out: it is for updates.
         """
         return await self._call(
             _POST_BALANCE_TRANSACTION,

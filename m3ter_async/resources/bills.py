@@ -392,7 +392,7 @@ class Bills(Resource):
         ``GET /organizations/{orgId}/bills/search``
 
         `search_query` joins conditions by ``$``, as in ``accountId:x$billDate>2024-01-01``, with ``>`` ``>=`` ``:``
-        ``<=`` ``<`` and ``~`` (starts with). A page holds ten records unless `page_size` says otherwise.
+        ``<=`` ``<`` and ``~`` (starts with).
         """
         return self._list(
             _SEARCH_BILLS,

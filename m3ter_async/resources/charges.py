@@ -93,7 +93,8 @@ class Charges(Resource):
 
         Give `amount`, or `units` with `unit_price`; never both. A charge with the entity type BALANCE takes the
         balance's id as `entity_id`. It moves money, so it is never sent again when nobody knows whether it took effect:
-        the exception then has `outcome_unknown` set. Leave `version` out: it is for updates.
+        the exception then has `outcome_unknown` set. Amounts are in `currency`, and are sent digit for digit. Leave
+        `version` out: it is for updates.
         """
         return await self._call(
             _CREATE_CHARGE,
@@ -153,8 +154,9 @@ class Charges(Resource):
 
         ``PUT /organizations/{orgId}/charges/{id}``
 
-        Give `amount`, or `units` with `unit_price`; never both. `version` must be that of the stored one: the service
-        refuses any other (`ConflictError`), and an update without it. Everything is replaced.
+        Give `amount`, or `units` with `unit_price`; never both. Amounts are in `currency`, and are sent digit for
+        digit. `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update
+        without it. Everything is replaced.
         """
         return await self._call(
             _UPDATE_CHARGE,

@@ -116,8 +116,8 @@ class Commitments(Resource):
 
         ``POST /organizations/{orgId}/commitments``
 
-        `overage_surcharge_percent` is in percent. Leave `version` out: it is for updates. Not sent again by itself when
-        nobody knows whether it took effect.
+        Amounts are in `currency`, and are sent digit for digit. Leave `version` out: it is for updates. Not sent again
+        by itself when nobody knows whether it took effect.
         """
         return await self._call(
             _POST_COMMITMENT,
@@ -193,8 +193,8 @@ class Commitments(Resource):
 
         ``PUT /organizations/{orgId}/commitments/{id}``
 
-        `overage_surcharge_percent` is in percent. `version` must be that of the stored one: the service refuses any
-        other (`ConflictError`), and an update without it. Everything is replaced.
+        Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one: the service
+        refuses any other (`ConflictError`), and an update without it. Everything is replaced.
         """
         return await self._call(
             _PUT_COMMITMENT,
@@ -251,7 +251,7 @@ class Commitments(Resource):
         ``GET /organizations/{orgId}/commitments/search``
 
         `search_query` joins conditions by ``$``, as in ``accountId:x$amount>100``, with ``>`` ``>=`` ``:`` ``<=`` ``<``
-        and ``~`` (starts with). A page holds ten records unless `page_size` says otherwise.
+        and ``~`` (starts with).
         """
         return self._list(
             _SEARCH_COMMITMENTS,

@@ -77,9 +77,9 @@ class OrganizationConfigResource(Resource):
 
         ``PUT /organizations/{orgId}/organizationconfig``
 
-        The epochs are the days from which years, months, weeks and days are counted. `days_before_bill_due` is in days.
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        The epochs are the days from which years, months, weeks and days are counted. Amounts are in `currency`, and are
+        sent digit for digit. `version` must be that of the stored one: the service refuses any other (`ConflictError`),
+        and an update without it. Everything is replaced.
         """
         return await self._call(
             _UPDATE_ORGANIZATION_CONFIG,

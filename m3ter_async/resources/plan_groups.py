@@ -81,7 +81,8 @@ class PlanGroups(Resource):
 
         ``POST /organizations/{orgId}/plangroups``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Amounts are in `currency`, and are sent digit for digit. Leave `version` out: it is for updates. Not sent again
+        by itself when nobody knows whether it took effect.
         """
         return await self._call(
             _POST_PLAN_GROUP,
@@ -133,8 +134,9 @@ class PlanGroups(Resource):
 
         ``PUT /organizations/{orgId}/plangroups/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced: custom fields that are left out are lost.
+        Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one: the service
+        refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are
+        left out are lost.
         """
         return await self._call(
             _PUT_PLAN_GROUP,

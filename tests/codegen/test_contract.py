@@ -25,6 +25,7 @@ from codegen.plan import Plan
 from codegen.read import read
 from codegen.selection import TAGS
 from codegen.table import TABLE
+from m3ter_async import models
 from m3ter_async.operation import Operation
 from m3ter_async.resources import _base
 
@@ -178,6 +179,18 @@ def test_money_is_never_sent_twice(document: dict[str, Any]) -> None:
         "LockBill",
         "UpdateBillStatus",
     }
+
+
+def test_no_repr_shows_a_secret(document: dict[str, Any]) -> None:
+    names = Plan(read(document), TABLE, M3TER, None).model_names
+    for key in M3TER.secrets:
+        schema, _, field = key.partition(".")
+        struct = getattr(models, names[schema])
+        name = next(f.name for f in msgspec.structs.fields(struct) if f.encode_name == field)
+        value = struct(**{name: "hush-hush"})
+        assert getattr(value, name) == "hush-hush"
+        assert "hush" not in f"{value} {value!r} {[value]}"
+        assert f"{name}='[redacted]'" in repr(value)
 
 
 def test_the_prose_speaks_of_what_exists(document: dict[str, Any]) -> None:
