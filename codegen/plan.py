@@ -45,6 +45,11 @@ class Method:
         return self.positional + self.keywords
 
     @property
+    def path(self) -> tuple[Argument, ...]:
+        """Those in the path, in its order."""
+        return tuple(argument for argument in self.keywords + self.positional if argument.place == "path")
+
+    @property
     def repeat(self) -> str:
         """Whether it may be sent again when nobody knows if it took effect."""
         found: str = self.settings.get("repeat", _BY_METHOD.get(self.call.method, "never"))
@@ -123,7 +128,8 @@ class Plan:
 
     def _method(self, call: Call) -> Method:
         resource, name = self._named[call.id]
-        path = [self._argument(member, "path") for member in call.arguments]
+        # In the order of the path, which is not always that of the declarations: the last is what the call is about.
+        path = [self._argument(member, "path") for member in sorted(call.arguments, key=lambda m: _place(call, m))]
         query = [self._argument(member, "query") for member in call.query]
         body = [self._argument(member, "body") for member in self.contract.members(call.body)]
         query.sort(key=lambda argument: argument.wire not in ("pageSize", "nextToken"))
@@ -210,6 +216,10 @@ class Plan:
         if stale := set(self.corrections.model_names) - set(result):
             raise ContractError(f"corrections that change nothing: {sorted(stale)}")
         return result
+
+
+def _place(call: Call, member: Member) -> int:
+    return call.path.index(f"{{{member.name}}}")
 
 
 def _direct(type_: Type) -> set[str]:

@@ -115,8 +115,7 @@ class _Module:
         given = [names.constant(method.call)]
         for place, word in (("path", ""), ("query", "query="), ("body", "body=")):
             found = [argument for argument in method.arguments if argument.place == place]
-            # In the order of the path: the last one is what the call is about.
-            found.sort(key=lambda argument: method.call.path.find(f"{{{argument.wire}}}"))
+            found = list(method.path) if place == "path" else found
             if found or (place == "body" and method.call.body is not None):
                 inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in found)
                 given.append(f"{word}{{{inside}}}")
@@ -144,8 +143,7 @@ class _Module:
             return ""
         read, write = pair
         answer = self._answer(write)
-        path = sorted(write.call.arguments, key=lambda member: write.call.path.find(f"{{{member.name}}}"))
-        inside = ", ".join(f"{member.name!r}: {names.snake(member.name)}" for member in path)
+        inside = ", ".join(f"{argument.wire!r}: {argument.name}" for argument in write.path)
         above = [argument for argument in write.keywords if argument.place == "path"]
         signature = ["self", *(self._parameter(argument) for argument in write.positional), f"change: Change[{answer}]"]
         signature += ["*", *(self._parameter(argument) for argument in above), "attempts: int = 5"]
@@ -162,7 +160,7 @@ class _Module:
         method = self._plan.by_code(resource)
         if not method:
             return ""
-        path = [argument for argument in method.arguments if argument.place == "path"]
+        path = list(method.path)
         ours = ("pageSize", "nextToken", "ids", "codes")
         query = [argument for argument in method.keywords if argument.place == "query" and argument.wire not in ours]
         signature = ["self", "code: str", *(["*"] if path + query else []), *map(self._parameter, path + query)]

@@ -166,6 +166,16 @@ async def test_an_answer_with_every_declared_field_decodes_to_the_last_digit(ope
         assert _json(decoded) == _json(declared)
 
 
+def test_path_arguments_are_taken_by_position_and_by_name_as_in_the_published_package() -> None:
+    m3ter = client(FakeTransport([]))
+    for operation in SELECTED:
+        parameters = inspect.signature(method_of(m3ter, operation)).parameters.values()
+        by_position = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        assert by_position == naming()[operation.id].get("positional", []), operation.id
+        assert all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters if p.name in by_position)
+        assert set(naming()[operation.id].get("keyword_path_args", ())) <= {p.name for p in parameters}
+
+
 def _json(value: Any) -> bytes:
     """JSON in which only meaning counts: sorted keys, exact numbers, instants in one spelling."""
     encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode

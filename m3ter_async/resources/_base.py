@@ -69,7 +69,8 @@ class Fields:
                 raise TypeError(f"edit() needs {name!r} among the changes: what is read of it cannot be written back")
             elif stored.get(wire) is not None:
                 body[wire] = stored[wire]
-        body["version"] = stored.get("version", UNSET)
+        if stored.get("version") is not None:
+            body["version"] = stored["version"]
         return body
 
 

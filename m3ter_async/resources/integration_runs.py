@@ -50,9 +50,9 @@ class IntegrationRuns(Resource):
 
     def list(
         self,
-        entity_type: str,
-        *,
         entity_id: str,
+        *,
+        entity_type: str,
         page_size: int | UnsetType = UNSET,
         next_token: str | UnsetType | None = UNSET,
         start_date: str | UnsetType = UNSET,

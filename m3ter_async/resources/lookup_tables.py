@@ -580,7 +580,7 @@ class LookupTableRevisions(Resource):
             },
         )
 
-    async def retrieve(self, lookup_table_id: str, *, id: str) -> LookupTableRevision:
+    async def retrieve(self, id: str, *, lookup_table_id: str) -> LookupTableRevision:
         """Get a revision of a lookup table; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
@@ -589,9 +589,9 @@ class LookupTableRevisions(Resource):
 
     async def update(
         self,
-        lookup_table_id: str,
-        *,
         id: str,
+        *,
+        lookup_table_id: str,
         name: str,
         fields: Sequence[LookupTableRevisionField | Mapping[str, Any]],
         keys: Sequence[str],
@@ -619,7 +619,7 @@ class LookupTableRevisions(Resource):
             },
         )
 
-    async def delete(self, lookup_table_id: str, *, id: str) -> LookupTableRevision:
+    async def delete(self, id: str, *, lookup_table_id: str) -> LookupTableRevision:
         """Delete a revision of a lookup table; the answer is what was deleted.
 
         ``DELETE /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
@@ -628,9 +628,9 @@ class LookupTableRevisions(Resource):
 
     async def update_status(
         self,
-        lookup_table_id: str,
-        *,
         id: str,
+        *,
+        lookup_table_id: str,
         status: LookupTableRevisionStatus | UnsetType | None = UNSET,
         version: int | UnsetType | None = UNSET,
     ) -> LookupTableRevision:
@@ -648,7 +648,7 @@ class LookupTableRevisions(Resource):
         )
 
     async def edit(
-        self, lookup_table_id: str, change: Change[LookupTableRevision], *, id: str, attempts: int = 5
+        self, id: str, change: Change[LookupTableRevision], *, lookup_table_id: str, attempts: int = 5
     ) -> LookupTableRevision:
         """Change fields of a revision of a lookup table, and lose no other.
 

@@ -88,14 +88,14 @@ class ResourceGroups(Resource):
         """
         return await self._call(_POST_RESOURCE_GROUP, {"type": type}, body={"name": name, "version": version})
 
-    async def retrieve(self, type: str, *, id: str) -> ResourceGroup:
+    async def retrieve(self, id: str, *, type: str) -> ResourceGroup:
         """Get a resource group; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/resourcegroups/{type}/{id}``
         """
         return await self._call(_GET_RESOURCE_GROUP, {"type": type, "id": id})
 
-    async def update(self, type: str, *, id: str, name: str, version: int | UnsetType | None = UNSET) -> ResourceGroup:
+    async def update(self, id: str, *, type: str, name: str, version: int | UnsetType | None = UNSET) -> ResourceGroup:
         """Replace a resource group.
 
         ``PUT /organizations/{orgId}/resourcegroups/{type}/{id}``
@@ -105,7 +105,7 @@ class ResourceGroups(Resource):
         """
         return await self._call(_PUT_RESOURCE_GROUP, {"type": type, "id": id}, body={"name": name, "version": version})
 
-    async def delete(self, type: str, *, id: str) -> ResourceGroup:
+    async def delete(self, id: str, *, type: str) -> ResourceGroup:
         """Delete a resource group; the answer is what was deleted.
 
         ``DELETE /organizations/{orgId}/resourcegroups/{type}/{id}``
@@ -114,9 +114,9 @@ class ResourceGroups(Resource):
 
     async def add_resource(
         self,
-        type: str,
-        *,
         resource_group_id: str,
+        *,
+        type: str,
         target_id: str,
         target_type: TargetType,
         version: int | UnsetType | None = UNSET,
@@ -171,9 +171,9 @@ class ResourceGroups(Resource):
 
     async def remove_resource(
         self,
-        type: str,
-        *,
         resource_group_id: str,
+        *,
+        type: str,
         target_id: str,
         target_type: TargetType,
         version: int | UnsetType | None = UNSET,
@@ -190,7 +190,7 @@ class ResourceGroups(Resource):
             body={"targetId": target_id, "targetType": target_type, "version": version},
         )
 
-    async def edit(self, type: str, change: Change[ResourceGroup], *, id: str, attempts: int = 5) -> ResourceGroup:
+    async def edit(self, id: str, change: Change[ResourceGroup], *, type: str, attempts: int = 5) -> ResourceGroup:
         """Change fields of a resource group, and lose no other.
 
         ``GET`` and ``PUT /organizations/{orgId}/resourcegroups/{type}/{id}``
