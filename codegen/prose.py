@@ -173,6 +173,14 @@ _PRICES = (
     "Give `plan_id` or `plan_template_id`, and `aggregation_id` or `compound_aggregation_id`. "
     "In `pricing_bands`, amounts are in the currency of the plan, and a band's `lower_limit` is where it begins."
 )
+_DESTINATION = (
+    "A `destination_type` of S3 needs `iam_role_arn`; one of GCS needs `project_number`, `pool_id` and `provider_id`. "
+    "`prefix` is the folder in the bucket."
+)
+_EXPORT = (
+    "A `source_type` of OPERATIONAL needs `operational_data_types`; one of USAGE takes {usage}, "
+    "`meter_ids`, `account_ids`, filters, aggregations and groups."
+)
 _CUSTOM_SQL = "`quantity_per_unit` is how much of what is measured makes one unit to be priced."
 _HALF_OPEN = "Ranges of dates are half-open: the start counts, the end does not."
 _SCHEDULE = "The interval is 1 to 365; the end of the schedule is exclusive."
@@ -194,7 +202,16 @@ _NOTES: dict[str, tuple[str, ...]] = {
     "PutAggregation": (_CUSTOM_SQL,),
     "PostCompoundAggregation": (_CUSTOM_SQL,),
     "PutCompoundAggregation": (_CUSTOM_SQL,),
-    "UpdateBillStatus": ("A bill that is locked stays as it is.",),
+    "PostDestination": (_DESTINATION,),
+    "PutDestination": (_DESTINATION,),
+    "CreateSchedule": (_EXPORT.format(usage="`time_period`"),),
+    "UpdateSchedule": (_EXPORT.format(usage="`time_period`"),),
+    "TriggerDataExport": (_EXPORT.format(usage="`start_date`, `end_date`"), "The answer has the id of the export job."),
+    "EvaluateCalculation": ("It is tried on the event with that `event_id`, or of that `event_name`.",),
+    "EndDateBillingEntitiesForAccount": ("What could not be ended is in the answer, and raises nothing.",),
+    "EndDateBillingEntitiesForContract": ("What could not be ended is in the answer, and raises nothing.",),
+    "PutSupport": ("Support staff loses its access at `dt_end_support_users_access`.",),
+    "UpdateBillStatus": ("PENDING or APPROVED; locking is apart from it, see `lock`.",),
     "GetLatestBill": ("`NotFoundError` if there is none.",),
     "UpdateCustomFields": (
         "Each argument maps the names of an entity's custom fields to the values they have where nobody set one.",
@@ -249,8 +266,11 @@ _NOTES: dict[str, tuple[str, ...]] = {
         "A request holds 1 to 1000 measurements and under 512,000 bytes. With a `uid` in each, a repeat is not "
         "counted twice (for 35 days). The answer comes before validation: failures show up later, as events.",
     ),
-    "PostQueryBillData": ("At most 2000 rows.",),
-    "PostUsageDataQuery": ("At most 20,000 rows; `has_more_data` says whether there were more.",),
+    "PostQueryBillData": ("At most 2000 rows. One request per second and organization, ten in a burst.",),
+    "PostUsageDataQuery": (
+        "At most 20,000 rows; `has_more_data` says whether there were more.",
+        "Two requests per second and organization, 20 in a burst.",
+    ),
     "GenerateLookupTableDataUploadUrl": ("PUT the file to the URL with the headers that come with it.",),
     "GenerateUploadUrl": (
         "PUT the file to the URL with the headers that come with it and without an Authorization header.",
@@ -459,7 +479,9 @@ def noun(resource: str) -> str:
 def edit(method: Method) -> str:
     """The first line of an `edit`; `method` is the update that it writes with."""
     one = noun(method.resource)
-    return f"Change fields of {one if one.startswith('the ') else f'{_article(one)} {one}'}, and lose no other."
+    if one.startswith("the "):
+        return f"Change parts of {one}, and lose nothing else."
+    return f"Change fields of {_article(one)} {one}, and lose no other."
 
 
 def edit_notes(method: Method, anew: Iterable[str]) -> list[str]:

@@ -182,6 +182,8 @@ class Accounts(Resource):
         """End what bills an account: plans, contracts, prepayments, pricings.
 
         ``PUT /organizations/{orgId}/accounts/{id}/enddatebillingentities``
+
+        What could not be ended is in the answer, and raises nothing.
         """
         return await self._call(
             _END_DATE_BILLING_ENTITIES_FOR_ACCOUNT,

@@ -43,7 +43,7 @@ class BillConfigResource(Resource):
         return await self._call(_UPDATE_BILL_CONFIG, body={"version": version, "billLockDate": as_date(bill_lock_date)})
 
     async def edit(self, change: Change[BillConfig], *, attempts: int = 5) -> BillConfig:
-        """Change fields of the organization's bill configuration, and lose no other.
+        """Change parts of the organization's bill configuration, and lose nothing else.
 
         ``GET`` and ``PUT /organizations/{orgId}/billconfig``
 

@@ -411,7 +411,7 @@ class Bills(Resource):
 
         ``PUT /organizations/{orgId}/bills/{id}/status``
 
-        A bill that is locked stays as it is.
+        PENDING or APPROVED; locking is apart from it, see `lock`.
         """
         return await self._call(_UPDATE_BILL_STATUS, {"id": id}, body={"status": status})
 

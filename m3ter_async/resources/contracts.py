@@ -170,6 +170,8 @@ class Contracts(Resource):
         """End what bills a contract: plans, prepayments, pricings.
 
         ``PUT /organizations/{orgId}/contracts/{id}/enddatebillingentities``
+
+        What could not be ended is in the answer, and raises nothing.
         """
         return await self._call(
             _END_DATE_BILLING_ENTITIES_FOR_CONTRACT,

@@ -73,7 +73,7 @@ class CustomFields(Resource):
         )
 
     async def edit(self, change: Change[CustomField], *, attempts: int = 5) -> CustomField:
-        """Change fields of the organization's custom fields, and lose no other.
+        """Change parts of the organization's custom fields, and lose nothing else.
 
         ``GET`` and ``PUT /organizations/{orgId}/customfields``
 

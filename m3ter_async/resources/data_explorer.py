@@ -35,7 +35,7 @@ class DataExplorer(Resource):
 
         ``POST /organizations/{orgId}/dataexplorer/bills``
 
-        At most 2000 rows.
+        At most 2000 rows. One request per second and organization, ten in a burst.
         """
         return await self._call(
             _POST_QUERY_BILL_DATA,

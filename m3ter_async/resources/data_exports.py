@@ -126,7 +126,9 @@ class DataExports(Resource):
 
         ``POST /organizations/{orgId}/dataexports/adhoc``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        A `source_type` of OPERATIONAL needs `operational_data_types`; one of USAGE takes `start_date`, `end_date`,
+        `meter_ids`, `account_ids`, filters, aggregations and groups. The answer has the id of the export job. Leave
+        `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
         """
         return await self._call(
             _TRIGGER_DATA_EXPORT,
@@ -183,7 +185,9 @@ class DataExportDestinations(Resource):
 
         ``POST /organizations/{orgId}/dataexports/destinations``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        A `destination_type` of S3 needs `iam_role_arn`; one of GCS needs `project_number`, `pool_id` and `provider_id`.
+        `prefix` is the folder in the bucket. Leave `version` out: it is for updates. Not sent again by itself when
+        nobody knows whether it took effect.
         """
         return await self._call(
             _POST_DESTINATION,
@@ -231,8 +235,9 @@ class DataExportDestinations(Resource):
 
         ``PUT /organizations/{orgId}/dataexports/destinations/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        A `destination_type` of S3 needs `iam_role_arn`; one of GCS needs `project_number`, `pool_id` and `provider_id`.
+        `prefix` is the folder in the bucket. `version` must be that of the stored one: the service refuses any other
+        (`ConflictError`), and an update without it. Everything is replaced.
         """
         return await self._call(
             _PUT_DESTINATION,
@@ -364,7 +369,9 @@ class DataExportSchedules(Resource):
 
         ``POST /organizations/{orgId}/dataexports/schedules``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        A `source_type` of OPERATIONAL needs `operational_data_types`; one of USAGE takes `time_period`, `meter_ids`,
+        `account_ids`, filters, aggregations and groups. Leave `version` out: it is for updates. Not sent again by
+        itself when nobody knows whether it took effect.
         """
         return await self._call(
             _CREATE_SCHEDULE,
@@ -422,8 +429,9 @@ class DataExportSchedules(Resource):
 
         ``PUT /organizations/{orgId}/dataexports/schedules/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        A `source_type` of OPERATIONAL needs `operational_data_types`; one of USAGE takes `time_period`, `meter_ids`,
+        `account_ids`, filters, aggregations and groups. `version` must be that of the stored one: the service refuses
+        any other (`ConflictError`), and an update without it. Everything is replaced.
         """
         return await self._call(
             _UPDATE_SCHEDULE,

@@ -159,6 +159,8 @@ class NotificationConfigurations(Resource):
         """Try out a notification's calculation on an event.
 
         ``POST /organizations/{orgId}/notifications/evaluate``
+
+        It is tried on the event with that `event_id`, or of that `event_name`.
         """
         return await self._call(
             _EVALUATE_CALCULATION, body={"eventId": event_id, "eventName": event_name, "calculation": calculation}

@@ -114,7 +114,7 @@ class OrganizationConfigResource(Resource):
         )
 
     async def edit(self, change: Change[OrganizationConfig], *, attempts: int = 5) -> OrganizationConfig:
-        """Change fields of the organization's configuration, and lose no other.
+        """Change parts of the organization's configuration, and lose nothing else.
 
         ``GET`` and ``PUT /organizations/{orgId}/organizationconfig``
 

@@ -40,8 +40,8 @@ class SupportResource(Resource):
 
         ``PUT /organizations/{orgId}/support``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        Support staff loses its access at `dt_end_support_users_access`. `version` must be that of the stored one: the
+        service refuses any other (`ConflictError`), and an update without it. Everything is replaced.
         """
         return await self._call(
             _PUT_SUPPORT,
@@ -53,7 +53,7 @@ class SupportResource(Resource):
         )
 
     async def edit(self, change: Change[Support], *, attempts: int = 5) -> Support:
-        """Change fields of the access of m3ter's support staff, and lose no other.
+        """Change parts of the access of m3ter's support staff, and lose nothing else.
 
         ``GET`` and ``PUT /organizations/{orgId}/support``
 

@@ -126,7 +126,8 @@ class Usage(Resource):
 
         ``POST /organizations/{orgId}/usage/query``
 
-        At most 20,000 rows; `has_more_data` says whether there were more.
+        At most 20,000 rows; `has_more_data` says whether there were more. Two requests per second and organization, 20
+        in a burst.
         """
         return await self._call(
             _POST_USAGE_DATA_QUERY,
