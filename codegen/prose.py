@@ -271,7 +271,9 @@ _NOTES: dict[str, tuple[str, ...]] = {
         "At most 20,000 rows; `has_more_data` says whether there were more.",
         "Two requests per second and organization, 20 in a burst.",
     ),
-    "GenerateLookupTableDataUploadUrl": ("PUT the file to the URL with the headers that come with it.",),
+    "GenerateLookupTableDataUploadUrl": (
+        "Whatever the method is called, the URL takes an upload: PUT the file to it with the headers that come with it.",
+    ),
     "GenerateUploadUrl": (
         "PUT the file to the URL with the headers that come with it and without an Authorization header.",
         "The URL is valid for one minute, for a file of at most 1 GiB.",
@@ -279,7 +281,7 @@ _NOTES: dict[str, tuple[str, ...]] = {
     "GetLookupTableRevisionData": ("At most 2000 rows, and no way to page on.",),
     "AdminResendTempPass": (_MAIL,),
 }
-_REPLACES = "Everything is replaced: custom fields that are left out are lost."
+_REPLACES = "Everything is replaced: custom fields that are left out are lost (`edit` keeps them)."
 _VERSION_UPDATE = (
     "`version` must be that of the stored one: "
     "the service refuses any other (`ConflictError`), and an update without it."
