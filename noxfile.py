@@ -47,6 +47,7 @@ def checks(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
     session.run("pyright")
+    session.run("pyright", "--verifytypes", "m3ter_async", "--ignoreexternal")  # fails under 100 %
     if CONTRACT.exists():
         session.run("python", "-m", "codegen", str(CONTRACT), "--check")
     else:

@@ -32,7 +32,9 @@ class Corrections:
             else: never) do not fit.
         scope: Which rate limit an operation counts against.
         busy: Operations whose 429 is about themselves.
-        secrets: ``Schema.field`` of answers that no repr may show.
+        secrets: ``Schema.field`` that no repr may show.
+        anew: ``resource.field`` of updates that `edit` must be given, since what is read cannot be written back.
+        no_edit: Resources without `edit` though they have all it takes.
     """
 
     anything: Reasons = field(default_factory=_empty)
@@ -46,6 +48,8 @@ class Corrections:
     scope: Reasoned = field(default_factory=_empty)
     busy: Reasons = field(default_factory=_empty)
     secrets: Reasons = field(default_factory=_empty)
+    anew: Reasons = field(default_factory=_empty)
+    no_edit: Reasons = field(default_factory=_empty)
 
 
 _BEAN = "a Java collection described by its isEmpty(); the service sends a list"
@@ -57,6 +61,8 @@ _URL = "makes a URL: a second one does no harm"
 _PAGE = "declares page parameters and a single object: both are taken"
 _CLASH = "another schema has that name once `Response` is gone"
 _BASE = "declared as the common base: what only one kind has would be lost"
+_SIGNS = "who has it can sign in m3ter's name"
+_OPENS = "presigned: who has it needs no login"
 _VAGUE = "the contract's name says nothing outside its own module"
 
 M3TER = Corrections(
@@ -66,6 +72,7 @@ M3TER = Corrections(
     },
     answers={
         "GetIntegrationConfig": ("UpdateIntegrationConfig", "declared as a run, the path is a configuration's"),
+        "GetIntegrationConfigForType": ("UpdateIntegrationConfig", "declared as a run, the path is a configuration's"),
         "PostCompoundAggregation": ("GetCompoundAggregation", "declared as a simple aggregation"),
         "PutCompoundAggregation": ("GetCompoundAggregation", "declared as a simple aggregation"),
     },
@@ -75,6 +82,29 @@ M3TER = Corrections(
     },
     secrets={
         "BearerAccessTokenResponse.access_token": "whoever has it is the client",
+        "IntegrationM3terSignedCredentialsRequest.apiKey": _SIGNS,
+        "IntegrationM3terSignedCredentialsRequest.secret": _SIGNS,
+        "IntegrationM3terSignedCredentialsResponse.apiKey": _SIGNS,
+        "IntegrationM3terSignedCredentialsResponse.secret": _SIGNS,
+        "ObjectUrlResponse.downloadUrl": _OPENS,
+        "GenerateDownloadUrlResponse.url": _OPENS,
+        "GenerateExportDownloadUrlResponse.url": _OPENS,
+        "StatementJobResponse.presignedJsonStatementUrl": _OPENS,
+        "StatementJobResponse.presignedCsvStatementUrl": _OPENS,
+        "LookupTableDataArchivedResponse.url": _OPENS,
+        "LookupTableDataUploadResponse.url": _OPENS,
+        "LookupTableDataUploadResponse.headers": _OPENS,
+        "LookupTableRevisionDataJobResponse.downloadUrl": _OPENS,
+        "UrlDownloadResponse.url": _OPENS,
+        "UrlDownloadResponse.headers": _OPENS,
+        "UrlUploadResponse.url": _OPENS,
+        "UrlUploadResponse.headers": _OPENS,
+    },
+    anew={
+        "webhooks.credentials": "an answer may show them masked: written back, they would break every signature",
+    },
+    no_edit={
+        "lookup_tables.lookup_table_revision_data": "a read gives 2000 rows at most: writing back would drop the rest",
     },
     pages={
         "PreviewBalanceTransactionSchedule": _PAGE,
@@ -245,7 +275,8 @@ def _check_operations(contract: Contract, corrections: Corrections) -> None:
         raise ContractError(f"corrections that change nothing: {sorted(stale)}")
 
 
-def check_class_names(corrections: Corrections, table: Mapping[str, str]) -> None:
-    """Every resource whose class is named must exist."""
-    if stale := set(corrections.class_names) - set(table):
+def check_resources(corrections: Corrections, table: Mapping[str, str]) -> None:
+    """Every resource that a correction names must exist."""
+    named = {*corrections.class_names, *corrections.no_edit, *(key.rpartition(".")[0] for key in corrections.anew)}
+    if stale := named - set(table):
         raise ContractError(f"corrections that change nothing: {sorted(stale)}")

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import names
-from .corrections import Corrections, check_class_names, corrected, plain_repeat
+from .corrections import Corrections, check_resources, corrected, plain_repeat
 from .read import Call, Contract, ContractError, Member, Type
 
 SHARED = "_shared"
+# What `Operation` makes of the method where nothing is said about repeating; it is not printed.
+_BY_METHOD = {"GET": "safe", "DELETE": "safe", "PUT": "versioned"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,17 @@ class Method:
         return self.positional + self.keywords
 
     @property
+    def path(self) -> tuple[Argument, ...]:
+        """Those in the path, in its order."""
+        return tuple(argument for argument in self.keywords + self.positional if argument.place == "path")
+
+    @property
+    def repeat(self) -> str:
+        """Whether it may be sent again when nobody knows if it took effect."""
+        found: str = self.settings.get("repeat", _BY_METHOD.get(self.call.method, "never"))
+        return found
+
+    @property
     def paged(self) -> bool:
         """Whether the answer comes in pages."""
         return "page" in self.settings
@@ -54,7 +67,7 @@ class Plan:
     def __init__(
         self, contract: Contract, table: Mapping[str, str], corrections: Corrections, tags: Iterable[str] | None
     ) -> None:
-        check_class_names(corrections, table)
+        check_resources(corrections, table)
         self.contract = corrected(contract, corrections)
         self.corrections = corrections
         self._named = names.by_operation(table, self.contract)
@@ -65,6 +78,11 @@ class Plan:
         order = {name: place for place, name in enumerate(self._named)}
         every.sort(key=lambda method: order[method.call.id])
         self.methods = [method for method in every if chosen is None or method.call.tag in chosen]
+        bodies = {
+            f"{m.resource}.{a.name}" for m in every if m.name == "update" for a in m.arguments if a.place == "body"
+        }
+        if stale := set(corrections.anew) - bodies:
+            raise ContractError(f"corrections that change nothing: {sorted(stale)}")
         # Homes are those of the whole contract, so that selecting more of it moves nothing.
         self.homes = self._homes(every)
         self.model_names = self._model_names(self.homes)
@@ -87,6 +105,21 @@ class Plan:
             found.setdefault(method.resource, []).append(method)
         return dict(sorted(found.items()))
 
+    def edit(self, resource: str) -> tuple[Method, Method] | None:
+        """The methods that reading, changing and writing back is made of: `retrieve` and an `update` with a version."""
+        found = {method.name: method for method in self.methods if method.resource == resource}
+        read, write = found.get("retrieve"), found.get("update")
+        if not read or not write or resource in self.corrections.no_edit:
+            return None
+        same = read.call.path == write.call.path and read.record == write.record
+        versioned = any(argument.wire == "version" for argument in write.arguments if argument.place == "body")
+        return (read, write) if same and versioned else None
+
+    def by_code(self, resource: str) -> Method | None:
+        """The listing that can be asked for one code, if there is one."""
+        listings = (method for method in self.methods if (method.resource, method.name) == (resource, "list"))
+        return next((m for m in listings if any(a.wire == "codes" for a in m.arguments if a.place == "query")), None)
+
     def class_name(self, resource: str) -> str:
         """The name of a resource's class; a model of that name keeps it."""
         named = self.corrections.class_names.get(resource)
@@ -95,7 +128,8 @@ class Plan:
 
     def _method(self, call: Call) -> Method:
         resource, name = self._named[call.id]
-        path = [self._argument(member, "path") for member in call.arguments]
+        # In the order of the path, which is not always that of the declarations: the last is what the call is about.
+        path = [self._argument(member, "path") for member in sorted(call.arguments, key=lambda m: _place(call, m))]
         query = [self._argument(member, "query") for member in call.query]
         body = [self._argument(member, "body") for member in self.contract.members(call.body)]
         query.sort(key=lambda argument: argument.wire not in ("pageSize", "nextToken"))
@@ -105,7 +139,8 @@ class Plan:
             raise ContractError(f"{call.id} has two arguments called {sorted(twice)}")
         record, settings = self._answer(call)
         repeat = self.corrections.repeat.get(call.id, (plain_repeat(self.contract, call), ""))[0]
-        settings = {"repeat": repeat, **settings}
+        if repeat != _BY_METHOD.get(call.method, "never"):
+            settings = {"repeat": repeat, **settings}
         if call.id in self.corrections.scope:
             settings["scope"] = self.corrections.scope[call.id][0]
         if call.id in self.corrections.busy:
@@ -181,6 +216,10 @@ class Plan:
         if stale := set(self.corrections.model_names) - set(result):
             raise ContractError(f"corrections that change nothing: {sorted(stale)}")
         return result
+
+
+def _place(call: Call, member: Member) -> int:
+    return call.path.index(f"{{{member.name}}}")
 
 
 def _direct(type_: Type) -> set[str]:

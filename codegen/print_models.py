@@ -118,7 +118,7 @@ def _package(plan: Plan, homes: dict[str, list[str]]) -> str:
     modules = {home: sorted(plan.model_names[name] for name in members) for home, members in sorted(homes.items())}
     everything = sorted(name for members in modules.values() for name in members)
     imports = "".join(f"    from .{home} import {', '.join(members)}\n" for home, members in modules.items())
-    table = "".join(f"{home!r}: {_wrapped(' '.join(members))},\n" for home, members in modules.items())
+    table = "".join(f"{home!r}: {wrapped(' '.join(members))},\n" for home, members in modules.items())
     return f'''"""What the service answers, as frozen structs, loaded on first use. {EDIT}"""
 
 from typing import TYPE_CHECKING, Any
@@ -146,7 +146,7 @@ if not TYPE_CHECKING:  # hidden from type checkers: to them a misspelled name is
 '''
 
 
-def _wrapped(text: str) -> str:
+def wrapped(text: str) -> str:
     """A string literal over as many lines as it needs; the formatter would leave it in one."""
     lines = textwrap.wrap(text, WIDTH - 40)
     return " ".join([*(repr(f"{line} ") for line in lines[:-1]), repr(lines[-1])])

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from . import names, prose
 from .plan import Argument, Method, Plan
-from .print_models import EDIT, WIDTH
+from .print_models import EDIT, WIDTH, wrapped
 from .spell import Speller
 
 _IMPORTS = """
@@ -59,9 +59,10 @@ class _Module:
 
     def text(self, top: str) -> str:
         classes = "".join(self._class(resource) for resource in self._members)
+        fields = "".join(self._fields(resource) for resource in self._members)
         constants = "".join(self._constant(method) for methods in self._members.values() for method in methods)
         lists = "".join(f"{name}: TypeAlias = {text}\n" for name, text in self._lists.items())
-        return f"{self._head(top, classes)}\n{lists}\n{constants}\n{classes}"
+        return f"{self._head(top, classes)}\n{lists}\n{constants}{fields}\n{classes}"
 
     def _head(self, top: str, code: str) -> str:
         homes: dict[str, list[str]] = {}
@@ -69,14 +70,16 @@ class _Module:
             homes.setdefault(self._plan.homes[name], []).append(self._plan.model_names[name])
         lines = [f'"""{prose.resource(top)} {EDIT}"""\n\nfrom __future__ import annotations\n', _IMPORTS]
         lines += [f"from ..models.{home} import {', '.join(sorted(found))}" for home, found in sorted(homes.items())]
-        lines.append("from ..operation import Operation, as_date, as_datetime\nfrom ._base import Resource")
+        lines.append(
+            "from ..operation import Operation, as_date, as_datetime\nfrom ._base import Change, Fields, Resource"
+        )
         lines += ["\nif TYPE_CHECKING:\n    from ..pagination import Paginator"] if "Paginator[" in code else []
         return "\n".join(lines) + "\n"
 
     def _constant(self, method: Method) -> str:
         call = method.call
         answer = self._answer(method)
-        settings = "".join(f", {key}={value!r}" for key, value in method.settings.items() if value != "never")
+        settings = "".join(f", {key}={value!r}" for key, value in method.settings.items())
         return (
             f"{names.constant(call)}: Operation[{answer}] = "
             f"Operation({call.id!r}, {call.method!r}, {call.path!r}, {answer}{settings})\n"
@@ -101,7 +104,8 @@ class _Module:
                 f"    @cached_property\n    def {child.rsplit('.', 1)[1]}(self) -> {name}:\n"
                 f'        """{prose.resource(child)}"""\n        return {name}(self._pipeline)\n\n'
             )
-        return "".join([*lines, *(self._method(method) for method in self._members[resource])]) + "\n"
+        lines += [self._method(method) for method in self._members[resource]]
+        return "".join([*lines, self._edit(resource), self._by_code(resource)]) + "\n"
 
     def _method(self, method: Method) -> str:
         signature = ["self", *(self._parameter(argument) for argument in method.positional)]
@@ -111,13 +115,64 @@ class _Module:
         given = [names.constant(method.call)]
         for place, word in (("path", ""), ("query", "query="), ("body", "body=")):
             found = [argument for argument in method.arguments if argument.place == place]
-            # In the order of the path: the last one is what the call is about.
-            found.sort(key=lambda argument: method.call.path.find(f"{{{argument.wire}}}"))
+            found = list(method.path) if place == "path" else found
             if found or (place == "body" and method.call.body is not None):
                 inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in found)
                 given.append(f"{word}{{{inside}}}")
         verb = "return self._list" if method.paged else "return await self._call"
         return f"{head}{self._docstring(method)}        {verb}({', '.join(given)})\n\n"
+
+    def _fields(self, resource: str) -> str:
+        """What `edit` may write back, printed as names with what is special about them."""
+        pair = self._plan.edit(resource)
+        if not pair:
+            return ""
+        words: list[str] = []
+        for argument in pair[1].arguments:
+            if argument.place != "body" or argument.wire == "version":
+                continue
+            kind = {"date": ":date", "date-time": ":datetime"}.get(argument.type.kind, "")
+            kind = ":anew" if f"{resource}.{argument.name}" in self._plan.corrections.anew else kind
+            wire = "" if names.camel(argument.name) == argument.wire else f"={argument.wire}"
+            words.append(f"{argument.name}{wire}{kind}")
+        return f"{_fields_name(pair[1])} = Fields({wrapped(' '.join(words))})\n"
+
+    def _edit(self, resource: str) -> str:
+        pair = self._plan.edit(resource)
+        if not pair:
+            return ""
+        read, write = pair
+        answer = self._answer(write)
+        inside = ", ".join(f"{argument.wire!r}: {argument.name}" for argument in write.path)
+        above = [argument for argument in write.keywords if argument.place == "path"]
+        signature = ["self", *(self._parameter(argument) for argument in write.positional), f"change: Change[{answer}]"]
+        signature += ["*", *(self._parameter(argument) for argument in above), "attempts: int = 5"]
+        given = [names.constant(read.call), names.constant(write.call), _fields_name(write), "change", "attempts"]
+        given += [f"{{{inside}}}"] if inside else []
+        anew = [a.name for a in write.keywords if f"{resource}.{a.name}" in self._plan.corrections.anew]
+        text = self._text(prose.edit(write), f"``GET`` and ``PUT {write.call.path}``", prose.edit_notes(write, anew))
+        return (
+            f"    async def edit({', '.join(signature)}) -> {answer}:\n{text}"
+            f"        return await self._edit({', '.join(given)})\n\n"
+        )
+
+    def _by_code(self, resource: str) -> str:
+        method = self._plan.by_code(resource)
+        if not method:
+            return ""
+        path = list(method.path)
+        ours = ("pageSize", "nextToken", "ids", "codes")
+        query = [argument for argument in method.keywords if argument.place == "query" and argument.wire not in ours]
+        signature = ["self", "code: str", *(["*"] if path + query else []), *map(self._parameter, path + query)]
+        given = [names.constant(method.call), "code", repr(prose.noun(resource))]
+        for word, found in (("path", path), ("query", query)):
+            inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in found)
+            given += [f"{word}={{{inside}}}"] if found else []
+        text = self._text(prose.by_code(method), f"``GET {method.call.path}``", [])
+        return (
+            f"    async def get_by_code({', '.join(signature)}) -> {self._answer(method)}:\n{text}"
+            f"        return await self._by_code({', '.join(given)})\n\n"
+        )
 
     def _parameter(self, argument: Argument) -> str:
         spelled = self._speller.argument(argument.type)
@@ -130,13 +185,21 @@ class _Module:
         return f"{argument.name}: {spelled} | UnsetType{' | None' if argument.nullable else ''} = UNSET"
 
     def _docstring(self, method: Method) -> str:
+        call = method.call
+        return self._text(prose.summary(method), f"``{call.method} {call.path}``", prose.notes(method))
+
+    def _text(self, summary: str, call: str, notes: list[str]) -> str:
         indent = " " * 8
-        lines = [f'{indent}"""{prose.summary(method)}', "", f"{indent}``{method.call.method} {method.call.path}``"]
-        if notes := prose.notes(method):
+        lines = [f'{indent}"""{summary}', "", f"{indent}{call}"]
+        if notes:
             lines += ["", *textwrap.wrap(" ".join(notes), WIDTH, initial_indent=indent, subsequent_indent=indent)]
         lines.append(f'{indent}"""')
         # A path is not broken into two lines: it would no longer be found by searching for it.
         return "\n".join(lines) + ("  # noqa: E501\n" if any(len(line) > WIDTH for line in lines) else "\n")
+
+
+def _fields_name(write: Method) -> str:
+    return f"{names.constant(write.call)}_FIELDS"
 
 
 def _value(argument: Argument) -> str:

@@ -68,10 +68,10 @@ class Token:
     __slots__ = ("ends", "fresh_until", "header", "renew_at")
 
     def __init__(self, value: str, issued: float, life: float) -> None:
-        self.header = Secret(f"Bearer {value}")
-        self.fresh_until = issued + min(_FRESH, life / 10)
-        self.renew_at = issued + life - min(_RENEW_AHEAD, life / 10)
-        self.ends = issued + life
+        self.header: Secret = Secret(f"Bearer {value}")
+        self.fresh_until: float = issued + min(_FRESH, life / 10)
+        self.renew_at: float = issued + life - min(_RENEW_AHEAD, life / 10)
+        self.ends: float = issued + life
 
 
 class TokenManager:

@@ -26,7 +26,6 @@ T = TypeVar("T")
 
 _API = "https://api.m3ter.com"
 _INGEST = "https://ingest.m3ter.com"
-_REPEAT_BY_METHOD: dict[str, Repeat] = {"GET": "safe", "DELETE": "safe", "PUT": "versioned"}
 
 
 class AsyncM3ter(Namespaces):
@@ -178,11 +177,8 @@ class AsyncM3ter(Namespaces):
         """
         if not (method.isascii() and method.isalpha()):
             raise ValueError(f"{method!r} is not an HTTP method")
-        method = method.upper()
-        repeat = _REPEAT_BY_METHOD.get(method, "never")
-        if repeatable is not None:
-            repeat = "safe" if repeatable else "never"
-        operation: Operation[Any] = Operation("request", method, plain_path(path), type, repeat=repeat)
+        repeat: Repeat | None = None if repeatable is None else "safe" if repeatable else "never"
+        operation: Operation[Any] = Operation("request", method.upper(), plain_path(path), type, repeat=repeat)
         return await self._pipeline.call(operation, {}, query or {}, body)
 
     async def aclose(self) -> None:

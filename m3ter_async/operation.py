@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 Repeat = Literal["safe", "versioned", "never"]
 Scope = Literal["configuration", "ingest", "explorer", "usage_query"]
+_REPEAT_BY_METHOD: dict[str, Repeat] = {"GET": "safe", "DELETE": "safe", "PUT": "versioned"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,8 @@ class Operation(Generic[T]):
         path: The path with its parameters in braces; ``{orgId}`` is the client's organization.
         answer: The type of the answer; of one record, where the answer is a list of pages.
         repeat: Whether it may be sent again when nobody knows if it took effect: ``safe`` always, ``versioned`` where
-            its body carries the version it expects to replace, ``never`` where a second one would count twice.
+            its body carries the version it expects to replace, ``never`` where a second one would count twice. Left
+            out, it goes by the method: GET and DELETE are safe, a PUT is versioned, anything else is sent once.
         page: How its pages follow each other: by ``nextToken`` (``token``), by ``fromDocument`` (``offset``), by
             ``nextToken`` if it is a page at all and not the only record itself (``either``), or None for no pages.
         page_size: The largest page the service gives.
@@ -43,12 +45,16 @@ class Operation(Generic[T]):
     method: str
     path: str
     answer: Any
-    repeat: Repeat = "never"
+    repeat: Repeat | None = None
     page: Literal["token", "offset", "either"] | None = None
     page_size: int | None = None
     scope: Scope = "configuration"
     busy: bool = False
     server: Literal["api", "ingest"] = "api"
+
+    def __post_init__(self) -> None:
+        if self.repeat is None:
+            object.__setattr__(self, "repeat", _REPEAT_BY_METHOD.get(self.method, "never"))
 
     @property
     def writes(self) -> bool:

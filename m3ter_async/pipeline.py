@@ -74,7 +74,7 @@ class Pipeline:
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.background = Background()
+        self.background: Background = Background()
         self._transport = transport
         self._hosts = hosts
         self._limits = limits

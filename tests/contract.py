@@ -67,7 +67,7 @@ def operations() -> Iterator[Operation]:
 def flat(schema: Schema) -> Schema:
     """A schema with its references followed and its bases merged."""
     if "$ref" in schema:
-        schema = document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        return flat(document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
     merged: Schema = {key: value for key, value in schema.items() if key != "allOf"}
     for base in schema.get("allOf", ()):
         other = flat(base)
@@ -78,6 +78,26 @@ def flat(schema: Schema) -> Schema:
     if not merged.get("properties"):
         merged.pop("properties", None)
     return merged
+
+
+# The document says a run, or a simple aggregation, where the path is that of something else.
+_MISTAKEN = {
+    "GetIntegrationConfig": "IntegrationConfigResponse",
+    "GetIntegrationConfigForType": "IntegrationConfigResponse",
+    "PostCompoundAggregation": "CompoundAggregationResponse",
+    "PutCompoundAggregation": "CompoundAggregationResponse",
+}
+
+
+def true_answer(operation: Operation) -> Schema | None:
+    """The schema of the answer, also where the document names another's by mistake."""
+    name = _MISTAKEN.get(operation.id)
+    return {"$ref": f"#/components/schemas/{name}"} if name else operation.answer
+
+
+def choices(schema: Schema) -> list[Schema]:
+    """The kinds of thing that a schema allows: itself, if it is no union."""
+    return flat(schema).get("anyOf") or [schema]
 
 
 def example(schema: Schema, name: str = "") -> Any:

@@ -76,7 +76,7 @@ class BalanceChargeSchedule(Model, frozen=True, kw_only=True):
     service_period_end_date: dt.datetime | None = None
     bill_epoch: dt.date | None = None
     bill_frequency: ScheduleFrequency | None = None
-    bill_frequency_interval: int | None = None
+    bill_frequency_interval: int | None = None  # in units of the frequency, 1 to 365
     bill_in_advance: bool | None = None
     charge_description: Promised[str] = NULL
     dt_created: dt.datetime | None = None
@@ -124,7 +124,7 @@ class BalanceTransactionSchedule(Model, frozen=True, kw_only=True):
     start_date: dt.datetime | None = None
     end_date: dt.datetime | None = None
     frequency: ScheduleFrequency | None = None
-    frequency_interval: int | None = None
+    frequency_interval: int | None = None  # in units of the frequency, 1 to 365
     dt_created: dt.datetime | None = None
     dt_last_modified: dt.datetime | None = None
     created_by: str | None = None

@@ -24,7 +24,7 @@ class BillJob(Model, frozen=True, kw_only=True):
     version: int | None = None
     last_date_in_billing_period: dt.date | None = None
     billing_frequency: BillJobBillingFrequency | None = None
-    bill_frequency_interval: int | None = None
+    bill_frequency_interval: int | None = None  # in units of the frequency, 1 to 365
     bill_date: dt.date | None = None
     external_invoice_date: dt.date | None = None
     due_date: dt.date | None = None

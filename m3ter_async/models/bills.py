@@ -34,7 +34,7 @@ class Bill(Model, frozen=True, kw_only=True):
     bill_date: dt.date | None = None
     due_date: dt.date | None = None
     billing_frequency: BillingFrequency | None = None
-    bill_frequency_interval: int | None = None
+    bill_frequency_interval: int | None = None  # in units of the frequency, 1 to 365
     timezone: str | None = None
     currency: str | None = None
     locked: bool | None = None

@@ -21,31 +21,26 @@ from ..models.balances import (
     TransactionEntityType,
 )
 from ..operation import Operation, as_date, as_datetime
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_BALANCES: Operation[Balance] = Operation(
-    "ListBalances", "GET", "/organizations/{orgId}/balances", Balance, repeat="safe", page="token", page_size=100
+    "ListBalances", "GET", "/organizations/{orgId}/balances", Balance, page="token", page_size=100
 )
 _POST_BALANCE: Operation[Balance] = Operation("PostBalance", "POST", "/organizations/{orgId}/balances", Balance)
-_GET_BALANCE: Operation[Balance] = Operation(
-    "GetBalance", "GET", "/organizations/{orgId}/balances/{id}", Balance, repeat="safe"
-)
-_PUT_BALANCE: Operation[Balance] = Operation(
-    "PutBalance", "PUT", "/organizations/{orgId}/balances/{id}", Balance, repeat="versioned"
-)
+_GET_BALANCE: Operation[Balance] = Operation("GetBalance", "GET", "/organizations/{orgId}/balances/{id}", Balance)
+_PUT_BALANCE: Operation[Balance] = Operation("PutBalance", "PUT", "/organizations/{orgId}/balances/{id}", Balance)
 _DELETE_BALANCE: Operation[Balance] = Operation(
-    "DeleteBalance", "DELETE", "/organizations/{orgId}/balances/{id}", Balance, repeat="safe"
+    "DeleteBalance", "DELETE", "/organizations/{orgId}/balances/{id}", Balance
 )
 _LIST_BALANCE_CHARGE_SCHEDULE: Operation[BalanceChargeSchedule] = Operation(
     "ListBalanceChargeSchedule",
     "GET",
     "/organizations/{orgId}/balances/{balanceId}/balancechargeschedules",
     BalanceChargeSchedule,
-    repeat="safe",
     page="token",
     page_size=200,
 )
@@ -60,21 +55,18 @@ _GET_BALANCE_CHARGE_SCHEDULE: Operation[BalanceChargeSchedule] = Operation(
     "GET",
     "/organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}",
     BalanceChargeSchedule,
-    repeat="safe",
 )
 _UPDATE_BALANCE_CHARGE_SCHEDULE: Operation[BalanceChargeSchedule] = Operation(
     "UpdateBalanceChargeSchedule",
     "PUT",
     "/organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}",
     BalanceChargeSchedule,
-    repeat="versioned",
 )
 _DELETE_BALANCE_CHARGE_SCHEDULE: Operation[BalanceChargeSchedule] = Operation(
     "DeleteBalanceChargeSchedule",
     "DELETE",
     "/organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}",
     BalanceChargeSchedule,
-    repeat="safe",
 )
 _PREVIEW_SCHEDULED_CHARGE: Operation[BalanceChargeSchedule] = Operation(
     "PreviewScheduledCharge",
@@ -90,7 +82,6 @@ _LIST_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Oper
     "GET",
     "/organizations/{orgId}/balances/{balanceId}/balancetransactionschedules",
     BalanceTransactionSchedule,
-    repeat="safe",
     page="token",
     page_size=200,
 )
@@ -105,21 +96,18 @@ _GET_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Opera
     "GET",
     "/organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}",
     BalanceTransactionSchedule,
-    repeat="safe",
 )
 _UPDATE_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Operation(
     "UpdateBalanceTransactionSchedule",
     "PUT",
     "/organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}",
     BalanceTransactionSchedule,
-    repeat="versioned",
 )
 _DELETE_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Operation(
     "DeleteBalanceTransactionSchedule",
     "DELETE",
     "/organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}",
     BalanceTransactionSchedule,
-    repeat="safe",
 )
 _PREVIEW_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Operation(
     "PreviewBalanceTransactionSchedule",
@@ -135,7 +123,6 @@ _LIST_BALANCE_TRANSACTIONS: Operation[BalanceTransaction] = Operation(
     "GET",
     "/organizations/{orgId}/balances/{balanceId}/transactions",
     BalanceTransaction,
-    repeat="safe",
     page="token",
     page_size=200,
 )
@@ -147,7 +134,23 @@ _GET_BALANCE_TRANSACTIONS_SUMMARY: Operation[BalanceTransactionsSummary] = Opera
     "GET",
     "/organizations/{orgId}/balances/{balanceId}/transactions/summary",
     BalanceTransactionsSummary,
-    repeat="safe",
+)
+_PUT_BALANCE_FIELDS = Fields(
+    "code name account_id start_date:datetime end_date:datetime currency "
+    "custom_fields description rollover_amount rollover_end_date:datetime "
+    "balance_draw_down_description overage_surcharge_percent overage_description "
+    "product_ids line_item_types contract_id consumptions_accounting_product_id "
+    "fees_accounting_product_id allow_overdraft"
+)
+_UPDATE_BALANCE_CHARGE_SCHEDULE_FIELDS = Fields(
+    "name code currency service_period_start_date:datetime "
+    "service_period_end_date:datetime bill_frequency bill_frequency_interval "
+    "bill_in_advance charge_description custom_fields amount units unit_price "
+    "bill_epoch:date"
+)
+_UPDATE_BALANCE_TRANSACTION_SCHEDULE_FIELDS = Fields(
+    "name code amount transaction_description transaction_type_id start_date:datetime "
+    "end_date:datetime frequency frequency_interval custom_fields paid currency_paid"
 )
 
 
@@ -181,7 +184,7 @@ class Balances(Resource):
         contract_id: str | UnsetType = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[Balance]:
-        """Stream balances.
+        """Stream balances, up to 100 in a page.
 
         ``GET /organizations/{orgId}/balances``
         """
@@ -227,7 +230,8 @@ class Balances(Resource):
 
         ``POST /organizations/{orgId}/balances``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Amounts are in `currency`, and are sent digit for digit. Leave `version` out: it is for updates. Not sent again
+        by itself when nobody knows whether it took effect.
         """
         return await self._call(
             _POST_BALANCE,
@@ -256,7 +260,7 @@ class Balances(Resource):
         )
 
     async def retrieve(self, id: str) -> Balance:
-        """Get a balance.
+        """Get a balance; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/balances/{id}``
         """
@@ -291,8 +295,9 @@ class Balances(Resource):
 
         ``PUT /organizations/{orgId}/balances/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one: the service
+        refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are
+        left out are lost.
         """
         return await self._call(
             _PUT_BALANCE,
@@ -328,6 +333,18 @@ class Balances(Resource):
         """
         return await self._call(_DELETE_BALANCE, {"id": id})
 
+    async def edit(self, id: str, change: Change[Balance], *, attempts: int = 5) -> Balance:
+        """Change fields of a balance, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/balances/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_BALANCE, _PUT_BALANCE, _PUT_BALANCE_FIELDS, change, attempts, {"id": id})
+
 
 class BalanceChargeSchedules(Resource):
     """The schedules of charges to a balance."""
@@ -340,7 +357,7 @@ class BalanceChargeSchedules(Resource):
         next_token: str | UnsetType | None = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[BalanceChargeSchedule]:
-        """Stream the schedules of charges to a balance.
+        """Stream the schedules of charges to a balance, up to 200 in a page.
 
         ``GET /organizations/{orgId}/balances/{balanceId}/balancechargeschedules``
         """
@@ -376,7 +393,8 @@ class BalanceChargeSchedules(Resource):
 
         Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365; the end of the schedule is
         exclusive. It moves money, so it is never sent again when nobody knows whether it took effect: the exception
-        then has `outcome_unknown` set. Leave `version` out: it is for updates.
+        then has `outcome_unknown` set. Amounts are in `currency`, and are sent digit for digit. Leave `version` out: it
+        is for updates.
         """
         return await self._call(
             _CREATE_BALANCE_CHARGE_SCHEDULE,
@@ -401,7 +419,7 @@ class BalanceChargeSchedules(Resource):
         )
 
     async def retrieve(self, id: str, *, balance_id: str) -> BalanceChargeSchedule:
-        """Get a schedule of charges to a balance.
+        """Get a schedule of charges to a balance; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}``
         """
@@ -433,8 +451,9 @@ class BalanceChargeSchedules(Resource):
         ``PUT /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}``
 
         Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365; the end of the schedule is
-        exclusive. `version` must be that of the stored one; the service refuses an update without it. Everything is
-        replaced: custom fields that are left out are lost.
+        exclusive. Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one:
+        the service refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields
+        that are left out are lost.
         """
         return await self._call(
             _UPDATE_BALANCE_CHARGE_SCHEDULE,
@@ -487,12 +506,12 @@ class BalanceChargeSchedules(Resource):
         unit_price: Decimal | int | float | UnsetType | None = UNSET,
         bill_epoch: date | str | UnsetType | None = UNSET,
     ) -> Paginator[BalanceChargeSchedule]:
-        """Show what a schedule of charges to a balance would make, without storing anything.
+        """Show what a schedule of charges to a balance would make, without storing anything, up to 200 in a page.
 
         ``POST /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/preview``
 
         Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365; the end of the schedule is
-        exclusive.
+        exclusive. Amounts are in `currency`, and are sent digit for digit.
         """
         return self._list(
             _PREVIEW_SCHEDULED_CHARGE,
@@ -517,6 +536,27 @@ class BalanceChargeSchedules(Resource):
             },
         )
 
+    async def edit(
+        self, id: str, change: Change[BalanceChargeSchedule], *, balance_id: str, attempts: int = 5
+    ) -> BalanceChargeSchedule:
+        """Change fields of a schedule of charges to a balance, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_BALANCE_CHARGE_SCHEDULE,
+            _UPDATE_BALANCE_CHARGE_SCHEDULE,
+            _UPDATE_BALANCE_CHARGE_SCHEDULE_FIELDS,
+            change,
+            attempts,
+            {"balanceId": balance_id, "id": id},
+        )
+
 
 class BalanceTransactionSchedules(Resource):
     """The schedules of transactions on a balance."""
@@ -529,7 +569,7 @@ class BalanceTransactionSchedules(Resource):
         next_token: str | UnsetType | None = UNSET,
         ids: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[BalanceTransactionSchedule]:
-        """Stream the schedules of transactions on a balance.
+        """Stream the schedules of transactions on a balance, up to 200 in a page.
 
         ``GET /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules``
         """
@@ -586,7 +626,7 @@ class BalanceTransactionSchedules(Resource):
         )
 
     async def retrieve(self, id: str, *, balance_id: str) -> BalanceTransactionSchedule:
-        """Get a schedule of transactions on a balance.
+        """Get a schedule of transactions on a balance; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}``
         """
@@ -615,8 +655,9 @@ class BalanceTransactionSchedules(Resource):
 
         ``PUT /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}``
 
-        The interval is 1 to 365; the end of the schedule is exclusive. `version` must be that of the stored one; the
-        service refuses an update without it. Everything is replaced: custom fields that are left out are lost.
+        The interval is 1 to 365; the end of the schedule is exclusive. `version` must be that of the stored one: the
+        service refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields
+        that are left out are lost.
         """
         return await self._call(
             _UPDATE_BALANCE_TRANSACTION_SCHEDULE,
@@ -665,7 +706,7 @@ class BalanceTransactionSchedules(Resource):
         paid: Decimal | int | float | UnsetType | None = UNSET,
         currency_paid: str | UnsetType | None = UNSET,
     ) -> Paginator[BalanceTransactionSchedule]:
-        """Show what a schedule of transactions on a balance would make, without storing anything.
+        """Show what a schedule of transactions on a balance would make, without storing anything, up to 200 in a page.
 
         ``POST /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/preview``
 
@@ -692,6 +733,27 @@ class BalanceTransactionSchedules(Resource):
             },
         )
 
+    async def edit(
+        self, id: str, change: Change[BalanceTransactionSchedule], *, balance_id: str, attempts: int = 5
+    ) -> BalanceTransactionSchedule:
+        """Change fields of a schedule of transactions on a balance, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_BALANCE_TRANSACTION_SCHEDULE,
+            _UPDATE_BALANCE_TRANSACTION_SCHEDULE,
+            _UPDATE_BALANCE_TRANSACTION_SCHEDULE_FIELDS,
+            change,
+            attempts,
+            {"balanceId": balance_id, "id": id},
+        )
+
 
 class BalanceTransactions(Resource):
     """The transactions on a balance."""
@@ -706,7 +768,7 @@ class BalanceTransactions(Resource):
         entity_type: TransactionEntityType | UnsetType = UNSET,
         entity_id: str | UnsetType = UNSET,
     ) -> Paginator[BalanceTransaction]:
-        """Stream the transactions on a balance.
+        """Stream the transactions on a balance, up to 200 in a page.
 
         ``GET /organizations/{orgId}/balances/{balanceId}/transactions``
         """
@@ -739,9 +801,9 @@ class BalanceTransactions(Resource):
 
         ``POST /organizations/{orgId}/balances/{balanceId}/transactions``
 
-        `amount` may be negative. A transaction is never changed or deleted. It moves money, so it is never sent again
-        when nobody knows whether it took effect: the exception then has `outcome_unknown` set. Leave `version` out: it
-        is for updates.
+        `amount` is in the currency of the balance and may be negative; `paid` is in `currency_paid`. A transaction is
+        never changed or deleted. It moves money, so it is never sent again when nobody knows whether it took effect:
+        the exception then has `outcome_unknown` set. Leave `version` out: it is for updates.
         """
         return await self._call(
             _POST_BALANCE_TRANSACTION,

@@ -8,14 +8,15 @@ from msgspec import UNSET, UnsetType
 
 from ..models.bill_config import BillConfig
 from ..operation import Operation, as_date
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 _GET_BILL_CONFIG: Operation[BillConfig] = Operation(
-    "GetBillConfig", "GET", "/organizations/{orgId}/billconfig", BillConfig, repeat="safe"
+    "GetBillConfig", "GET", "/organizations/{orgId}/billconfig", BillConfig
 )
 _UPDATE_BILL_CONFIG: Operation[BillConfig] = Operation(
-    "UpdateBillConfig", "PUT", "/organizations/{orgId}/billconfig", BillConfig, repeat="versioned"
+    "UpdateBillConfig", "PUT", "/organizations/{orgId}/billconfig", BillConfig
 )
+_UPDATE_BILL_CONFIG_FIELDS = Fields("bill_lock_date:date")
 
 
 class BillConfigResource(Resource):
@@ -36,6 +37,19 @@ class BillConfigResource(Resource):
         ``PUT /organizations/{orgId}/billconfig``
 
         `bill_lock_date` locks every bill up to that date; refused while one of them is PENDING. `version` must be that
-        of the stored one; the service refuses an update without it. Everything is replaced.
+        of the stored one: the service refuses any other (`ConflictError`), and an update without it. Everything is
+        replaced.
         """
         return await self._call(_UPDATE_BILL_CONFIG, body={"version": version, "billLockDate": as_date(bill_lock_date)})
+
+    async def edit(self, change: Change[BillConfig], *, attempts: int = 5) -> BillConfig:
+        """Change parts of the organization's bill configuration, and lose nothing else.
+
+        ``GET`` and ``PUT /organizations/{orgId}/billconfig``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_BILL_CONFIG, _UPDATE_BILL_CONFIG, _UPDATE_BILL_CONFIG_FIELDS, change, attempts)

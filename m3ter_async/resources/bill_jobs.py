@@ -18,14 +18,12 @@ if TYPE_CHECKING:
 
 
 _LIST_BILL_JOBS: Operation[BillJob] = Operation(
-    "ListBillJobs", "GET", "/organizations/{orgId}/billjobs", BillJob, repeat="safe", page="token", page_size=100
+    "ListBillJobs", "GET", "/organizations/{orgId}/billjobs", BillJob, page="token", page_size=100
 )
 _CREATE_BILL_JOB: Operation[BillJob] = Operation(
     "CreateBillJob", "POST", "/organizations/{orgId}/billjobs", BillJob, busy=True
 )
-_GET_BILL_JOB: Operation[BillJob] = Operation(
-    "GetBillJob", "GET", "/organizations/{orgId}/billjobs/{id}", BillJob, repeat="safe"
-)
+_GET_BILL_JOB: Operation[BillJob] = Operation("GetBillJob", "GET", "/organizations/{orgId}/billjobs/{id}", BillJob)
 _CANCEL_BILL_JOB: Operation[BillJob] = Operation(
     "CancelBillJob", "POST", "/organizations/{orgId}/billjobs/{id}/cancel", BillJob
 )
@@ -45,7 +43,7 @@ class BillJobs(Resource):
         active: str | UnsetType = UNSET,
         status: str | UnsetType = UNSET,
     ) -> Paginator[BillJob]:
-        """Stream bill jobs.
+        """Stream bill jobs, up to 100 in a page.
 
         ``GET /organizations/{orgId}/billjobs``
         """
@@ -102,7 +100,7 @@ class BillJobs(Resource):
         )
 
     async def retrieve(self, id: str) -> BillJob:
-        """Get a bill job.
+        """Get a bill job; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/billjobs/{id}``
         """

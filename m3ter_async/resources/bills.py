@@ -13,19 +13,17 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import BillJobBillingFrequency, CurrencyConversion, LineItem, LineItemType, ObjectUrl
 from ..models.bills import Bill, BillApproval, BillStatus, CreditLineItem, CsvFormat, DebitLineItem
 from ..operation import Operation, as_date, as_datetime
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_BILLS: Operation[Bill] = Operation(
-    "ListBills", "GET", "/organizations/{orgId}/bills", Bill, repeat="safe", page="token", page_size=100
+    "ListBills", "GET", "/organizations/{orgId}/bills", Bill, page="token", page_size=100
 )
-_GET_BILL: Operation[Bill] = Operation("GetBill", "GET", "/organizations/{orgId}/bills/{id}", Bill, repeat="safe")
-_DELETE_BILL: Operation[Bill] = Operation(
-    "DeleteBill", "DELETE", "/organizations/{orgId}/bills/{id}", Bill, repeat="safe"
-)
+_GET_BILL: Operation[Bill] = Operation("GetBill", "GET", "/organizations/{orgId}/bills/{id}", Bill)
+_DELETE_BILL: Operation[Bill] = Operation("DeleteBill", "DELETE", "/organizations/{orgId}/bills/{id}", Bill)
 _APPROVE_BILLS: Operation[BillApproval] = Operation(
     "ApproveBills", "POST", "/organizations/{orgId}/bills/approve", BillApproval
 )
@@ -39,14 +37,13 @@ _DOWNLOAD_BILLS_CSV_URL: Operation[ObjectUrl] = Operation(
     "DownloadBillsCsvUrl", "POST", "/organizations/{orgId}/bills/download/csv/url", ObjectUrl, repeat="safe"
 )
 _GET_LATEST_BILL: Operation[Bill] = Operation(
-    "GetLatestBill", "GET", "/organizations/{orgId}/bills/latest/{accountId}", Bill, repeat="safe"
+    "GetLatestBill", "GET", "/organizations/{orgId}/bills/latest/{accountId}", Bill
 )
 _GET_ALL_BILLS_FOR_ACCOUNT: Operation[Bill] = Operation(
     "GetAllBillsForAccount",
     "GET",
     "/organizations/{orgId}/bills/accountid/{accountId}",
     Bill,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -55,7 +52,6 @@ _GET_ALL_BILLS_IN_BILLING_PERIOD: Operation[Bill] = Operation(
     "GET",
     "/organizations/{orgId}/bills/billingperiod/{lastDateInBillingPeriod}/{billingFrequency}",
     Bill,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -66,7 +62,7 @@ _PREVIEW_BILL: Operation[Bill] = Operation(
     "PreviewBill", "POST", "/organizations/{orgId}/bills/preview", Bill, repeat="safe"
 )
 _SEARCH_BILLS: Operation[Bill] = Operation(
-    "SearchBills", "GET", "/organizations/{orgId}/bills/search", Bill, repeat="safe", page="offset", page_size=100
+    "SearchBills", "GET", "/organizations/{orgId}/bills/search", Bill, page="offset", page_size=100
 )
 _UPDATE_BILL_STATUS: Operation[Bill] = Operation(
     "UpdateBillStatus", "PUT", "/organizations/{orgId}/bills/{id}/status", Bill, repeat="safe"
@@ -76,7 +72,6 @@ _LIST_CREDIT_LINE_ITEMS: Operation[CreditLineItem] = Operation(
     "GET",
     "/organizations/{orgId}/bills/{billId}/creditlineitems",
     CreditLineItem,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -84,32 +79,19 @@ _POST_CREDIT_LINE_ITEM: Operation[CreditLineItem] = Operation(
     "PostCreditLineItem", "POST", "/organizations/{orgId}/bills/{billId}/creditlineitems", CreditLineItem
 )
 _GET_CREDIT_LINE_ITEM: Operation[CreditLineItem] = Operation(
-    "GetCreditLineItem",
-    "GET",
-    "/organizations/{orgId}/bills/{billId}/creditlineitems/{id}",
-    CreditLineItem,
-    repeat="safe",
+    "GetCreditLineItem", "GET", "/organizations/{orgId}/bills/{billId}/creditlineitems/{id}", CreditLineItem
 )
 _PUT_CREDIT_LINE_ITEM: Operation[CreditLineItem] = Operation(
-    "PutCreditLineItem",
-    "PUT",
-    "/organizations/{orgId}/bills/{billId}/creditlineitems/{id}",
-    CreditLineItem,
-    repeat="versioned",
+    "PutCreditLineItem", "PUT", "/organizations/{orgId}/bills/{billId}/creditlineitems/{id}", CreditLineItem
 )
 _DELETE_CREDIT_LINE_ITEM: Operation[CreditLineItem] = Operation(
-    "DeleteCreditLineItem",
-    "DELETE",
-    "/organizations/{orgId}/bills/{billId}/creditlineitems/{id}",
-    CreditLineItem,
-    repeat="safe",
+    "DeleteCreditLineItem", "DELETE", "/organizations/{orgId}/bills/{billId}/creditlineitems/{id}", CreditLineItem
 )
 _LIST_DEBIT_LINE_ITEMS: Operation[DebitLineItem] = Operation(
     "ListDebitLineItems",
     "GET",
     "/organizations/{orgId}/bills/{billId}/debitlineitems",
     DebitLineItem,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -117,40 +99,34 @@ _POST_DEBIT_LINE_ITEM: Operation[DebitLineItem] = Operation(
     "PostDebitLineItem", "POST", "/organizations/{orgId}/bills/{billId}/debitlineitems", DebitLineItem
 )
 _GET_DEBIT_LINE_ITEM: Operation[DebitLineItem] = Operation(
-    "GetDebitLineItem", "GET", "/organizations/{orgId}/bills/{billId}/debitlineitems/{id}", DebitLineItem, repeat="safe"
+    "GetDebitLineItem", "GET", "/organizations/{orgId}/bills/{billId}/debitlineitems/{id}", DebitLineItem
 )
 _PUT_DEBIT_LINE_ITEM: Operation[DebitLineItem] = Operation(
-    "PutDebitLineItem",
-    "PUT",
-    "/organizations/{orgId}/bills/{billId}/debitlineitems/{id}",
-    DebitLineItem,
-    repeat="versioned",
+    "PutDebitLineItem", "PUT", "/organizations/{orgId}/bills/{billId}/debitlineitems/{id}", DebitLineItem
 )
 _DELETE_DEBIT_LINE_ITEM: Operation[DebitLineItem] = Operation(
-    "DeleteDebitLineItem",
-    "DELETE",
-    "/organizations/{orgId}/bills/{billId}/debitlineitems/{id}",
-    DebitLineItem,
-    repeat="safe",
+    "DeleteDebitLineItem", "DELETE", "/organizations/{orgId}/bills/{billId}/debitlineitems/{id}", DebitLineItem
 )
 _LIST_BILL_LINE_ITEMS: Operation[LineItem] = Operation(
-    "ListBillLineItems",
-    "GET",
-    "/organizations/{orgId}/bills/{billId}/lineitems",
-    LineItem,
-    repeat="safe",
-    page="token",
-    page_size=100,
+    "ListBillLineItems", "GET", "/organizations/{orgId}/bills/{billId}/lineitems", LineItem, page="token", page_size=100
 )
 _GET_BILL_LINE_ITEM: Operation[LineItem] = Operation(
-    "GetBillLineItem", "GET", "/organizations/{orgId}/bills/{billId}/lineitems/{id}", LineItem, repeat="safe"
+    "GetBillLineItem", "GET", "/organizations/{orgId}/bills/{billId}/lineitems/{id}", LineItem
 )
 _GET_BILL_LINE_ITEM_JSON_USAGE: Operation[ObjectUrl] = Operation(
-    "GetBillLineItemJsonUsage",
-    "GET",
-    "/organizations/{orgId}/bills/{billId}/lineitems/{id}/usage/json",
-    ObjectUrl,
-    repeat="safe",
+    "GetBillLineItemJsonUsage", "GET", "/organizations/{orgId}/bills/{billId}/lineitems/{id}/usage/json", ObjectUrl
+)
+_PUT_CREDIT_LINE_ITEM_FIELDS = Fields(
+    "product_id accounting_product_id description amount referenced_bill_id "
+    "referenced_line_item_id service_period_start_date:datetime "
+    "service_period_end_date:datetime reason_id line_item_type "
+    "amount_to_apply_on_bill credit_reason_id"
+)
+_PUT_DEBIT_LINE_ITEM_FIELDS = Fields(
+    "product_id accounting_product_id description amount referenced_bill_id "
+    "referenced_line_item_id service_period_start_date:datetime "
+    "service_period_end_date:datetime reason_id line_item_type "
+    "amount_to_apply_on_bill debit_reason_id"
 )
 
 
@@ -192,7 +168,7 @@ class Bills(Resource):
         additional: Sequence[str] | UnsetType = UNSET,
         billing_frequency: str | UnsetType = UNSET,
     ) -> Paginator[Bill]:
-        """Stream bills, newest first.
+        """Stream bills, newest first, up to 100 in a page.
 
         ``GET /organizations/{orgId}/bills``
 
@@ -222,7 +198,7 @@ class Bills(Resource):
         )
 
     async def retrieve(self, id: str, *, additional: Sequence[str] | UnsetType = UNSET) -> Bill:
-        """Get a bill.
+        """Get a bill; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/bills/{id}``
         """
@@ -247,7 +223,8 @@ class Bills(Resource):
 
         ``POST /organizations/{orgId}/bills/approve``
 
-        The answer is a message, not the bills. Not sent again by itself when nobody knows whether it took effect.
+        The answer is a message, not the bills. Ranges of dates are half-open: the start counts, the end does not. Not
+        sent again by itself when nobody knows whether it took effect.
         """
         return await self._call(
             _APPROVE_BILLS,
@@ -303,6 +280,8 @@ class Bills(Resource):
         """Get the newest bill of an account.
 
         ``GET /organizations/{orgId}/bills/latest/{accountId}``
+
+        `NotFoundError` if there is none.
         """
         return await self._call(_GET_LATEST_BILL, {"accountId": account_id}, query={"additional": additional})
 
@@ -314,7 +293,7 @@ class Bills(Resource):
         next_token: str | UnsetType | None = UNSET,
         additional: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[Bill]:
-        """Stream the bills of one account, newest first.
+        """Stream the bills of one account, newest first, up to 100 in a page.
 
         ``GET /organizations/{orgId}/bills/accountid/{accountId}``
         """
@@ -333,7 +312,7 @@ class Bills(Resource):
         next_token: str | UnsetType | None = UNSET,
         additional: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[Bill]:
-        """Stream the bills of one billing period.
+        """Stream the bills of one billing period, up to 100 in a page.
 
         ``GET /organizations/{orgId}/bills/billingperiod/{lastDateInBillingPeriod}/{billingFrequency}``
         """
@@ -408,12 +387,12 @@ class Bills(Resource):
         sort_by: str | UnsetType = UNSET,
         sort_order: Literal["ASC", "DESC"] | str | UnsetType = UNSET,
     ) -> Paginator[Bill]:
-        """Stream the bills that match a query.
+        """Stream the bills that match a query, up to 100 in a page.
 
         ``GET /organizations/{orgId}/bills/search``
 
         `search_query` joins conditions by ``$``, as in ``accountId:x$billDate>2024-01-01``, with ``>`` ``>=`` ``:``
-        ``<=`` ``<`` and ``~`` (starts with). A page holds ten bills unless `page_size` says otherwise.
+        ``<=`` ``<`` and ``~`` (starts with).
         """
         return self._list(
             _SEARCH_BILLS,
@@ -431,6 +410,8 @@ class Bills(Resource):
         """Set the status of a bill.
 
         ``PUT /organizations/{orgId}/bills/{id}/status``
+
+        PENDING or APPROVED; locking is apart from it, see `lock`.
         """
         return await self._call(_UPDATE_BILL_STATUS, {"id": id}, body={"status": status})
 
@@ -441,7 +422,7 @@ class CreditLineItems(Resource):
     def list(
         self, bill_id: str, *, page_size: int | UnsetType = UNSET, next_token: str | UnsetType | None = UNSET
     ) -> Paginator[CreditLineItem]:
-        """Stream the credits on a bill.
+        """Stream the credits on a bill, up to 100 in a page.
 
         ``GET /organizations/{orgId}/bills/{billId}/creditlineitems``
         """
@@ -467,7 +448,7 @@ class CreditLineItems(Resource):
         amount_to_apply_on_bill: Decimal | int | float | UnsetType | None = UNSET,
         credit_reason_id: str | UnsetType | None = UNSET,
     ) -> CreditLineItem:
-        """Create a credit on a bill.
+        """Add a credit to a bill.
 
         ``POST /organizations/{orgId}/bills/{billId}/creditlineitems``
 
@@ -495,7 +476,7 @@ class CreditLineItems(Resource):
         )
 
     async def retrieve(self, id: str, *, bill_id: str) -> CreditLineItem:
-        """Get a credit on a bill.
+        """Get a credit on a bill; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/bills/{billId}/creditlineitems/{id}``
         """
@@ -524,7 +505,8 @@ class CreditLineItems(Resource):
 
         ``PUT /organizations/{orgId}/bills/{billId}/creditlineitems/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _PUT_CREDIT_LINE_ITEM,
@@ -553,6 +535,26 @@ class CreditLineItems(Resource):
         """
         return await self._call(_DELETE_CREDIT_LINE_ITEM, {"billId": bill_id, "id": id})
 
+    async def edit(self, id: str, change: Change[CreditLineItem], *, bill_id: str, attempts: int = 5) -> CreditLineItem:
+        """Change fields of a credit on a bill, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/bills/{billId}/creditlineitems/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown. What the service does not show it cannot keep: `reason_id`,
+        `amount_to_apply_on_bill`, `accounting_product_id`.
+        """
+        return await self._edit(
+            _GET_CREDIT_LINE_ITEM,
+            _PUT_CREDIT_LINE_ITEM,
+            _PUT_CREDIT_LINE_ITEM_FIELDS,
+            change,
+            attempts,
+            {"billId": bill_id, "id": id},
+        )
+
 
 class DebitLineItems(Resource):
     """The debits on a bill."""
@@ -560,7 +562,7 @@ class DebitLineItems(Resource):
     def list(
         self, bill_id: str, *, page_size: int | UnsetType = UNSET, next_token: str | UnsetType | None = UNSET
     ) -> Paginator[DebitLineItem]:
-        """Stream the debits on a bill.
+        """Stream the debits on a bill, up to 100 in a page.
 
         ``GET /organizations/{orgId}/bills/{billId}/debitlineitems``
         """
@@ -586,7 +588,7 @@ class DebitLineItems(Resource):
         amount_to_apply_on_bill: Decimal | int | float | UnsetType | None = UNSET,
         debit_reason_id: str | UnsetType | None = UNSET,
     ) -> DebitLineItem:
-        """Create a debit on a bill.
+        """Add a debit to a bill.
 
         ``POST /organizations/{orgId}/bills/{billId}/debitlineitems``
 
@@ -614,7 +616,7 @@ class DebitLineItems(Resource):
         )
 
     async def retrieve(self, id: str, *, bill_id: str) -> DebitLineItem:
-        """Get a debit on a bill.
+        """Get a debit on a bill; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/bills/{billId}/debitlineitems/{id}``
         """
@@ -643,7 +645,8 @@ class DebitLineItems(Resource):
 
         ``PUT /organizations/{orgId}/bills/{billId}/debitlineitems/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _PUT_DEBIT_LINE_ITEM,
@@ -672,6 +675,26 @@ class DebitLineItems(Resource):
         """
         return await self._call(_DELETE_DEBIT_LINE_ITEM, {"billId": bill_id, "id": id})
 
+    async def edit(self, id: str, change: Change[DebitLineItem], *, bill_id: str, attempts: int = 5) -> DebitLineItem:
+        """Change fields of a debit on a bill, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/bills/{billId}/debitlineitems/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown. What the service does not show it cannot keep: `reason_id`,
+        `amount_to_apply_on_bill`, `accounting_product_id`.
+        """
+        return await self._edit(
+            _GET_DEBIT_LINE_ITEM,
+            _PUT_DEBIT_LINE_ITEM,
+            _PUT_DEBIT_LINE_ITEM_FIELDS,
+            change,
+            attempts,
+            {"billId": bill_id, "id": id},
+        )
+
 
 class BillLineItems(Resource):
     """The line items of a bill."""
@@ -684,7 +707,7 @@ class BillLineItems(Resource):
         next_token: str | UnsetType | None = UNSET,
         additional: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[LineItem]:
-        """Stream the line items of a bill.
+        """Stream the line items of a bill, up to 100 in a page.
 
         ``GET /organizations/{orgId}/bills/{billId}/lineitems``
         """
@@ -695,7 +718,7 @@ class BillLineItems(Resource):
         )
 
     async def retrieve(self, id: str, *, bill_id: str, additional: Sequence[str] | UnsetType = UNSET) -> LineItem:
-        """Get a line item of a bill.
+        """Get a line item of a bill; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/bills/{billId}/lineitems/{id}``
         """

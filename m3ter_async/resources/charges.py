@@ -11,24 +11,24 @@ from msgspec import UNSET, UnsetType
 
 from ..models.charges import Charge, ChargeEntityType, ChargeLineItemType
 from ..operation import Operation, as_date, as_datetime
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
 
 
 _LIST_CHARGES: Operation[Charge] = Operation(
-    "ListCharges", "GET", "/organizations/{orgId}/charges", Charge, repeat="safe", page="token", page_size=200
+    "ListCharges", "GET", "/organizations/{orgId}/charges", Charge, page="token", page_size=200
 )
 _CREATE_CHARGE: Operation[Charge] = Operation("CreateCharge", "POST", "/organizations/{orgId}/charges", Charge)
-_GET_CHARGE: Operation[Charge] = Operation(
-    "GetCharge", "GET", "/organizations/{orgId}/charges/{id}", Charge, repeat="safe"
-)
-_UPDATE_CHARGE: Operation[Charge] = Operation(
-    "UpdateCharge", "PUT", "/organizations/{orgId}/charges/{id}", Charge, repeat="versioned"
-)
-_DELETE_CHARGE: Operation[Charge] = Operation(
-    "DeleteCharge", "DELETE", "/organizations/{orgId}/charges/{id}", Charge, repeat="safe"
+_GET_CHARGE: Operation[Charge] = Operation("GetCharge", "GET", "/organizations/{orgId}/charges/{id}", Charge)
+_UPDATE_CHARGE: Operation[Charge] = Operation("UpdateCharge", "PUT", "/organizations/{orgId}/charges/{id}", Charge)
+_DELETE_CHARGE: Operation[Charge] = Operation("DeleteCharge", "DELETE", "/organizations/{orgId}/charges/{id}", Charge)
+_UPDATE_CHARGE_FIELDS = Fields(
+    "name code account_id currency entity_type line_item_type "
+    "service_period_start_date:datetime service_period_end_date:datetime "
+    "bill_date:date amount units unit_price description entity_id "
+    "accounting_product_id notes contract_id"
 )
 
 
@@ -47,7 +47,7 @@ class Charges(Resource):
         ids: Sequence[str] | UnsetType = UNSET,
         schedule_id: str | UnsetType = UNSET,
     ) -> Paginator[Charge]:
-        """Stream charges.
+        """Stream charges, up to 200 in a page.
 
         ``GET /organizations/{orgId}/charges``
         """
@@ -93,7 +93,8 @@ class Charges(Resource):
 
         Give `amount`, or `units` with `unit_price`; never both. A charge with the entity type BALANCE takes the
         balance's id as `entity_id`. It moves money, so it is never sent again when nobody knows whether it took effect:
-        the exception then has `outcome_unknown` set. Leave `version` out: it is for updates.
+        the exception then has `outcome_unknown` set. Amounts are in `currency`, and are sent digit for digit. Leave
+        `version` out: it is for updates.
         """
         return await self._call(
             _CREATE_CHARGE,
@@ -120,7 +121,7 @@ class Charges(Resource):
         )
 
     async def retrieve(self, id: str) -> Charge:
-        """Get a charge.
+        """Get a charge; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/charges/{id}``
         """
@@ -153,8 +154,9 @@ class Charges(Resource):
 
         ``PUT /organizations/{orgId}/charges/{id}``
 
-        Give `amount`, or `units` with `unit_price`; never both. `version` must be that of the stored one; the service
-        refuses an update without it. Everything is replaced.
+        Give `amount`, or `units` with `unit_price`; never both. Amounts are in `currency`, and are sent digit for
+        digit. `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update
+        without it. Everything is replaced.
         """
         return await self._call(
             _UPDATE_CHARGE,
@@ -187,3 +189,15 @@ class Charges(Resource):
         ``DELETE /organizations/{orgId}/charges/{id}``
         """
         return await self._call(_DELETE_CHARGE, {"id": id})
+
+    async def edit(self, id: str, change: Change[Charge], *, attempts: int = 5) -> Charge:
+        """Change fields of a charge, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/charges/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(_GET_CHARGE, _UPDATE_CHARGE, _UPDATE_CHARGE_FIELDS, change, attempts, {"id": id})

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from ..models.counter_adjustments import CounterAdjustment
 from ..operation import Operation, as_date
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -20,7 +20,6 @@ _LIST_COUNTER_ADJUSTMENTS: Operation[CounterAdjustment] = Operation(
     "GET",
     "/organizations/{orgId}/counteradjustments",
     CounterAdjustment,
-    repeat="safe",
     page="token",
     page_size=100,
 )
@@ -28,22 +27,15 @@ _POST_COUNTER_ADJUSTMENT: Operation[CounterAdjustment] = Operation(
     "PostCounterAdjustment", "POST", "/organizations/{orgId}/counteradjustments", CounterAdjustment
 )
 _GET_COUNTER_ADJUSTMENT: Operation[CounterAdjustment] = Operation(
-    "GetCounterAdjustment", "GET", "/organizations/{orgId}/counteradjustments/{id}", CounterAdjustment, repeat="safe"
+    "GetCounterAdjustment", "GET", "/organizations/{orgId}/counteradjustments/{id}", CounterAdjustment
 )
 _PUT_COUNTER_ADJUSTMENT: Operation[CounterAdjustment] = Operation(
-    "PutCounterAdjustment",
-    "PUT",
-    "/organizations/{orgId}/counteradjustments/{id}",
-    CounterAdjustment,
-    repeat="versioned",
+    "PutCounterAdjustment", "PUT", "/organizations/{orgId}/counteradjustments/{id}", CounterAdjustment
 )
 _DELETE_COUNTER_ADJUSTMENT: Operation[CounterAdjustment] = Operation(
-    "DeleteCounterAdjustment",
-    "DELETE",
-    "/organizations/{orgId}/counteradjustments/{id}",
-    CounterAdjustment,
-    repeat="safe",
+    "DeleteCounterAdjustment", "DELETE", "/organizations/{orgId}/counteradjustments/{id}", CounterAdjustment
 )
+_PUT_COUNTER_ADJUSTMENT_FIELDS = Fields("counter_id account_id date:date value purchase_order_number")
 
 
 class CounterAdjustments(Resource):
@@ -63,7 +55,7 @@ class CounterAdjustments(Resource):
         date_start: date | str | UnsetType = UNSET,
         date_end: date | str | UnsetType = UNSET,
     ) -> Paginator[CounterAdjustment]:
-        """Stream counter adjustments.
+        """Stream counter adjustments, up to 100 in a page.
 
         ``GET /organizations/{orgId}/counteradjustments``
         """
@@ -112,7 +104,7 @@ class CounterAdjustments(Resource):
         )
 
     async def retrieve(self, id: str) -> CounterAdjustment:
-        """Get a counter adjustment.
+        """Get a counter adjustment; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/counteradjustments/{id}``
         """
@@ -133,7 +125,8 @@ class CounterAdjustments(Resource):
 
         ``PUT /organizations/{orgId}/counteradjustments/{id}``
 
-        `version` must be that of the stored one; the service refuses an update without it. Everything is replaced.
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
         """
         return await self._call(
             _PUT_COUNTER_ADJUSTMENT,
@@ -154,3 +147,22 @@ class CounterAdjustments(Resource):
         ``DELETE /organizations/{orgId}/counteradjustments/{id}``
         """
         return await self._call(_DELETE_COUNTER_ADJUSTMENT, {"id": id})
+
+    async def edit(self, id: str, change: Change[CounterAdjustment], *, attempts: int = 5) -> CounterAdjustment:
+        """Change fields of a counter adjustment, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/counteradjustments/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_COUNTER_ADJUSTMENT,
+            _PUT_COUNTER_ADJUSTMENT,
+            _PUT_COUNTER_ADJUSTMENT_FIELDS,
+            change,
+            attempts,
+            {"id": id},
+        )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 _LIST_LINE_ITEMS: Operation[LineItem] = Operation(
-    "ListLineItems", "GET", "/organizations/{orgId}/lineitems", LineItem, repeat="safe", page="token", page_size=100
+    "ListLineItems", "GET", "/organizations/{orgId}/lineitems", LineItem, page="token", page_size=100
 )
 
 
@@ -33,7 +33,7 @@ class LineItems(Resource):
         bill_id: str | UnsetType = UNSET,
         additional: Sequence[str] | UnsetType = UNSET,
     ) -> Paginator[LineItem]:
-        """Stream the line items of all bills.
+        """Stream the line items of all bills, up to 100 in a page.
 
         ``GET /organizations/{orgId}/lineitems``
         """

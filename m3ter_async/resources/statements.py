@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import UNSET, UnsetType
 
 from ..models._shared import ObjectUrl
-from ..models.statements import StatementJob, StatementJobFilters
+from ..models.statements import (
+    AggregationFrequency,
+    StatementDefinition,
+    StatementDimension,
+    StatementJob,
+    StatementJobFilters,
+    StatementMeasure,
+)
 from ..operation import Operation
-from ._base import Resource
+from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -22,25 +29,39 @@ _CREATE_BILL_CSV_STATEMENT: Operation[ObjectUrl] = Operation(
     "CreateBillCsvStatement", "POST", "/organizations/{orgId}/bills/{id}/statement/csv", ObjectUrl
 )
 _GET_BILL_CSV_STATEMENT: Operation[ObjectUrl] = Operation(
-    "GetBillCsvStatement", "GET", "/organizations/{orgId}/bills/{id}/statement/csv", ObjectUrl, repeat="safe"
+    "GetBillCsvStatement", "GET", "/organizations/{orgId}/bills/{id}/statement/csv", ObjectUrl
 )
 _GET_BILL_JSON_STATEMENT: Operation[ObjectUrl] = Operation(
-    "GetBillJsonStatement", "GET", "/organizations/{orgId}/bills/{id}/statement/json", ObjectUrl, repeat="safe"
+    "GetBillJsonStatement", "GET", "/organizations/{orgId}/bills/{id}/statement/json", ObjectUrl
 )
-_LIST_STATEMENT_JOBS: Operation[StatementJob] = Operation(
-    "ListStatementJobs",
+_LIST_STATEMENT_DEFINITIONS: Operation[StatementDefinition] = Operation(
+    "ListStatementDefinitions",
     "GET",
-    "/organizations/{orgId}/statementjobs",
-    StatementJob,
-    repeat="safe",
+    "/organizations/{orgId}/statementdefinitions",
+    StatementDefinition,
     page="token",
     page_size=100,
+)
+_POST_STATEMENT_DEFINITION: Operation[StatementDefinition] = Operation(
+    "PostStatementDefinition", "POST", "/organizations/{orgId}/statementdefinitions", StatementDefinition
+)
+_GET_STATEMENT_DEFINITION: Operation[StatementDefinition] = Operation(
+    "GetStatementDefinition", "GET", "/organizations/{orgId}/statementdefinitions/{id}", StatementDefinition
+)
+_PUT_STATEMENT_DEFINITION: Operation[StatementDefinition] = Operation(
+    "PutStatementDefinition", "PUT", "/organizations/{orgId}/statementdefinitions/{id}", StatementDefinition
+)
+_DELETE_STATEMENT_DEFINITION: Operation[StatementDefinition] = Operation(
+    "DeleteStatementDefinition", "DELETE", "/organizations/{orgId}/statementdefinitions/{id}", StatementDefinition
+)
+_LIST_STATEMENT_JOBS: Operation[StatementJob] = Operation(
+    "ListStatementJobs", "GET", "/organizations/{orgId}/statementjobs", StatementJob, page="token", page_size=100
 )
 _CREATE_STATEMENT_JOB: Operation[StatementJob] = Operation(
     "CreateStatementJob", "POST", "/organizations/{orgId}/statementjobs", StatementJob
 )
 _GET_STATEMENT_JOB: Operation[StatementJob] = Operation(
-    "GetStatementJob", "GET", "/organizations/{orgId}/statementjobs/{id}", StatementJob, repeat="safe"
+    "GetStatementJob", "GET", "/organizations/{orgId}/statementjobs/{id}", StatementJob
 )
 _CANCEL_STATEMENT_JOB: Operation[StatementJob] = Operation(
     "CancelStatementJob", "POST", "/organizations/{orgId}/statementjobs/{id}/cancel", StatementJob
@@ -48,10 +69,18 @@ _CANCEL_STATEMENT_JOB: Operation[StatementJob] = Operation(
 _CREATE_STATEMENT_JOB_BATCH: Operation[StatementJobList] = Operation(
     "CreateStatementJobBatch", "POST", "/organizations/{orgId}/statementjobs/batch", StatementJobList
 )
+_PUT_STATEMENT_DEFINITION_FIELDS = Fields(
+    "aggregation_frequency name include_price_per_unit dimensions measures generate_slim_statements"
+)
 
 
 class Statements(Resource):
     """The statements of bills."""
+
+    @cached_property
+    def statement_definitions(self) -> StatementDefinitions:
+        """Statement definitions."""
+        return StatementDefinitions(self._pipeline)
 
     @cached_property
     def statement_jobs(self) -> StatementJobs:
@@ -87,6 +116,115 @@ class Statements(Resource):
         return await self._call(_GET_BILL_JSON_STATEMENT, {"id": id})
 
 
+class StatementDefinitions(Resource):
+    """Statement definitions."""
+
+    def list(
+        self, *, page_size: int | UnsetType = UNSET, next_token: str | UnsetType | None = UNSET
+    ) -> Paginator[StatementDefinition]:
+        """Stream statement definitions, up to 100 in a page.
+
+        ``GET /organizations/{orgId}/statementdefinitions``
+        """
+        return self._list(_LIST_STATEMENT_DEFINITIONS, query={"pageSize": page_size, "nextToken": next_token})
+
+    async def create(
+        self,
+        *,
+        aggregation_frequency: AggregationFrequency,
+        version: int | UnsetType | None = UNSET,
+        name: str | UnsetType | None = UNSET,
+        include_price_per_unit: bool | UnsetType | None = UNSET,
+        dimensions: Sequence[StatementDimension | Mapping[str, Any]] | UnsetType | None = UNSET,
+        measures: Sequence[StatementMeasure | Mapping[str, Any]] | UnsetType | None = UNSET,
+        generate_slim_statements: bool | UnsetType | None = UNSET,
+    ) -> StatementDefinition:
+        """Create a statement definition.
+
+        ``POST /organizations/{orgId}/statementdefinitions``
+
+        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        """
+        return await self._call(
+            _POST_STATEMENT_DEFINITION,
+            body={
+                "aggregationFrequency": aggregation_frequency,
+                "version": version,
+                "name": name,
+                "includePricePerUnit": include_price_per_unit,
+                "dimensions": dimensions,
+                "measures": measures,
+                "generateSlimStatements": generate_slim_statements,
+            },
+        )
+
+    async def retrieve(self, id: str) -> StatementDefinition:
+        """Get a statement definition; `NotFoundError` if there is none.
+
+        ``GET /organizations/{orgId}/statementdefinitions/{id}``
+        """
+        return await self._call(_GET_STATEMENT_DEFINITION, {"id": id})
+
+    async def update(
+        self,
+        id: str,
+        *,
+        aggregation_frequency: AggregationFrequency,
+        version: int | UnsetType | None = UNSET,
+        name: str | UnsetType | None = UNSET,
+        include_price_per_unit: bool | UnsetType | None = UNSET,
+        dimensions: Sequence[StatementDimension | Mapping[str, Any]] | UnsetType | None = UNSET,
+        measures: Sequence[StatementMeasure | Mapping[str, Any]] | UnsetType | None = UNSET,
+        generate_slim_statements: bool | UnsetType | None = UNSET,
+    ) -> StatementDefinition:
+        """Replace a statement definition.
+
+        ``PUT /organizations/{orgId}/statementdefinitions/{id}``
+
+        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
+        it. Everything is replaced.
+        """
+        return await self._call(
+            _PUT_STATEMENT_DEFINITION,
+            {"id": id},
+            body={
+                "aggregationFrequency": aggregation_frequency,
+                "version": version,
+                "name": name,
+                "includePricePerUnit": include_price_per_unit,
+                "dimensions": dimensions,
+                "measures": measures,
+                "generateSlimStatements": generate_slim_statements,
+            },
+        )
+
+    async def delete(self, id: str) -> StatementDefinition:
+        """Delete a statement definition; the answer is what was deleted.
+
+        ``DELETE /organizations/{orgId}/statementdefinitions/{id}``
+        """
+        return await self._call(_DELETE_STATEMENT_DEFINITION, {"id": id})
+
+    async def edit(self, id: str, change: Change[StatementDefinition], *, attempts: int = 5) -> StatementDefinition:
+        """Change fields of a statement definition, and lose no other.
+
+        ``GET`` and ``PUT /organizations/{orgId}/statementdefinitions/{id}``
+
+        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
+        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
+        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
+        outcome of a write is unknown.
+        """
+        return await self._edit(
+            _GET_STATEMENT_DEFINITION,
+            _PUT_STATEMENT_DEFINITION,
+            _PUT_STATEMENT_DEFINITION_FIELDS,
+            change,
+            attempts,
+            {"id": id},
+        )
+
+
 class StatementJobs(Resource):
     """Statement jobs."""
 
@@ -99,7 +237,7 @@ class StatementJobs(Resource):
         status: str | UnsetType = UNSET,
         bill_id: str | UnsetType = UNSET,
     ) -> Paginator[StatementJob]:
-        """Stream statement jobs.
+        """Stream statement jobs, up to 100 in a page.
 
         ``GET /organizations/{orgId}/statementjobs``
         """
@@ -135,7 +273,7 @@ class StatementJobs(Resource):
         )
 
     async def retrieve(self, id: str) -> StatementJob:
-        """Get a statement job.
+        """Get a statement job; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/statementjobs/{id}``
         """

@@ -23,7 +23,7 @@ needs_contract = pytest.mark.skipif(
 )
 
 TABLE = {
-    "trees": "list=ListTrees create=PlantTree update=ReplaceTree delete=FellTree",
+    "trees": "list=ListTrees create=PlantTree retrieve=GetTree update=ReplaceTree delete=FellTree",
     "trees.harvests": "of_day=GetHarvests",
     "weather": "retrieve=GetWeather",
 }
@@ -34,6 +34,8 @@ CORRECTIONS = Corrections(
     },
     model_names={"RainResponse|SunResponse": ("Weather", "one struct for both")},
     scope={"GetWeather": ("explorer", "slow")},
+    secrets={"TreeResponse.from": "where the orchard is"},
+    anew={"trees.spot": "answers leave out the half of it"},
 )
 
 

@@ -76,6 +76,9 @@ def test_check_names_a_changed_a_missing_and_a_stale_file(files: dict[str, str],
         {"repeat": {"ListTrees": ("safe", "is what the rules say")}},
         {"scope": {"Gone": ("ingest", "?")}},
         {"busy": {"Gone": "?"}},
+        {"secrets": {"TreeResponse.gone": "?"}},
+        {"anew": {"trees.gone": "?"}},
+        {"no_edit": {"gone": "?"}},
     ],
 )
 def test_a_correction_that_changes_nothing_is_an_error(stale: dict[str, Any]) -> None:

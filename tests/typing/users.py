@@ -25,7 +25,23 @@ from m3ter_async import (
     Page,
     Paginator,
 )
-from m3ter_async.models import Balance, BalanceTransaction, Bill, BillJob, BillLineItem, LineItem
+from m3ter_async.models import (
+    Account,
+    Balance,
+    BalanceTransaction,
+    Bill,
+    BillJob,
+    BillLineItem,
+    Commitment,
+    Currency,
+    EndDateBillingEntities,
+    IntegrationConfig,
+    IntegrationM3terSignedCredentialsRequest,
+    LineItem,
+    PermissionPolicy,
+    ResourceGroupItem,
+    System,
+)
 
 
 class BillTotal(msgspec.Struct, rename="camel"):
@@ -75,6 +91,43 @@ async def records(m3ter: AsyncM3ter) -> None:
     assert_type(await m3ter.bill_jobs.recalculate(bill_ids=["id"]), BillJob)
 
 
+async def changes(m3ter: AsyncM3ter) -> None:
+    assert_type(await m3ter.accounts.edit("id", lambda account: {"name": f"{account.name}!"}), Account)
+    await m3ter.accounts.edit("id", lambda account: None if account.name else {"name": "New"}, attempts=2)
+    await m3ter.accounts.edit("id", nothing)
+    await m3ter.accounts.edit("id", later)
+    await m3ter.organization_config.edit(lambda config: {"currency": config.currency})
+    await m3ter.balances.charge_schedules.edit("id", lambda schedule: {"name": schedule.code}, balance_id="b")
+    assert_type(await m3ter.accounts.get_by_code("acme"), Account)
+    assert_type(await m3ter.currencies.get_by_code("USD", archived=False), Currency)
+
+
+def nothing(account: Account) -> None: ...
+
+
+async def later(account: Account) -> dict[str, str]:
+    return {"name": account.id}
+
+
+async def whole_api(m3ter: AsyncM3ter, signed: IntegrationM3terSignedCredentialsRequest) -> None:
+    assert_type(m3ter.accounts.search(search_query="name~A", operator="AND"), Paginator[Account])
+    assert_type(m3ter.commitments.search(from_document=20), Paginator[Commitment])
+    assert_type(m3ter.users.get_permissions("id"), Paginator[PermissionPolicy])
+    assert_type(m3ter.integration_configurations.get_by_entity("BILL"), Paginator[IntegrationConfig])
+    assert_type(m3ter.integration_configurations.get_by_entity(entity_type="BILL"), Paginator[IntegrationConfig])
+    assert_type(await m3ter.integration_configurations.list_available_systems(), list[System])
+    assert_type(m3ter.resource_groups.list_contents("id", type="meter"), Paginator[ResourceGroupItem])
+    assert_type(await m3ter.users.resend_password("id"), None)
+    await m3ter.webhooks.create(name="n", description="d", code="c", url="https://a.example", credentials=signed)
+    await m3ter.webhooks.create(
+        name="n", description="d", code="c", url="https://a.example", credentials={"type": "M3TER_SIGNED_REQUEST"}
+    )
+    ended = await m3ter.accounts.end_date_billing_entities(
+        "id", billing_entities=["CONTRACT", "of tomorrow"], end_date=datetime(2025, 1, 1)
+    )
+    assert_type(ended, EndDateBillingEntities)
+
+
 async def any_path(m3ter: AsyncM3ter) -> None:
     assert_type(await m3ter.request("GET", "/x", type=BillTotal), BillTotal)
     assert_type(await m3ter.request("GET", "/x", type=list[BillTotal]), list[BillTotal])
@@ -115,6 +168,12 @@ async def mistakes(m3ter: AsyncM3ter, bill: Bill) -> None:
     m3ter.bills.list(page_size="5")  # type: ignore[arg-type]
     m3ter.bills.list(pageSize=5)  # type: ignore[call-arg]
     m3ter.bills.list(5)  # type: ignore[call-arg]
+    await m3ter.accounts.edit("id", lambda account: account.nme)  # type: ignore[attr-defined]
+    await m3ter.accounts.edit("id", {"name": "New"})  # type: ignore[arg-type]
+    await m3ter.accounts.edit("id", lambda account: ["name"])  # type: ignore[arg-type,return-value]
+    await m3ter.balances.charge_schedules.edit("id", lambda _: None)  # type: ignore[call-arg]
+    await m3ter.accounts.get_by_code(5)  # type: ignore[arg-type]
+    await m3ter.accounts.create(name="n", code="c")  # type: ignore[call-arg]
     m3ter.bills.list(account_id=None)  # type: ignore[arg-type]
     await m3ter.bills.list().collect(5)  # type: ignore[call-arg]
     await m3ter.balances.transactions.create("id")  # type: ignore[call-arg]
