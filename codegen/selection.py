@@ -3,18 +3,4 @@
 from __future__ import annotations
 
 # None prints all of it.
-TAGS: tuple[str, ...] | None = (
-    "Auth",
-    "BalanceChargeSchedule",
-    "BalanceTransactionSchedule",
-    "Balances",
-    "Bill",
-    "BillConfig",
-    "BillJob",
-    "Charge",
-    "CounterAdjustments",
-    "Credits",
-    "Debits",
-    "Line Item",
-    "StatementJob",
-)
+TAGS: tuple[str, ...] | None = None

@@ -5,14 +5,42 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._base import Model
     from ._shared import (
+        AggregationFunction,
+        BillCreditType,
+        BillingEntity,
         BillingFrequency,
         BillJobBillingFrequency,
         BillLineItemPricingBandUsage,
+        ChildBillingMode,
         CurrencyConversion,
+        DataExplorerAggregation,
+        DataExplorerAggregationFunction,
+        DataExplorerDimensionFilter,
+        DataExplorerFieldType,
+        DataExplorerGroup,
+        DataExplorerGroupType,
+        DataExplorerUsageDataFrequency,
+        DestinationType,
+        EndDateBillingEntities,
+        FailedEntities,
+        IntegrationRun,
         LineItem,
         LineItemType,
         ObjectUrl,
+        PermissionAction,
+        PermissionEffect,
+        PermissionPolicy,
+        PermissionStatement,
+        PricingBand,
+        ResourceGroup,
+        Rounding,
+        RunStatus,
+        StatementAutoGenerateMode,
+        UpdatedEntities,
     )
+    from .account_plans import AccountPlan, ReplaceAccountPlan
+    from .accounts import Account, Address
+    from .aggregations import Aggregation
     from .authentication import BearerAccessToken, GrantType
     from .balances import (
         Balance,
@@ -25,14 +53,135 @@ if TYPE_CHECKING:
         TransactionEntityType,
     )
     from .bill_config import BillConfig
+    from .bill_grouping_keys import BillGroupingKey
     from .bill_jobs import BillJob, BillJobStatus, BillJobType
     from .bills import Bill, BillApproval, BillLineItem, BillStatus, CreditLineItem, CsvFormat, DebitLineItem
     from .charges import Charge, ChargeEntityType, ChargeLineItemType
+    from .commitments import Commitment, CommitmentFee, CommitmentLineItemType
+    from .compound_aggregations import CompoundAggregation
+    from .contracts import Contract, UsageFilter, UsageFilterMode
     from .counter_adjustments import CounterAdjustment
-    from .statements import StatementJob, StatementJobFilters, StatementJobStatus, StatementStatus
+    from .counter_pricings import CounterPricing
+    from .counters import Counter
+    from .credit_reasons import CreditReason
+    from .currencies import Currency, RoundingMode
+    from .custom_fields import CustomField
+    from .data_explorer import BillData, BillDataRow, BillDetails, DimensionQuery, LineItemDimensions, LineItemMeasures
+    from .data_exports import (
+        AdHoc,
+        DataExportDestinationType,
+        ExportDestination,
+        ExportFileFormat,
+        ExportJob,
+        ExportJobStatus,
+        ExportSchedule,
+        GenerateExportDownloadUrl,
+        OperationalDataType,
+        PartitionOrder,
+        ScheduleType,
+        SourceType,
+        TimePeriod,
+    )
+    from .debit_reasons import DebitReason
+    from .events import Event, EventFields, EventType
+    from .external_mappings import ExternalEntity, ExternalMapping, ExternalMappingConfiguration, MappedExternalSystem
+    from .integration_configurations import (
+        AuthType,
+        AvailableConfiguration,
+        ConfigOptions,
+        DestinationConfiguration,
+        EntityConfiguration,
+        IntegrationConfig,
+        IntegrationCredentialsRequestBase,
+        IntegrationCredentialsType,
+        System,
+        TriggerType,
+    )
+    from .integration_runs import IntegrationRunLog, IntegrationRunOrder
+    from .lookup_tables import (
+        LookupTable,
+        LookupTableDataArchived,
+        LookupTableDataDownloadJob,
+        LookupTableDataJobStatus,
+        LookupTableDataJobType,
+        LookupTableDataUpload,
+        LookupTableRevision,
+        LookupTableRevisionCopy,
+        LookupTableRevisionData,
+        LookupTableRevisionDataDelete,
+        LookupTableRevisionDataJob,
+        LookupTableRevisionField,
+        LookupTableRevisionFieldType,
+        LookupTableRevisionStatus,
+    )
+    from .marketplace import MarketplaceUsageReport
+    from .meters import DataField, DataFieldCategory, DerivedField, Meter
+    from .notification_configurations import EvaluateCalculation, Notification
+    from .organization_config import InvoiceDate, OrganizationConfig, TimePeriodUnit
+    from .permission_policies import PrincipalPermission, PrincipalType
+    from .plan_group_links import PlanGroupLink
+    from .plan_groups import PlanGroup
+    from .plan_templates import PlanTemplate
+    from .plans import Plan
+    from .pricings import AggregationType, Pricing, PricingType
+    from .products import Product
+    from .resource_groups import ResourceGroupItem, TargetType
+    from .scheduled_event_configurations import ScheduledEventConfiguration
+    from .statements import (
+        AggregationFrequency,
+        StatementDefinition,
+        StatementDimension,
+        StatementJob,
+        StatementJobFilters,
+        StatementJobStatus,
+        StatementMeasure,
+        StatementStatus,
+    )
+    from .support import PermissionStatementWrapper, Support
+    from .transaction_types import TransactionType
+    from .usage import (
+        GenerateDownloadUrl,
+        Measurement,
+        SubmitMeasurements,
+        UploadContentType,
+        UploadJob,
+        UploadJobStatus,
+        UrlDownload,
+        UrlUpload,
+        UsageQuery,
+        UsageQueryRequestWithTimePeriod,
+        UsageSavedQuery,
+        UsageSavedQueryTimePeriod,
+    )
+    from .users import (
+        Me,
+        Organization,
+        OrganizationStatus,
+        OrganizationType,
+        OrgUser,
+        OrgUserInvitation,
+        ServiceUser,
+        User,
+    )
+    from .webhooks import (
+        IntegrationM3terSignedCredentials,
+        IntegrationM3terSignedCredentialsRequest,
+        SignedCredentialsType,
+        WebhookDestination,
+    )
 
 
 __all__ = [
+    "Account",
+    "AccountPlan",
+    "AdHoc",
+    "Address",
+    "Aggregation",
+    "AggregationFrequency",
+    "AggregationFunction",
+    "AggregationType",
+    "AuthType",
+    "AvailableConfiguration",
     "Balance",
     "BalanceChargeSchedule",
     "BalanceLineItemType",
@@ -43,6 +192,11 @@ __all__ = [
     "Bill",
     "BillApproval",
     "BillConfig",
+    "BillCreditType",
+    "BillData",
+    "BillDataRow",
+    "BillDetails",
+    "BillGroupingKey",
     "BillJob",
     "BillJobBillingFrequency",
     "BillJobStatus",
@@ -50,43 +204,236 @@ __all__ = [
     "BillLineItem",
     "BillLineItemPricingBandUsage",
     "BillStatus",
+    "BillingEntity",
     "BillingFrequency",
     "Charge",
     "ChargeEntityType",
     "ChargeLineItemType",
+    "ChildBillingMode",
+    "Commitment",
+    "CommitmentFee",
+    "CommitmentLineItemType",
+    "CompoundAggregation",
+    "ConfigOptions",
+    "Contract",
+    "Counter",
     "CounterAdjustment",
+    "CounterPricing",
     "CreditLineItem",
+    "CreditReason",
     "CsvFormat",
+    "Currency",
     "CurrencyConversion",
+    "CustomField",
+    "DataExplorerAggregation",
+    "DataExplorerAggregationFunction",
+    "DataExplorerDimensionFilter",
+    "DataExplorerFieldType",
+    "DataExplorerGroup",
+    "DataExplorerGroupType",
+    "DataExplorerUsageDataFrequency",
+    "DataExportDestinationType",
+    "DataField",
+    "DataFieldCategory",
     "DebitLineItem",
+    "DebitReason",
+    "DerivedField",
+    "DestinationConfiguration",
+    "DestinationType",
+    "DimensionQuery",
+    "EndDateBillingEntities",
+    "EntityConfiguration",
+    "EvaluateCalculation",
+    "Event",
+    "EventFields",
+    "EventType",
+    "ExportDestination",
+    "ExportFileFormat",
+    "ExportJob",
+    "ExportJobStatus",
+    "ExportSchedule",
+    "ExternalEntity",
+    "ExternalMapping",
+    "ExternalMappingConfiguration",
+    "FailedEntities",
+    "GenerateDownloadUrl",
+    "GenerateExportDownloadUrl",
     "GrantType",
+    "IntegrationConfig",
+    "IntegrationCredentialsRequestBase",
+    "IntegrationCredentialsType",
+    "IntegrationM3terSignedCredentials",
+    "IntegrationM3terSignedCredentialsRequest",
+    "IntegrationRun",
+    "IntegrationRunLog",
+    "IntegrationRunOrder",
+    "InvoiceDate",
     "LineItem",
+    "LineItemDimensions",
+    "LineItemMeasures",
     "LineItemType",
+    "LookupTable",
+    "LookupTableDataArchived",
+    "LookupTableDataDownloadJob",
+    "LookupTableDataJobStatus",
+    "LookupTableDataJobType",
+    "LookupTableDataUpload",
+    "LookupTableRevision",
+    "LookupTableRevisionCopy",
+    "LookupTableRevisionData",
+    "LookupTableRevisionDataDelete",
+    "LookupTableRevisionDataJob",
+    "LookupTableRevisionField",
+    "LookupTableRevisionFieldType",
+    "LookupTableRevisionStatus",
+    "MappedExternalSystem",
+    "MarketplaceUsageReport",
+    "Me",
+    "Measurement",
+    "Meter",
     "Model",
+    "Notification",
     "ObjectUrl",
+    "OperationalDataType",
+    "OrgUser",
+    "OrgUserInvitation",
+    "Organization",
+    "OrganizationConfig",
+    "OrganizationStatus",
+    "OrganizationType",
+    "PartitionOrder",
+    "PermissionAction",
+    "PermissionEffect",
+    "PermissionPolicy",
+    "PermissionStatement",
+    "PermissionStatementWrapper",
+    "Plan",
+    "PlanGroup",
+    "PlanGroupLink",
+    "PlanTemplate",
+    "Pricing",
+    "PricingBand",
+    "PricingType",
+    "PrincipalPermission",
+    "PrincipalType",
+    "Product",
+    "ReplaceAccountPlan",
+    "ResourceGroup",
+    "ResourceGroupItem",
+    "Rounding",
+    "RoundingMode",
+    "RunStatus",
     "ScheduleFrequency",
+    "ScheduleType",
+    "ScheduledEventConfiguration",
+    "ServiceUser",
+    "SignedCredentialsType",
+    "SourceType",
+    "StatementAutoGenerateMode",
+    "StatementDefinition",
+    "StatementDimension",
     "StatementJob",
     "StatementJobFilters",
     "StatementJobStatus",
+    "StatementMeasure",
     "StatementStatus",
+    "SubmitMeasurements",
+    "Support",
+    "System",
+    "TargetType",
+    "TimePeriod",
+    "TimePeriodUnit",
     "TransactionEntityType",
+    "TransactionType",
+    "TriggerType",
+    "UpdatedEntities",
+    "UploadContentType",
+    "UploadJob",
+    "UploadJobStatus",
+    "UrlDownload",
+    "UrlUpload",
+    "UsageFilter",
+    "UsageFilterMode",
+    "UsageQuery",
+    "UsageQueryRequestWithTimePeriod",
+    "UsageSavedQuery",
+    "UsageSavedQueryTimePeriod",
+    "User",
+    "WebhookDestination",
 ]
 
 if not TYPE_CHECKING:  # hidden from type checkers: to them a misspelled name is an error
     _MODULES = {
         "_base": "Model",
-        "_shared": "BillJobBillingFrequency BillLineItemPricingBandUsage BillingFrequency "
-        "CurrencyConversion LineItem LineItemType ObjectUrl",
+        "_shared": "AggregationFunction BillCreditType BillJobBillingFrequency "
+        "BillLineItemPricingBandUsage BillingEntity BillingFrequency ChildBillingMode "
+        "CurrencyConversion DataExplorerAggregation DataExplorerAggregationFunction "
+        "DataExplorerDimensionFilter DataExplorerFieldType DataExplorerGroup "
+        "DataExplorerGroupType DataExplorerUsageDataFrequency DestinationType "
+        "EndDateBillingEntities FailedEntities IntegrationRun LineItem LineItemType "
+        "ObjectUrl PermissionAction PermissionEffect PermissionPolicy PermissionStatement "
+        "PricingBand ResourceGroup Rounding RunStatus StatementAutoGenerateMode "
+        "UpdatedEntities",
+        "account_plans": "AccountPlan ReplaceAccountPlan",
+        "accounts": "Account Address",
+        "aggregations": "Aggregation",
         "authentication": "BearerAccessToken GrantType",
         "balances": "Balance BalanceChargeSchedule BalanceLineItemType BalanceTransaction "
         "BalanceTransactionSchedule BalanceTransactionsSummary ScheduleFrequency "
         "TransactionEntityType",
         "bill_config": "BillConfig",
+        "bill_grouping_keys": "BillGroupingKey",
         "bill_jobs": "BillJob BillJobStatus BillJobType",
         "bills": "Bill BillApproval BillLineItem BillStatus CreditLineItem CsvFormat DebitLineItem",
         "charges": "Charge ChargeEntityType ChargeLineItemType",
+        "commitments": "Commitment CommitmentFee CommitmentLineItemType",
+        "compound_aggregations": "CompoundAggregation",
+        "contracts": "Contract UsageFilter UsageFilterMode",
         "counter_adjustments": "CounterAdjustment",
-        "statements": "StatementJob StatementJobFilters StatementJobStatus StatementStatus",
+        "counter_pricings": "CounterPricing",
+        "counters": "Counter",
+        "credit_reasons": "CreditReason",
+        "currencies": "Currency RoundingMode",
+        "custom_fields": "CustomField",
+        "data_explorer": "BillData BillDataRow BillDetails DimensionQuery LineItemDimensions LineItemMeasures",
+        "data_exports": "AdHoc DataExportDestinationType ExportDestination ExportFileFormat ExportJob "
+        "ExportJobStatus ExportSchedule GenerateExportDownloadUrl OperationalDataType "
+        "PartitionOrder ScheduleType SourceType TimePeriod",
+        "debit_reasons": "DebitReason",
+        "events": "Event EventFields EventType",
+        "external_mappings": "ExternalEntity ExternalMapping ExternalMappingConfiguration MappedExternalSystem",
+        "integration_configurations": "AuthType AvailableConfiguration ConfigOptions DestinationConfiguration "
+        "EntityConfiguration IntegrationConfig IntegrationCredentialsRequestBase "
+        "IntegrationCredentialsType System TriggerType",
+        "integration_runs": "IntegrationRunLog IntegrationRunOrder",
+        "lookup_tables": "LookupTable LookupTableDataArchived LookupTableDataDownloadJob "
+        "LookupTableDataJobStatus LookupTableDataJobType LookupTableDataUpload "
+        "LookupTableRevision LookupTableRevisionCopy LookupTableRevisionData "
+        "LookupTableRevisionDataDelete LookupTableRevisionDataJob "
+        "LookupTableRevisionField LookupTableRevisionFieldType LookupTableRevisionStatus",
+        "marketplace": "MarketplaceUsageReport",
+        "meters": "DataField DataFieldCategory DerivedField Meter",
+        "notification_configurations": "EvaluateCalculation Notification",
+        "organization_config": "InvoiceDate OrganizationConfig TimePeriodUnit",
+        "permission_policies": "PrincipalPermission PrincipalType",
+        "plan_group_links": "PlanGroupLink",
+        "plan_groups": "PlanGroup",
+        "plan_templates": "PlanTemplate",
+        "plans": "Plan",
+        "pricings": "AggregationType Pricing PricingType",
+        "products": "Product",
+        "resource_groups": "ResourceGroupItem TargetType",
+        "scheduled_event_configurations": "ScheduledEventConfiguration",
+        "statements": "AggregationFrequency StatementDefinition StatementDimension StatementJob "
+        "StatementJobFilters StatementJobStatus StatementMeasure StatementStatus",
+        "support": "PermissionStatementWrapper Support",
+        "transaction_types": "TransactionType",
+        "usage": "GenerateDownloadUrl Measurement SubmitMeasurements UploadContentType UploadJob "
+        "UploadJobStatus UrlDownload UrlUpload UsageQuery UsageQueryRequestWithTimePeriod "
+        "UsageSavedQuery UsageSavedQueryTimePeriod",
+        "users": "Me OrgUser OrgUserInvitation Organization OrganizationStatus OrganizationType ServiceUser User",
+        "webhooks": "IntegrationM3terSignedCredentials IntegrationM3terSignedCredentialsRequest "
+        "SignedCredentialsType WebhookDestination",
     }
     _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 

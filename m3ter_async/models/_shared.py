@@ -7,12 +7,42 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import msgspec
+
 from ._base import NULL, Model, Promised
 
 # Values are added over time: to type checkers each is its known values or any str, at runtime a str.
 if TYPE_CHECKING:
+    AggregationFunction: TypeAlias = (
+        Literal["SUM", "MIN", "MAX", "COUNT", "LATEST", "MEAN", "UNIQUE", "CUSTOM_SQL"] | str
+    )
+    BillCreditType: TypeAlias = Literal["PREPAYMENT", "BALANCE"] | str
     BillJobBillingFrequency: TypeAlias = Literal["DAILY", "WEEKLY", "MONTHLY", "ANNUALLY", "AD_HOC"] | str
+    BillingEntity: TypeAlias = Literal["CONTRACT", "ACCOUNTPLAN", "PREPAYMENT", "PRICINGS", "COUNTER_PRICINGS"] | str
     BillingFrequency: TypeAlias = Literal["DAILY", "WEEKLY", "MONTHLY", "ANNUALLY", "AD_HOC", "MIXED"] | str
+    ChildBillingMode: TypeAlias = Literal["PARENT_SUMMARY", "PARENT_BREAKDOWN", "CHILD"] | str
+    DataExplorerAggregationFunction: TypeAlias = Literal["SUM", "MIN", "MAX", "COUNT", "LATEST", "MEAN", "UNIQUE"] | str
+    DataExplorerFieldType: TypeAlias = Literal["DIMENSION", "MEASURE"] | str
+    DataExplorerGroupType: TypeAlias = Literal["ACCOUNT", "DIMENSION", "TIME"] | str
+    DataExplorerUsageDataFrequency: TypeAlias = Literal["DAY", "HOUR", "WEEK", "MONTH", "QUARTER"] | str
+    DestinationType: TypeAlias = (
+        Literal[
+            "WEBHOOK",
+            "NETSUITE",
+            "STRIPE",
+            "STRIPE_TEST",
+            "AWS",
+            "PADDLE",
+            "PADDLE_SANDBOX",
+            "SALESFORCE",
+            "XERO",
+            "CHARGEBEE",
+            "QUICKBOOKS",
+            "QUICKBOOKS_SANDBOX",
+            "M3TER",
+        ]
+        | str
+    )
     LineItemType: TypeAlias = (
         Literal[
             "STANDING_CHARGE",
@@ -37,8 +67,56 @@ if TYPE_CHECKING:
         ]
         | str
     )
+    PermissionAction: TypeAlias = (
+        Literal[
+            "ALL",
+            "CONFIG_CREATE",
+            "CONFIG_RETRIEVE",
+            "CONFIG_UPDATE",
+            "CONFIG_DELETE",
+            "CONFIG_EXPORT",
+            "ANALYTICS_QUERY",
+            "MEASUREMENTS_UPLOAD",
+            "MEASUREMENTS_FILEUPLOAD",
+            "MEASUREMENTS_RETRIEVE",
+            "MEASUREMENTS_EXPORT",
+            "FORECAST_RETRIEVE",
+            "HEALTHSCORES_RETRIEVE",
+            "ANOMALIES_RETRIEVE",
+            "EXPORTS_DOWNLOAD",
+            "MARKETPLACE_USAGE_CREATE",
+            "MARKETPLACE_USAGE_RETRIEVE",
+            "AUDIT_RETRIEVE",
+        ]
+        | str
+    )
+    PermissionEffect: TypeAlias = Literal["ALLOW", "DENY"] | str
+    Rounding: TypeAlias = Literal["UP", "DOWN", "NEAREST", "NONE"] | str
+    RunStatus: TypeAlias = (
+        Literal[
+            "WAITING",
+            "STARTED",
+            "COMPLETE",
+            "ERROR",
+            "AWAITING_RETRY",
+            "AUTH_FAILED",
+            "ACCOUNTING_PERIOD_CLOSED",
+            "INVOICE_ALREADY_PAID",
+            "DISABLED",
+            "TIMEOUT_LIMIT_EXCEEDED",
+            "RATE_LIMIT_RETRY",
+        ]
+        | str
+    )
+    StatementAutoGenerateMode: TypeAlias = Literal["NONE", "JSON", "JSON_AND_CSV"] | str
 else:
-    BillJobBillingFrequency = BillingFrequency = LineItemType = str
+    AggregationFunction = BillCreditType = BillJobBillingFrequency = str
+    BillingEntity = BillingFrequency = ChildBillingMode = str
+    DataExplorerAggregationFunction = DataExplorerFieldType = str
+    DataExplorerGroupType = DataExplorerUsageDataFrequency = str
+    DestinationType = LineItemType = PermissionAction = str
+    PermissionEffect = Rounding = RunStatus = str
+    StatementAutoGenerateMode = str
 
 
 class BillLineItemPricingBandUsage(Model, frozen=True, kw_only=True):
@@ -62,6 +140,72 @@ class CurrencyConversion(Model, frozen=True, kw_only=True):
     from_: Promised[str] = NULL
     to: Promised[str] = NULL
     multiplier: Decimal | None = None
+
+
+class DataExplorerAggregation(Model, frozen=True, kw_only=True):
+    """A data explorer aggregation."""
+
+    meter_id: Promised[str] = NULL
+    field_code: Promised[str] = NULL
+    field_type: Promised[DataExplorerFieldType] = NULL
+    function: Promised[DataExplorerAggregationFunction] = NULL
+
+
+class DataExplorerDimensionFilter(Model, frozen=True, kw_only=True):
+    """A data explorer dimension filter."""
+
+    meter_id: Promised[str] = NULL
+    field_code: Promised[str] = NULL
+    values: Promised[Sequence[str]] = NULL
+
+
+class DataExplorerGroup(Model, frozen=True, kw_only=True):
+    """A data explorer group."""
+
+    group_type: DataExplorerGroupType | None = None
+    meter_id: str | None = None
+    field_code: str | None = None
+    frequency: DataExplorerUsageDataFrequency | None = None
+
+
+class EndDateBillingEntities(Model, frozen=True, kw_only=True):
+    """What was ended, and what could not be."""
+
+    status_message: str | None = None
+    updated_entities: UpdatedEntities | None = None
+    failed_entities: FailedEntities | None = None
+
+
+class FailedEntities(Model, frozen=True, kw_only=True):
+    """The ids of what could not be ended, by kind."""
+
+    contract: Any = msgspec.field(default=None, name="CONTRACT")
+    accountplan: Any = msgspec.field(default=None, name="ACCOUNTPLAN")
+    prepayment: Any = msgspec.field(default=None, name="PREPAYMENT")
+    pricings: Any = msgspec.field(default=None, name="PRICINGS")
+    counter_pricings: Any = msgspec.field(default=None, name="COUNTER_PRICINGS")
+
+
+class IntegrationRun(Model, frozen=True, kw_only=True):
+    """An integration run."""
+
+    id: Promised[str] = NULL
+    version: int | None = None
+    dt_created: dt.datetime | None = None
+    dt_last_modified: dt.datetime | None = None
+    created_by: str | None = None
+    last_modified_by: str | None = None
+    entity_type: Promised[str] = NULL
+    entity_id: Promised[str] = NULL
+    dt_started: dt.datetime | None = None
+    dt_completed: dt.datetime | None = None
+    status: Promised[RunStatus] = NULL
+    destination: Promised[str] = NULL
+    destination_id: str | None = None
+    error: str | None = None
+    url: str | None = None
+    external_id: str | None = None
+    parent_integration_run_id: str | None = None
 
 
 class LineItem(Model, frozen=True, kw_only=True):
@@ -119,3 +263,57 @@ class ObjectUrl(Model, frozen=True, kw_only=True):
     """Where to download a file: a presigned URL, to be fetched without an Authorization header."""
 
     download_url: str | None = None
+
+
+class PermissionPolicy(Model, frozen=True, kw_only=True):
+    """A permission policy."""
+
+    id: Promised[str] = NULL
+    version: int | None = None
+    name: str | None = None
+    permission_policy: Sequence[PermissionStatement] | None = None
+    managed_policy: bool | None = None
+    dt_created: dt.datetime | None = None
+    dt_last_modified: dt.datetime | None = None
+    created_by: str | None = None
+    last_modified_by: str | None = None
+
+
+class PermissionStatement(Model, frozen=True, kw_only=True):
+    """A permission statement."""
+
+    effect: Promised[PermissionEffect] = NULL
+    action: Promised[Sequence[PermissionAction]] = NULL
+    resource: Promised[Sequence[str]] = NULL
+
+
+class PricingBand(Model, frozen=True, kw_only=True):
+    """A pricing band."""
+
+    id: str | None = None
+    lower_limit: Promised[Decimal] = NULL
+    fixed_price: Promised[Decimal] = NULL
+    unit_price: Promised[Decimal] = NULL
+    credit_type_id: str | None = None
+
+
+class ResourceGroup(Model, frozen=True, kw_only=True):
+    """A resource group."""
+
+    id: Promised[str] = NULL
+    version: int | None = None
+    name: str | None = None
+    dt_created: dt.datetime | None = None
+    dt_last_modified: dt.datetime | None = None
+    created_by: str | None = None
+    last_modified_by: str | None = None
+
+
+class UpdatedEntities(Model, frozen=True, kw_only=True):
+    """The ids of what was ended, by kind."""
+
+    contract: Any = msgspec.field(default=None, name="CONTRACT")
+    accountplan: Any = msgspec.field(default=None, name="ACCOUNTPLAN")
+    prepayment: Any = msgspec.field(default=None, name="PREPAYMENT")
+    pricings: Any = msgspec.field(default=None, name="PRICINGS")
+    counter_pricings: Any = msgspec.field(default=None, name="COUNTER_PRICINGS")

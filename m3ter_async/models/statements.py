@@ -7,13 +7,41 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ._base import NULL, Model, Promised
+from ._shared import AggregationFunction
 
 # Values are added over time: to type checkers each is its known values or any str, at runtime a str.
 if TYPE_CHECKING:
+    AggregationFrequency: TypeAlias = Literal["DAY", "WEEK", "MONTH", "QUARTER", "YEAR", "WHOLE_PERIOD"] | str
     StatementJobStatus: TypeAlias = Literal["PENDING", "RUNNING", "COMPLETE", "CANCELLED", "FAILED"] | str
     StatementStatus: TypeAlias = Literal["LATEST", "STALE", "INVALIDATED"] | str
 else:
-    StatementJobStatus = StatementStatus = str
+    AggregationFrequency = StatementJobStatus = StatementStatus = str
+
+
+class StatementDefinition(Model, frozen=True, kw_only=True):
+    """A statement definition."""
+
+    id: Promised[str] = NULL
+    version: int | None = None
+    name: str | None = None
+    aggregation_frequency: AggregationFrequency | None = None
+    include_price_per_unit: bool | None = None
+    dimensions: Sequence[StatementDimension] | None = None
+    measures: Sequence[StatementMeasure] | None = None
+    generate_slim_statements: bool | None = None
+    dt_created: dt.datetime | None = None
+    dt_last_modified: dt.datetime | None = None
+    created_by: str | None = None
+    last_modified_by: str | None = None
+
+
+class StatementDimension(Model, frozen=True, kw_only=True):
+    """A statement dimension."""
+
+    meter_id: str | None = None
+    name: Promised[str] = NULL
+    attributes: Sequence[str] | None = None
+    filter: Promised[Sequence[str]] = NULL
 
 
 class StatementJob(Model, frozen=True, kw_only=True):
@@ -40,3 +68,11 @@ class StatementJobFilters(Model, frozen=True, kw_only=True):
     """Which meters' usage a statement holds."""
 
     meter_ids: Sequence[str] | None = None
+
+
+class StatementMeasure(Model, frozen=True, kw_only=True):
+    """A statement measure."""
+
+    meter_id: str | None = None
+    name: str | None = None
+    aggregations: Sequence[AggregationFunction] | None = None

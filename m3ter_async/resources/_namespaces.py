@@ -7,21 +7,80 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
+    from .account_plans import AccountPlans
+    from .accounts import Accounts
+    from .aggregations import Aggregations
     from .authentication import Authentication
     from .balances import Balances
     from .bill_config import BillConfigResource
+    from .bill_grouping_keys import BillGroupingKeys
     from .bill_jobs import BillJobs
     from .bills import Bills
     from .charges import Charges
+    from .commitments import Commitments
+    from .compound_aggregations import CompoundAggregations
+    from .contracts import Contracts
     from .counter_adjustments import CounterAdjustments
+    from .counter_pricings import CounterPricings
+    from .counters import Counters
+    from .credit_reasons import CreditReasons
+    from .currencies import Currencies
+    from .custom_fields import CustomFields
+    from .data_explorer import DataExplorer
+    from .data_exports import DataExports
+    from .debit_reasons import DebitReasons
+    from .events import Events
+    from .external_mappings import ExternalMappings
+    from .integration_configurations import IntegrationConfigurations
+    from .integration_runs import IntegrationRuns
     from .line_items import LineItems
+    from .lookup_tables import LookupTables
+    from .marketplace import Marketplace
+    from .meters import Meters
+    from .notification_configurations import NotificationConfigurations
+    from .organization_config import OrganizationConfigResource
+    from .permission_policies import PermissionPolicies
+    from .plan_group_links import PlanGroupLinks
+    from .plan_groups import PlanGroups
+    from .plan_templates import PlanTemplates
+    from .plans import Plans
+    from .pricings import Pricings
+    from .products import Products
+    from .resource_groups import ResourceGroups
+    from .scheduled_event_configurations import ScheduledEventConfigurations
     from .statements import Statements
+    from .support import SupportResource
+    from .transaction_types import TransactionTypes
+    from .usage import Usage
+    from .users import Users
+    from .webhooks import Webhooks
 
 
 class Namespaces:
     """What a client offers; a subclass brings the pipeline."""
 
     _pipeline: Pipeline
+
+    @cached_property
+    def account_plans(self) -> AccountPlans:
+        """Account plans."""
+        from .account_plans import AccountPlans
+
+        return AccountPlans(self._pipeline)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Accounts."""
+        from .accounts import Accounts
+
+        return Accounts(self._pipeline)
+
+    @cached_property
+    def aggregations(self) -> Aggregations:
+        """Aggregations."""
+        from .aggregations import Aggregations
+
+        return Aggregations(self._pipeline)
 
     @cached_property
     def authentication(self) -> Authentication:
@@ -45,6 +104,13 @@ class Namespaces:
         return BillConfigResource(self._pipeline)
 
     @cached_property
+    def bill_grouping_keys(self) -> BillGroupingKeys:
+        """Bill grouping keys."""
+        from .bill_grouping_keys import BillGroupingKeys
+
+        return BillGroupingKeys(self._pipeline)
+
+    @cached_property
     def bill_jobs(self) -> BillJobs:
         """Bill jobs."""
         from .bill_jobs import BillJobs
@@ -66,11 +132,116 @@ class Namespaces:
         return Charges(self._pipeline)
 
     @cached_property
+    def commitments(self) -> Commitments:
+        """Commitments."""
+        from .commitments import Commitments
+
+        return Commitments(self._pipeline)
+
+    @cached_property
+    def compound_aggregations(self) -> CompoundAggregations:
+        """Compound aggregations."""
+        from .compound_aggregations import CompoundAggregations
+
+        return CompoundAggregations(self._pipeline)
+
+    @cached_property
+    def contracts(self) -> Contracts:
+        """Contracts."""
+        from .contracts import Contracts
+
+        return Contracts(self._pipeline)
+
+    @cached_property
     def counter_adjustments(self) -> CounterAdjustments:
         """Counter adjustments."""
         from .counter_adjustments import CounterAdjustments
 
         return CounterAdjustments(self._pipeline)
+
+    @cached_property
+    def counter_pricings(self) -> CounterPricings:
+        """Counter pricings."""
+        from .counter_pricings import CounterPricings
+
+        return CounterPricings(self._pipeline)
+
+    @cached_property
+    def counters(self) -> Counters:
+        """Counters."""
+        from .counters import Counters
+
+        return Counters(self._pipeline)
+
+    @cached_property
+    def credit_reasons(self) -> CreditReasons:
+        """Credit reasons."""
+        from .credit_reasons import CreditReasons
+
+        return CreditReasons(self._pipeline)
+
+    @cached_property
+    def currencies(self) -> Currencies:
+        """Currencies."""
+        from .currencies import Currencies
+
+        return Currencies(self._pipeline)
+
+    @cached_property
+    def custom_fields(self) -> CustomFields:
+        """The organization's custom fields."""
+        from .custom_fields import CustomFields
+
+        return CustomFields(self._pipeline)
+
+    @cached_property
+    def data_explorer(self) -> DataExplorer:
+        """Data explorer."""
+        from .data_explorer import DataExplorer
+
+        return DataExplorer(self._pipeline)
+
+    @cached_property
+    def data_exports(self) -> DataExports:
+        """Data exports."""
+        from .data_exports import DataExports
+
+        return DataExports(self._pipeline)
+
+    @cached_property
+    def debit_reasons(self) -> DebitReasons:
+        """Debit reasons."""
+        from .debit_reasons import DebitReasons
+
+        return DebitReasons(self._pipeline)
+
+    @cached_property
+    def events(self) -> Events:
+        """Events."""
+        from .events import Events
+
+        return Events(self._pipeline)
+
+    @cached_property
+    def external_mappings(self) -> ExternalMappings:
+        """External mappings."""
+        from .external_mappings import ExternalMappings
+
+        return ExternalMappings(self._pipeline)
+
+    @cached_property
+    def integration_configurations(self) -> IntegrationConfigurations:
+        """Integration configurations."""
+        from .integration_configurations import IntegrationConfigurations
+
+        return IntegrationConfigurations(self._pipeline)
+
+    @cached_property
+    def integration_runs(self) -> IntegrationRuns:
+        """Integration runs."""
+        from .integration_runs import IntegrationRuns
+
+        return IntegrationRuns(self._pipeline)
 
     @cached_property
     def line_items(self) -> LineItems:
@@ -80,8 +251,141 @@ class Namespaces:
         return LineItems(self._pipeline)
 
     @cached_property
+    def lookup_tables(self) -> LookupTables:
+        """Lookup tables."""
+        from .lookup_tables import LookupTables
+
+        return LookupTables(self._pipeline)
+
+    @cached_property
+    def marketplace(self) -> Marketplace:
+        """Marketplace."""
+        from .marketplace import Marketplace
+
+        return Marketplace(self._pipeline)
+
+    @cached_property
+    def meters(self) -> Meters:
+        """Meters."""
+        from .meters import Meters
+
+        return Meters(self._pipeline)
+
+    @cached_property
+    def notification_configurations(self) -> NotificationConfigurations:
+        """Notification configurations."""
+        from .notification_configurations import NotificationConfigurations
+
+        return NotificationConfigurations(self._pipeline)
+
+    @cached_property
+    def organization_config(self) -> OrganizationConfigResource:
+        """The organization's configuration."""
+        from .organization_config import OrganizationConfigResource
+
+        return OrganizationConfigResource(self._pipeline)
+
+    @cached_property
+    def permission_policies(self) -> PermissionPolicies:
+        """Permission policies."""
+        from .permission_policies import PermissionPolicies
+
+        return PermissionPolicies(self._pipeline)
+
+    @cached_property
+    def plan_group_links(self) -> PlanGroupLinks:
+        """Plan group links."""
+        from .plan_group_links import PlanGroupLinks
+
+        return PlanGroupLinks(self._pipeline)
+
+    @cached_property
+    def plan_groups(self) -> PlanGroups:
+        """Plan groups."""
+        from .plan_groups import PlanGroups
+
+        return PlanGroups(self._pipeline)
+
+    @cached_property
+    def plan_templates(self) -> PlanTemplates:
+        """Plan templates."""
+        from .plan_templates import PlanTemplates
+
+        return PlanTemplates(self._pipeline)
+
+    @cached_property
+    def plans(self) -> Plans:
+        """Plans."""
+        from .plans import Plans
+
+        return Plans(self._pipeline)
+
+    @cached_property
+    def pricings(self) -> Pricings:
+        """Pricings."""
+        from .pricings import Pricings
+
+        return Pricings(self._pipeline)
+
+    @cached_property
+    def products(self) -> Products:
+        """Products."""
+        from .products import Products
+
+        return Products(self._pipeline)
+
+    @cached_property
+    def resource_groups(self) -> ResourceGroups:
+        """Resource groups."""
+        from .resource_groups import ResourceGroups
+
+        return ResourceGroups(self._pipeline)
+
+    @cached_property
+    def scheduled_event_configurations(self) -> ScheduledEventConfigurations:
+        """Scheduled event configurations."""
+        from .scheduled_event_configurations import ScheduledEventConfigurations
+
+        return ScheduledEventConfigurations(self._pipeline)
+
+    @cached_property
     def statements(self) -> Statements:
         """The statements of bills."""
         from .statements import Statements
 
         return Statements(self._pipeline)
+
+    @cached_property
+    def support(self) -> SupportResource:
+        """The access of m3ter's support staff."""
+        from .support import SupportResource
+
+        return SupportResource(self._pipeline)
+
+    @cached_property
+    def transaction_types(self) -> TransactionTypes:
+        """Transaction types."""
+        from .transaction_types import TransactionTypes
+
+        return TransactionTypes(self._pipeline)
+
+    @cached_property
+    def usage(self) -> Usage:
+        """Measured usage."""
+        from .usage import Usage
+
+        return Usage(self._pipeline)
+
+    @cached_property
+    def users(self) -> Users:
+        """Users."""
+        from .users import Users
+
+        return Users(self._pipeline)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """Webhook destinations."""
+        from .webhooks import Webhooks
+
+        return Webhooks(self._pipeline)
