@@ -76,7 +76,7 @@ def check_query(declared: Mapping[str, Field], given: list[tuple[str, str]]) -> 
 
 
 def check_body(value: object, field: Field, schemas: Schemas) -> dict[str, Any]:
-    """The body, which every operation so far wants to be an object."""
+    """The body, which every operation wants to be an object."""
     if not isinstance(value, dict):
         raise Problem(400, "body: not a JSON object")
     _check(cast("object", value), field, "", schemas)
@@ -152,14 +152,28 @@ def _check_number(value: object, field: Field, name: str) -> None:
         raise Problem(400, f"{name}: above {field.maximum}")
 
 
+def chosen(field: Field, value: Mapping[str, object], schemas: Schemas) -> Field | None:
+    """Of a union's objects the one that the value says it is, by a field such as `type`; None where it says none."""
+    for choice in field.any_of:
+        fields = schemas.get(choice.ref or "", {})
+        if any(value.get(name) in one.enum for name, one in fields.items() if len(one.enum) == 1):
+            return choice
+    return None
+
+
 def _check_union(value: object, field: Field, name: str, schemas: Schemas) -> None:
+    if isinstance(value, dict):
+        choice = chosen(field, cast("dict[str, object]", value), schemas)
+        if choice is not None:
+            # The message then names the field that is wrong, and not only the union.
+            return _check(cast("object", value), choice, name, schemas)
     for choice in field.any_of:
         try:
             _check(value, choice, name, schemas)
         except Problem:
             continue
         return
-    raise Problem(400, f"{name}: of none of the types allowed")
+    raise Problem(400, f"{name or 'body'}: of none of the types allowed")
 
 
 def _check_text(value: object, field: Field, name: str) -> None:
