@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from m3ter_async.sandbox.calls import Call, Handler, World
-from m3ter_async.sandbox.catalog import ORG
 from m3ter_async.sandbox.crud import check_version, new_row, touched
 from m3ter_async.sandbox.data import Row
 from m3ter_async.sandbox.defaults import DEFAULTS
 from m3ter_async.sandbox.pages import page
+from m3ter_async.sandbox.paths import ACCOUNTS, ORG
 from m3ter_async.sandbox.problem import Problem
-from m3ter_async.sandbox.store import ACCOUNTS
 from m3ter_async.sandbox.validate import moment
 
 ACCOUNT_PLANS: Final = ORG + "/accountplans"

@@ -13,11 +13,11 @@ from zlib import crc32
 from m3ter_async.sandbox.contract import ROUTES, SCHEMAS
 from m3ter_async.sandbox.data import Organization, Row
 from m3ter_async.sandbox.draw import Draw, draw
+from m3ter_async.sandbox.paths import ORG
 from m3ter_async.sandbox.sample import Sampler
 from m3ter_async.sandbox.schema import Field
 from m3ter_async.sandbox.table import Table
 
-ORG: Final = "/organizations/{orgId}"
 # The first number of every place drawn from here; those of `data` are below it.
 CATALOG: Final = 200
 EVENTS: Final = (
@@ -32,7 +32,7 @@ EVENTS: Final = (
 class Seeds(NamedTuple):
     """How many entities a collection starts with, what one is called, and the fields that hold an id of it."""
 
-    count: int
+    rows: int
     noun: str
     fields: tuple[str, ...] = ()
     pool: str = ""
@@ -120,7 +120,9 @@ class Catalog:
     def table(self, pattern: str, values: tuple[str, ...]) -> Table:
         """The table behind a path pattern as it is before anybody writes; `values` are the ids in its path."""
         path = pattern.removeprefix(ORG)
-        if path not in SEEDS:
+        parent = path.partition("/{")[0]
+        # What lies under an entity that was created has been there for no longer than that.
+        if path not in SEEDS or (parent in SEEDS and parent != path and values[0] not in self.ids(parent)):
             return Table()
         ids = self.ids(path, values)
         return Table(ids, lambda position: self._row(path, ids, position))
@@ -140,10 +142,10 @@ class Catalog:
         if seeds.pool in organization.known_ids:
             return organization.known_ids[seeds.pool]
         chance = draw(organization.seed, CATALOG, PLACES[path], *(crc32(value.encode()) for value in values))
-        ids = [chance.uuid() for _ in range(seeds.count)]
+        ids = [chance.uuid() for _ in range(seeds.rows)]
         if seeds.pool == "user":
             ids[0] = organization.user_id
-        return [organization.id] if seeds.count == 1 else ids
+        return [organization.id] if seeds.rows == 1 else ids
 
     def _referenced(self, name: str) -> Sequence[str]:
         if name == "billId":

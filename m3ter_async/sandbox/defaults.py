@@ -6,10 +6,9 @@ from decimal import Decimal
 from typing import Final
 
 from m3ter_async.sandbox.calls import Call, Rule, World
-from m3ter_async.sandbox.catalog import ORG
 from m3ter_async.sandbox.data import Row
+from m3ter_async.sandbox.paths import COMMITMENTS, ORG
 from m3ter_async.sandbox.rules import in_order
-from m3ter_async.sandbox.store import COMMITMENTS
 
 # Fields that only the service sets, and what they hold in a new entity.
 FIRST: Final[dict[str, Row]] = {

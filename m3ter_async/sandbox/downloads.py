@@ -13,9 +13,9 @@ import msgspec
 from m3ter_async.sandbox.bills import own_shape, with_lines
 from m3ter_async.sandbox.calls import Call, Handler, World
 from m3ter_async.sandbox.data import Row
+from m3ter_async.sandbox.paths import BILLS
 from m3ter_async.sandbox.presigned import DOWNLOADS, download_url, verify
 from m3ter_async.sandbox.problem import Problem
-from m3ter_async.sandbox.store import BILLS
 from m3ter_async.sandbox.validate import moment
 
 LINE_COLUMNS: Final = ("billId", "id", "lineItemType", "description", "units", "subtotal", "currency")

@@ -7,9 +7,9 @@ from typing import Final
 
 from m3ter_async.sandbox.calls import Call, Handler, World
 from m3ter_async.sandbox.catalog import EVENTS as TYPES
-from m3ter_async.sandbox.catalog import ORG
 from m3ter_async.sandbox.data import Row
 from m3ter_async.sandbox.pages import page
+from m3ter_async.sandbox.paths import ORG
 from m3ter_async.sandbox.problem import Problem
 
 EVENTS: Final = ORG + "/events"

@@ -9,12 +9,11 @@ import msgspec
 
 from m3ter_async.sandbox.bills import with_lines
 from m3ter_async.sandbox.calls import Call, Handler, World
-from m3ter_async.sandbox.catalog import ORG
 from m3ter_async.sandbox.data import Row
 from m3ter_async.sandbox.pages import page
+from m3ter_async.sandbox.paths import ACCOUNTS, BALANCES, COMMITMENTS, ORG
 from m3ter_async.sandbox.presigned import file_url
 from m3ter_async.sandbox.problem import Problem
-from m3ter_async.sandbox.store import ACCOUNTS, BALANCES, COMMITMENTS
 
 EXPORT_JOBS: Final = ORG + "/dataexports/jobs"
 DESTINATIONS: Final = ORG + "/dataexports/destinations"
@@ -31,7 +30,7 @@ def start(world: World, call: Call) -> Row:
         if world.store.table(DESTINATIONS, {}).get(destination) is None:
             raise Problem(404, f"destinationIds: there is no destination {destination}")
     job_id, now = world.store.new_id(), world.store.now()
-    kinds = call.body.get("operationalDataTypes") or []
+    kinds: list[str] = call.body.get("operationalDataTypes") or []
     job: Row = {"id": job_id, "version": 1, "sourceType": call.body["sourceType"], "status": "PENDING"}
     # What to export is kept with the job, though a job does not show it.
     world.store.table(EXPORT_JOBS, {}).put({**job, "dateCreated": now, "operationalDataTypes": kinds})

@@ -23,8 +23,8 @@ from m3ter_async.sandbox import (
 from m3ter_async.sandbox.calls import Handler
 from m3ter_async.sandbox.contract import ROUTES
 from m3ter_async.sandbox.crud import Collections
+from m3ter_async.sandbox.paths import BILLS
 from m3ter_async.sandbox.router import Router
-from m3ter_async.sandbox.store import BILLS
 
 # What no path shape tells; these go before the generic handlers.
 SPECIAL: Final[dict[str, Handler]] = {

@@ -8,12 +8,11 @@ from typing import Any, Final, cast
 import msgspec
 
 from m3ter_async.sandbox.calls import Call, Handler, World
-from m3ter_async.sandbox.catalog import ORG
 from m3ter_async.sandbox.data import Row
 from m3ter_async.sandbox.events import raise_event
+from m3ter_async.sandbox.paths import ACCOUNTS, ORG
 from m3ter_async.sandbox.presigned import download_url, file_url, upload_url
 from m3ter_async.sandbox.problem import Problem
-from m3ter_async.sandbox.store import ACCOUNTS
 from m3ter_async.sandbox.validate import check_body
 
 UPLOAD_JOBS: Final = ORG + "/fileuploads/measurements/jobs"

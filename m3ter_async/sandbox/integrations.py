@@ -6,8 +6,9 @@ from typing import Final
 
 from m3ter_async.sandbox.actions import RUNS
 from m3ter_async.sandbox.calls import Call, Handler, World
-from m3ter_async.sandbox.catalog import ENTITIES, ORG, SYSTEMS
+from m3ter_async.sandbox.catalog import ENTITIES, SYSTEMS
 from m3ter_async.sandbox.data import Row
+from m3ter_async.sandbox.paths import ORG
 from m3ter_async.sandbox.problem import Problem
 
 CONFIGS: Final = ORG + "/integrationconfigs"

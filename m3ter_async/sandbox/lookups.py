@@ -11,11 +11,11 @@ import msgspec
 
 from m3ter_async.sandbox.actions import REVISIONS
 from m3ter_async.sandbox.calls import Call, Handler, World
-from m3ter_async.sandbox.catalog import ORG
 from m3ter_async.sandbox.crud import touched
 from m3ter_async.sandbox.data import Row
 from m3ter_async.sandbox.ingest import DECODER, JSON
 from m3ter_async.sandbox.pages import page
+from m3ter_async.sandbox.paths import ORG
 from m3ter_async.sandbox.presigned import file_url, upload_url
 from m3ter_async.sandbox.problem import Problem
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from m3ter_async.sandbox.calls import Call, Handler, World
-from m3ter_async.sandbox.catalog import ORG
 from m3ter_async.sandbox.crud import new_row
 from m3ter_async.sandbox.data import Row
 from m3ter_async.sandbox.pages import numbered, page
+from m3ter_async.sandbox.paths import ORG
 from m3ter_async.sandbox.problem import Problem
 
 POLICIES: Final = ORG + "/permissionpolicies"

@@ -10,8 +10,8 @@ from m3ter_async.sandbox.calls import Call, Handler, World
 from m3ter_async.sandbox.data import Row, total
 from m3ter_async.sandbox.draw import EXACT
 from m3ter_async.sandbox.ingest import METERS
+from m3ter_async.sandbox.paths import ACCOUNTS
 from m3ter_async.sandbox.problem import Problem
-from m3ter_async.sandbox.store import ACCOUNTS
 from m3ter_async.sandbox.validate import moment
 
 MOST_USAGE_ROWS: Final = 20_000
@@ -106,7 +106,8 @@ def _aggregated(rows: list[Row], aggregations: list[Row]) -> Row:
 def query_bills(world: World, call: Call) -> Row:
     """POST /dataexplorer/bills: the line items of the bills in the period, up to the limit."""
     limit = call.body.get("limit") or MOST_BILL_ROWS
-    kinds, values = frozenset(call.body["lineItemTypes"]), []
+    kinds = frozenset(call.body["lineItemTypes"])
+    values: list[Row] = []
     for _, bill in world.store.bills.walk():
         if not _between(bill["billDate"], call.body):
             continue

@@ -8,8 +8,8 @@ from typing import Final
 from m3ter_async.sandbox.calls import Call, Rule, World
 from m3ter_async.sandbox.data import Row
 from m3ter_async.sandbox.draw import EXACT
+from m3ter_async.sandbox.paths import BALANCES, BILLS, CREDITS, DEBITS, ORG, TRANSACTIONS
 from m3ter_async.sandbox.problem import Problem
-from m3ter_async.sandbox.store import BALANCES, BILLS, CREDITS, DEBITS, ORG, TRANSACTIONS
 from m3ter_async.sandbox.validate import moment
 
 

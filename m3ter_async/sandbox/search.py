@@ -11,9 +11,9 @@ from typing import Any, Final
 from m3ter_async.sandbox.bills import with_lines
 from m3ter_async.sandbox.calls import Call, Handler, World
 from m3ter_async.sandbox.data import Row
+from m3ter_async.sandbox.paths import ACCOUNTS, BILLS, COMMITMENTS
 from m3ter_async.sandbox.problem import Problem
 from m3ter_async.sandbox.schema import Field
-from m3ter_async.sandbox.store import ACCOUNTS, BILLS, COMMITMENTS
 from m3ter_async.sandbox.table import Table
 from m3ter_async.sandbox.validate import moment
 

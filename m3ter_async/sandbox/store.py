@@ -6,44 +6,15 @@ from collections import Counter
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from functools import partial
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from m3ter_async.sandbox.catalog import ORG, Catalog
+from m3ter_async.sandbox.catalog import Catalog
 from m3ter_async.sandbox.data import IDS, TODAY, Organization, Row, total
 from m3ter_async.sandbox.draw import EXACT, draw
+from m3ter_async.sandbox.paths import BALANCES, BILLS, CREDITS, DEBITS, FREE, TRANSACTIONS
 from m3ter_async.sandbox.prepaid import balance_row, transaction_rows
 from m3ter_async.sandbox.problem import Problem
 from m3ter_async.sandbox.table import Table
-
-BILLS: Final = ORG + "/bills"
-ACCOUNTS: Final = ORG + "/accounts"
-COMMITMENTS: Final = ORG + "/commitments"
-BALANCES: Final = ORG + "/balances"
-TRANSACTIONS: Final = ORG + "/balances/{balanceId}/transactions"
-CREDITS: Final = ORG + "/bills/{billId}/creditlineitems"
-DEBITS: Final = ORG + "/bills/{billId}/debitlineitems"
-BILL_JOBS: Final = ORG + "/billjobs"
-STATEMENT_JOBS: Final = ORG + "/statementjobs"
-
-# Path parameters that are no ids of entities: nothing has to exist for them.
-FREE: Final = frozenset(
-    {
-        "orgId",
-        "type",
-        "entityType",
-        "entityId",
-        "systemName",
-        "configOption",
-        "destination",
-        "destinationId",
-        "entity",
-        "m3terId",
-        "system",
-        "externalTable",
-        "externalId",
-        "lookupKey",
-    }
-)
 
 
 class Truth(NamedTuple):

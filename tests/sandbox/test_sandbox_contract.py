@@ -90,8 +90,8 @@ def answers() -> Answers:
 
 def test_every_answer_conforms_to_the_contract_tables(answers: Answers) -> None:
     for route in ROUTES:
-        assert route.answer is not None or route.operation not in answers
         for answer in answers.get(route.operation, ()):
+            assert route.answer is not None
             assert faults(answer, route.answer, route.operation) == []
 
 

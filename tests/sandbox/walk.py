@@ -63,6 +63,8 @@ SPECIAL: dict[str, dict[str, Json]] = {
     "UpdateLookupTableRevision": {"fields": FIELDS, "keys": ["region"]},
     "UpdateLookupTableRevisionStatus": {"status": "PUBLISHED"},
 }
+# Dates that a bill need not have would leave nothing to approve.
+SPECIAL["ApproveBills"] = dict.fromkeys(("externalInvoiceDateStart", "externalInvoiceDateEnd", "accountIds"))
 FIRST_PAGE = {"nextToken": None, "fromDocument": 0, "searchQuery": None, "sortBy": "id"}
 
 
@@ -116,14 +118,14 @@ class Walk:
         """The id of an entity of a collection, which is made where there is none yet."""
         known = {"accountId": "/accounts", "m3terId": "/accounts", "entityId": "/bills", "destinationId": "/bills"}
         if name in known:
-            return self.raw.all(known[name])[0]["id"]
+            return str(self.raw.all(known[name])[0]["id"])
         path = filled[len(ORG) :]
         if ("GET", pattern) in BY_PATH:
             rows = self.raw.all(path)
             if rows:
-                return rows[0]["id"]
+                return str(rows[0]["id"])
         made = self.raw.do("POST", path, self.body(BY_PATH["POST", pattern], path))
-        return made.get("id") or made["jobId"]
+        return str(made.get("id") or made["jobId"])
 
     def query(self, route: Route) -> dict[str, Json]:
         special = {**FIRST_PAGE, **SPECIAL.get(route.operation, {})}
@@ -175,9 +177,9 @@ class Walk:
         collections = {"accountId": "/accounts", "billId": "/bills", "eventId": "/events", "revisionId": ""}
         if name in collections:
             rows = self.raw.all(collections[name]) if collections[name] else []
-            return rows[0]["id"] if rows else ""
+            return str(rows[0]["id"]) if rows else ""
         if name == "destinationId":
-            return self.raw.all("/dataexports/destinations")[0]["id"]
+            return str(self.raw.all("/dataexports/destinations")[0]["id"])
         text = TEXTS.get(name, name + "x" * max(0, (field.min_length or 1) - len(name)))
         return text[: field.max_length or 200]
 
