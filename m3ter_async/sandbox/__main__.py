@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from m3ter_async.sandbox import Sandbox
+from m3ter_async.sandbox import Faults, Sandbox
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,8 +26,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds every answer is held back (0)")
     parser.add_argument("--token-seconds", type=float, default=18000, help="how long a token is good for (18000)")
     parser.add_argument("--rate-limit", type=int, default=None, help="requests per second (no limit)")
+    parser.add_argument("--retry-after", type=int, default=None, help="seconds in the Retry-After of a 429 (no header)")
+    parser.add_argument("--error-rate", type=float, default=0.0, help="share of requests answered with an error (0)")
+    parser.add_argument("--drop-rate", type=float, default=0.0, help="share of connections closed unanswered (0)")
+    parser.add_argument("--cut-rate", type=float, default=0.0, help="share of answers cut in mid-body (0)")
+    parser.add_argument("--fault-seed", type=int, default=7, help="decides which requests fail (7)")
+    parser.add_argument("--fail-logins", action="store_true", help="let the login fail too")
     options = parser.parse_args(arguments)
     try:
+        faults = Faults(
+            options.error_rate,
+            drop_rate=options.drop_rate,
+            cut_rate=options.cut_rate,
+            retry_after=options.retry_after,
+            login=options.fail_logins,
+            seed=options.fault_seed,
+        )
         sandbox = Sandbox(
             options.seed,
             options.bills,
@@ -35,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             latency=options.latency,
             token_seconds=options.token_seconds,
             rate_limit=options.rate_limit,
+            retry_after=options.retry_after,
+            faults=faults,
         )
         with sandbox:
             print(f"# m3ter sandbox at {sandbox.url}, stop with Ctrl-C")

@@ -9,9 +9,9 @@ from m3ter_async.sandbox.calls import Call, Handler, World
 from m3ter_async.sandbox.crud import new_row
 from m3ter_async.sandbox.data import Row, total
 from m3ter_async.sandbox.draw import EXACT
+from m3ter_async.sandbox.paths import BALANCES, TRANSACTIONS
 from m3ter_async.sandbox.problem import Problem
 from m3ter_async.sandbox.rules import CHARGE_SCHEDULES, RULES, TRANSACTION_SCHEDULES
-from m3ter_async.sandbox.store import BALANCES, TRANSACTIONS
 
 
 def summary(world: World, call: Call) -> Row:

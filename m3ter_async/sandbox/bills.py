@@ -9,8 +9,8 @@ from m3ter_async.sandbox.calls import Call, Handler, World
 from m3ter_async.sandbox.crud import changed_row, touched
 from m3ter_async.sandbox.data import METERED, Row, total
 from m3ter_async.sandbox.pages import filters, numbered, page
+from m3ter_async.sandbox.paths import BILLS, ORG
 from m3ter_async.sandbox.problem import Problem
-from m3ter_async.sandbox.store import BILLS, ORG
 from m3ter_async.sandbox.validate import day
 
 # More than the line items of any bill: place of the bill times this, plus number of the line item, is a place.

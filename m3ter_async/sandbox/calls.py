@@ -37,6 +37,8 @@ class World:
             return {}
         if answer.type == "array":
             return self.fields(answer.item)
+        if answer.type == "union":
+            return {name: field for choice in answer.any_of for name, field in self.fields(choice).items()}
         fields = self.schemas.get(answer.ref or "", {})
         return self.fields(fields["data"]) if "data" in fields else fields
 
@@ -46,3 +48,5 @@ class World:
 
 
 Handler = Callable[[World, Call], object]
+# Called with the entity before and after: before is None on create, after is None on delete.
+Rule = Callable[[World, Call, "Row | None", "Row | None"], None]

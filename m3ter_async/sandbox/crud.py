@@ -1,4 +1,4 @@
-"""The operations that are the same for every collection: create, retrieve, list, update, delete."""
+"""The operations that are the same for every collection, create to delete, and for what there is one of."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from m3ter_async.sandbox.calls import Call, Handler, World
+from m3ter_async.sandbox.catalog import ENTITY_FIELDS
 from m3ter_async.sandbox.data import Row
+from m3ter_async.sandbox.defaults import DEFAULTS
 from m3ter_async.sandbox.pages import page
 from m3ter_async.sandbox.problem import Problem
 from m3ter_async.sandbox.rules import RULES
 from m3ter_async.sandbox.schema import Field, Route
-from m3ter_async.sandbox.validate import moment
+from m3ter_async.sandbox.validate import chosen, moment
 
 # Entities that are answered with more than what is stored.
 Shape = Callable[[World, Row], Row]
@@ -27,15 +29,16 @@ class Collections:
         """The generic handler of each operation that has one."""
         found: dict[str, Handler] = {}
         routes = list(routes)
-        paths = {route.path for route in routes}
+        known = {(route.method, route.path) for route in routes}
         for route in routes:
-            entity = route.path.endswith("}")
-            if entity and route.method in ("GET", "PUT", "DELETE"):
-                found[route.operation] = {"GET": self.retrieve, "PUT": self.update, "DELETE": self.delete}[route.method]
-            elif route.method == "GET" and "pageSize" in route.query:
+            if route.method == "GET" and "pageSize" in route.query:
                 found[route.operation] = self.list
-            elif route.method == "POST" and (route.path + "/{id}" in paths or route.path.endswith("/transactions")):
+            elif route.path.endswith("}") and route.method in ("GET", "PUT", "DELETE"):
+                found[route.operation] = {"GET": self.retrieve, "PUT": self.update, "DELETE": self.delete}[route.method]
+            elif creates(route, known):
                 found[route.operation] = self.create
+            elif {("GET", route.path), ("PUT", route.path)} <= known and route.method in ("GET", "PUT"):
+                found[route.operation] = read_single if route.method == "GET" else replace_single
         return found
 
     def _shape(self, world: World, pattern: str, row: Row) -> Row:
@@ -47,9 +50,7 @@ class Collections:
         pattern = call.route.path
         table = world.store.table(pattern, call.path)
         row = new_row(world, call)
-        check = RULES.get(pattern)
-        if check is not None:
-            check(world, call, None, row)
+        _check(world, call, pattern, None, row)
         table.put(row)
         world.wrote(call)
         return self._shape(world, pattern, row)
@@ -70,9 +71,7 @@ class Collections:
         pattern, name = entity_of(call)
         before = world.store.row(pattern, call.path, name)
         row = changed_row(world, call, before)
-        check = RULES.get(pattern)
-        if check is not None:
-            check(world, call, before, row)
+        _check(world, call, pattern, before, row)
         world.store.table(pattern, call.path).put(row)
         world.wrote(call)
         return self._shape(world, pattern, row)
@@ -82,12 +81,39 @@ class Collections:
         pattern, name = entity_of(call)
         row = world.store.row(pattern, call.path, name)
         answer = self._shape(world, pattern, row)
-        check = RULES.get(pattern)
-        if check is not None:
-            check(world, call, row, None)
+        _check(world, call, pattern, row, None)
         world.store.table(pattern, call.path).remove(row["id"])
         world.wrote(call)
         return answer
+
+
+def creates(route: Route, known: set[tuple[str, str]]) -> bool:
+    """Whether a POST makes an entity that can be retrieved by its id, or a transaction, which cannot."""
+    made = ("GET", route.path + "/{id}") in known or route.path.endswith("/transactions")
+    return route.method == "POST" and made
+
+
+def _check(world: World, call: Call, pattern: str, before: Row | None, after: Row | None) -> None:
+    for rule in (DEFAULTS.get(pattern), RULES.get(pattern)):
+        if rule is not None:
+            rule(world, call, before, after)
+
+
+def _single(world: World, call: Call) -> Row:
+    organization = world.store.organization
+    return world.store.row(call.route.path, {"id": organization.id})
+
+
+def read_single(world: World, call: Call) -> Row:
+    """Answer what there is one of in the organization, such as its configuration."""
+    return _single(world, call)
+
+
+def replace_single(world: World, call: Call) -> Row:
+    """Replace what there is one of in the organization."""
+    row = changed_row(world, call, _single(world, call))
+    world.wrote(call)
+    return world.store.table(call.route.path, {}).put(row)
 
 
 def entity_of(call: Call) -> tuple[str, str]:
@@ -96,29 +122,46 @@ def entity_of(call: Call) -> tuple[str, str]:
     return pattern, last[1:-1]
 
 
+def _fields(world: World, call: Call, pattern: str) -> dict[str, Field]:
+    """The fields of an entity: those of the answer, and those that only the list of its collection declares."""
+    answer = call.route.answer
+    if answer is not None and answer.type == "union":
+        choice = chosen(call.route.body, call.body, world.schemas) if call.route.body is not None else None
+        if choice is not None and call.route.body is not None:
+            # Requests and answers are declared in the same order.
+            return world.fields(answer.any_of[call.route.body.any_of.index(choice)])
+    return {**world.fields(answer), **ENTITY_FIELDS.get(pattern, {})}
+
+
 def new_row(world: World, call: Call) -> Row:
     """A new entity as it is answered: what the body says, and what the service adds."""
-    fields = world.fields(call.route.answer)
     now, author = world.store.now(), world.store.organization.service_user_id
     added = {"dtCreated": now, "dtLastModified": now, "createdBy": author, "lastModifiedBy": author}
     row: Row = {**call.path, **call.body, **added, "id": world.store.new_id(), "version": 1}
-    return _known(row, fields)
+    return _known(row, _fields(world, call, call.route.path))
 
 
 def changed_row(world: World, call: Call, before: Row) -> Row:
     """An entity after an update: fields the body left out are gone, those only the service sets stay."""
-    body = call.route.body
-    settable = world.schemas[(body and body.ref) or ""]
-    check_version(call, before)
+    settable = world.fields(call.route.body)
+    if "version" in settable:
+        check_version(call, before)
+    fields = _fields(world, call, entity_of(call)[0])
     kept = {name: value for name, value in before.items() if name not in settable}
-    return {**kept, **_known(call.body, world.fields(call.route.answer)), **touched(world, before)}
+    change = {name: value for name, value in touched(world, before).items() if name in fields}
+    return {**kept, **_known(call.body, fields), **change}
 
 
 def _known(row: Row, fields: dict[str, Field]) -> Row:
-    """The part of a row that is answered; a date that the request declares as mere text is looked at here."""
+    """The part of a row that is answered; what only the request declares as mere text is looked at here."""
     for name, field in fields.items():
-        if field.type in ("date", "date-time") and row.get(name) is not None and moment(row[name]) is None:
+        value = row.get(name)
+        if value is None:
+            continue
+        if field.type in ("date", "date-time") and moment(value) is None:
             raise Problem(400, f"{name}: not a date")
+        if field.enum and value not in field.enum:
+            raise Problem(400, f"{name}: not one of {', '.join(field.enum)}")
     return {name: value for name, value in row.items() if name in fields}
 
 

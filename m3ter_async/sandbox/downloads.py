@@ -5,55 +5,37 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from hashlib import blake2b
-from hmac import compare_digest
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from m3ter_async.sandbox.bills import own_shape, with_lines
 from m3ter_async.sandbox.calls import Call, Handler, World
 from m3ter_async.sandbox.data import Row
+from m3ter_async.sandbox.paths import BILLS
+from m3ter_async.sandbox.presigned import DOWNLOADS, download_url, verify
 from m3ter_async.sandbox.problem import Problem
-from m3ter_async.sandbox.store import BILLS
 from m3ter_async.sandbox.validate import moment
 
-PREFIX: Final = "/downloads/"
-SIGNATURE: Final = "X-Amz-Signature"
 LINE_COLUMNS: Final = ("billId", "id", "lineItemType", "description", "units", "subtotal", "currency")
 JSON: Final = msgspec.json.Encoder(decimal_format="number")
 
 
-def _sign(world: World, resource: str) -> str:
-    # Like S3's: a key that only the service knows, over everything the URL asks for.
-    return blake2b(resource.encode(), key=f"downloads {world.seed}".encode()[:64], digest_size=32).hexdigest()
-
-
-def presigned(world: World, file: str, **query: str) -> Row:
-    """The answer that points at a file."""
-    resource = PREFIX + quote(file) + "?" + urlencode({"X-Amz-Algorithm": "AWS4-HMAC-SHA256", **query})
-    return {"downloadUrl": f"{world.url}{resource}&{SIGNATURE}={_sign(world, resource)}"}
-
-
 def statement_url(world: World, bill_id: str, form: str) -> str:
     """The URL of a bill's statement as `json` or `csv`."""
-    url: str = presigned(world, f"statements/{bill_id}.{form}")["downloadUrl"]
-    return url
+    return download_url(world, f"statements/{bill_id}.{form}")
 
 
 def fetch(world: World, target: str, authorized: bool) -> tuple[str, bytes]:
-    """The content type and bytes behind a presigned URL's path and query.
-
-    Like S3, it takes no Authorization header besides the signature (400), and no other signature (403).
-    """
-    if authorized:
-        raise Problem(400, "Authorization: a presigned URL is fetched without this header")
-    resource, _, signature = target.partition(f"&{SIGNATURE}=")
-    if not compare_digest(signature.encode(), _sign(world, resource).encode()):
-        raise Problem(403, f"{SIGNATURE}: does not match the request")
+    """The content type and bytes behind a presigned URL's path and query."""
+    resource = verify(world, target, authorized)
     path, _, query = resource.partition("?")
-    kind, _, name = path[len(PREFIX) :].partition("/")
+    kind, _, name = path[len(DOWNLOADS) :].partition("/")
+    if kind == "files":
+        if name not in world.store.files:
+            raise Problem(404, "there is no such file")
+        return world.store.files[name]
     name, _, form = name.rpartition(".")
     if kind == "usage":
         return "application/json", JSON.encode(_usage(world, *name.split("/")))
@@ -111,7 +93,7 @@ def _statement(form: str) -> Handler:
         if call.route.method == "POST":
             world.store.bills.put({**bill, "csvStatementGenerated": True})
             world.wrote(call)
-        return presigned(world, f"statements/{bill['id']}.{form}")
+        return {"downloadUrl": statement_url(world, bill["id"], form)}
 
     return handler
 
@@ -121,12 +103,13 @@ def usage_url(world: World, call: Call) -> Row:
     bill = world.store.row(BILLS, call.path, "billId")
     if all(line["id"] != call.path["id"] for line in world.store.lines(bill)):
         raise Problem(404, "id: this bill has no such line item")
-    return presigned(world, f"usage/{bill['id']}/{call.path['id']}.json")
+    return {"downloadUrl": download_url(world, f"usage/{bill['id']}/{call.path['id']}.json")}
 
 
 def bills_csv_url(world: World, call: Call) -> Row:
     """POST /bills/download/csv/url: the line items of the bills in the ranges given."""
-    return presigned(world, "bills/all.csv", **{name: value for name, value in call.body.items() if value is not None})
+    ranges = {name: value for name, value in call.body.items() if value is not None}
+    return {"downloadUrl": download_url(world, "bills/all.csv", **ranges)}
 
 
 HANDLERS: Final[dict[str, Handler]] = {

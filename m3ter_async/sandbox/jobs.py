@@ -10,8 +10,9 @@ from m3ter_async.sandbox.crud import new_row, touched
 from m3ter_async.sandbox.data import Row
 from m3ter_async.sandbox.downloads import statement_url
 from m3ter_async.sandbox.pages import FINISHED, page
+from m3ter_async.sandbox.paths import BILL_JOBS, STATEMENT_JOBS
 from m3ter_async.sandbox.problem import Problem
-from m3ter_async.sandbox.store import BILL_JOBS, STATEMENT_JOBS, Table
+from m3ter_async.sandbox.table import Table
 
 MOST_BILL_JOBS: Final = 10
 NEXT_BILL_STAGE: Final = {"PENDING": "INITIALIZING", "INITIALIZING": "RUNNING", "RUNNING": "COMPLETE"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -27,8 +28,17 @@ FILTER_FIELDS: Final = {
     ("ListBalances", "contract"): "contractId",
     ("ListCounterAdjustments", "endDateStart"): "dateStart",
     ("ListCounterAdjustments", "endDateEnd"): "dateEnd",
+    ("ListJobs", "dateCreatedStart"): "uploadDateStart",
+    ("ListJobs", "dateCreatedEnd"): "uploadDateEnd",
+    ("ListJobs", "fileKey"): "fileName",
+    ("ListIntegrationRuns", "startDate"): "dtStartedStart",
+    ("ListIntegrationRuns", "endDate"): "dtStartedEnd",
+    ("ListIntegrationRunsByDestinationId", "startDate"): "dtStartedStart",
+    ("ListIntegrationRunsByDestinationId", "endDate"): "dtStartedEnd",
+    ("ListExternalMappings", "externalSystemId"): "externalSystem",
+    ("ListExternalMappings", "m3terIds"): "m3terId",
 }
-FINISHED: Final = frozenset({"COMPLETE", "CANCELLED", "FAILED"})
+FINISHED: Final = frozenset({"COMPLETE", "CANCELLED", "FAILED", "SUCCEEDED"})
 
 
 def page(world: World, call: Call, walk: Walk, shape: Callable[[Row], Row]) -> Row:
@@ -46,12 +56,18 @@ def page(world: World, call: Call, walk: Walk, shape: Callable[[Row], Row]) -> R
             found.append((place, row))
             if len(found) > size:
                 break
-    answer: Row = {"data": [shape(row) for _, row in found[:size]]}
+    declared = world.fields(call.route.answer)
+    answer: Row = {"data": [_declared(shape(row), declared) for _, row in found[:size]]}
     if len(found) > size:
         answer["nextToken"] = cursor.token(found[size - 1][0], False)
     else:
         answer.update(cursor.end())
     return answer
+
+
+def _declared(row: Row, fields: Mapping[str, Field]) -> Row:
+    """A list shows what it declares, which for some entities is less than what there is."""
+    return row if row.keys() <= fields.keys() else {name: value for name, value in row.items() if name in fields}
 
 
 def numbered(rows: list[Row]) -> Walk:
@@ -62,45 +78,72 @@ def numbered(rows: list[Row]) -> Walk:
 def filters(world: World, call: Call) -> list[Test]:
     """A test for each filter among the query parameters."""
     fields = world.fields(call.route.answer)
-    tests: list[Test] = []
-    for name, value in call.query.items():
-        target = FILTER_FIELDS.get((call.route.operation, name), name)
-        start, end = target.removesuffix("Start"), target.removesuffix("End")
-        if name == "ids":
-            tests.append(_among(frozenset(value)))
-        elif name == "active":
-            if value not in ("true", "false"):
-                raise Problem(400, "active: neither true nor false")
-            tests.append(_unfinished(value == "true"))
-        elif target in fields:
-            tests.append(_equal(target, fields[target], name, value))
-        elif start != target and start in fields:
-            tests.append(_range(start, name, value, lambda row, bound: row >= bound))
-        elif end != target and end in fields:
-            tests.append(_range(end, name, value, lambda row, bound: row < bound))
-    return tests
+    tests = [_filter(call.route.operation, name, value, fields) for name, value in call.query.items()]
+    return [test for test in tests if test is not None]
 
 
-def _among(ids: frozenset[str]) -> Test:
-    return lambda row: row["id"] in ids
+def _filter(operation: str, name: str, value: Any, fields: Mapping[str, Field]) -> Test | None:
+    target = FILTER_FIELDS.get((operation, name), name)
+    start, end = target.removesuffix("Start"), target.removesuffix("End")
+    if name in ("ids", "codes"):
+        return _among(name[:-1], frozenset(value))
+    for known in (target, target + "Id"):
+        if known in fields:
+            return _equal(known, fields[known], name, value)
+    if name == "active":
+        if value not in ("true", "false"):
+            raise Problem(400, "active: neither true nor false")
+        return _unfinished(value == "true")
+    if target + "s" in fields:
+        return lambda row: value in (row.get(target + "s") or ())
+    if name == "date" and "startDate" in fields:
+        return _in_force(_bound(name, value))
+    if start != target and start in fields:
+        return _range(start, name, value, lambda row, bound: row >= bound)
+    if end != target and end in fields:
+        return _range(end, name, value, lambda row, bound: row < bound)
+    return None
+
+
+def _among(field: str, wanted: frozenset[str]) -> Test:
+    return lambda row: row.get(field) in wanted
 
 
 def _unfinished(wanted: bool) -> Test:
     return lambda row: (row.get("status", row.get("statementJobStatus")) not in FINISHED) == wanted
 
 
+def _in_force(bound: Any) -> Test:
+    """From the start on and up to, and without, the end; without an end for ever."""
+
+    def test(row: Row) -> bool:
+        start, end = row.get("startDate"), row.get("endDate")
+        return (start is None or moment(start) <= bound) and (end is None or moment(end) > bound)
+
+    return test
+
+
 def _equal(target: str, field: Field, name: str, value: Any) -> Test:
     if field.type in ("date", "date-time"):
         return _range(target, name, value, lambda row, bound: row == bound)
+    if isinstance(value, list):
+        return _among(target, frozenset(cast("list[str]", value)))
     if field.enum and value not in field.enum:
         raise Problem(400, f"{name}: not one of {', '.join(field.enum)}")
+    if field.type == "boolean":
+        return lambda row: bool(row.get(target)) == value
     return lambda row: row.get(target) == value
 
 
-def _range(target: str, name: str, value: str, compare: Callable[[Any, Any], bool]) -> Test:
+def _bound(name: str, value: str) -> datetime:
     bound = moment(value)
     if bound is None:
         raise Problem(400, f"{name}: not a date")
+    return bound
+
+
+def _range(target: str, name: str, value: str, compare: Callable[[Any, Any], bool]) -> Test:
+    bound = _bound(name, value)
 
     def test(row: Row) -> bool:
         text = row.get(target)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
-from m3ter_async.sandbox.calls import Call, World
+from m3ter_async.sandbox.calls import Call, Rule, World
 from m3ter_async.sandbox.data import Row
 from m3ter_async.sandbox.draw import EXACT
+from m3ter_async.sandbox.paths import BALANCES, BILLS, CREDITS, DEBITS, ORG, TRANSACTIONS
 from m3ter_async.sandbox.problem import Problem
-from m3ter_async.sandbox.store import BALANCES, BILLS, CREDITS, DEBITS, ORG, TRANSACTIONS
 from m3ter_async.sandbox.validate import moment
 
-# Called with the entity before and after: before is None on create, after is None on delete.
-Rule = Callable[[World, Call, "Row | None", "Row | None"], None]
 
-
-def _in_order(row: Row, start: str, end: str) -> None:
+def in_order(row: Row, start: str, end: str) -> None:
+    """Refuse an entity that ends before it starts."""
+    if row.get(start) is None or row.get(end) is None:
+        return
     first, last = moment(row[start]), moment(row[end])
     if first is not None and last is not None and last < first:
         raise Problem(400, f"{end}: before {start}")
@@ -42,7 +41,7 @@ def _memo(world: World, call: Call, _before: Row | None, after: Row | None) -> N
     bill = world.store.row(BILLS, call.path, "billId")
     _bill(world, call, bill, None)
     if after is not None:
-        _in_order(after, "servicePeriodStartDate", "servicePeriodEndDate")
+        in_order(after, "servicePeriodStartDate", "servicePeriodEndDate")
         kind = "CREDIT_MEMO" if call.route.path.startswith(CREDITS) else "DEBIT_MEMO"
         after["lineItemType"] = after.get("lineItemType") or kind
     # A statement made before the line items changed no longer says what the bill says.
@@ -51,7 +50,7 @@ def _memo(world: World, call: Call, _before: Row | None, after: Row | None) -> N
 
 def _balance(_world: World, _call: Call, before: Row | None, after: Row | None) -> None:
     if after is not None:
-        _in_order(after, "startDate", "endDate")
+        in_order(after, "startDate", "endDate")
         if before is None:
             after["amount"] = Decimal(0)
 
@@ -71,7 +70,7 @@ def _charge(world: World, _call: Call, _before: Row | None, after: Row | None) -
     if after is None:
         return
     _priced_once(after)
-    _in_order(after, "servicePeriodStartDate", "servicePeriodEndDate")
+    in_order(after, "servicePeriodStartDate", "servicePeriodEndDate")
     if after["entityType"] == "BALANCE":
         if after.get("entityId") is None:
             raise Problem(400, "entityId: missing, entityType BALANCE needs it")
@@ -82,13 +81,13 @@ def _charge(world: World, _call: Call, _before: Row | None, after: Row | None) -
 def _charge_schedule(_world: World, _call: Call, _before: Row | None, after: Row | None) -> None:
     if after is not None:
         _priced_once(after)
-        _in_order(after, "servicePeriodStartDate", "servicePeriodEndDate")
+        in_order(after, "servicePeriodStartDate", "servicePeriodEndDate")
         after["nextRun"] = after["servicePeriodStartDate" if after["billInAdvance"] else "servicePeriodEndDate"]
 
 
 def _transaction_schedule(_world: World, _call: Call, _before: Row | None, after: Row | None) -> None:
     if after is not None:
-        _in_order(after, "startDate", "endDate")
+        in_order(after, "startDate", "endDate")
         after["nextRun"] = after["startDate"]
 
 

@@ -17,6 +17,7 @@ from aiohttp import web
 from m3ter_async.sandbox.auth import Access, RateLimit
 from m3ter_async.sandbox.calls import World
 from m3ter_async.sandbox.contract import SCHEMAS
+from m3ter_async.sandbox.faults import Faults, Kind
 from m3ter_async.sandbox.server import Server
 from m3ter_async.sandbox.store import Store, Truth
 
@@ -44,6 +45,7 @@ class Sandbox:
         rate_limit: Requests per second before 429 is answered for the rest of that second; None for no limit.
         retry_after: Seconds to name in a `Retry-After` header on a 429; None sends no such header.
         empty_pages: Whether lists show, now and then, an empty page with a token.
+        faults: How often and in which ways requests fail by chance; see also `fail_next`.
 
     Raises:
         ValueError: `host` is not a loopback address, or a number is out of range.
@@ -62,6 +64,7 @@ class Sandbox:
         rate_limit: int | None = None,
         retry_after: int | None = None,
         empty_pages: bool = True,
+        faults: Faults | None = None,
     ) -> None:
         if not _is_loopback(host):
             raise ValueError(f"host must be a loopback address, not {host!r}")
@@ -71,7 +74,9 @@ class Sandbox:
         self._store = Store(seed, bills)
         self._access = Access(seed, self._store.organization.id, token_seconds)
         self._world = World(self._store, SCHEMAS, seed, empty_pages)
-        self._server = Server(self._world, self._access, RateLimit(rate_limit), latency, retry_after)
+        self._server = Server(
+            self._world, self._access, RateLimit(rate_limit), latency, retry_after, faults or Faults()
+        )
         self._running: tuple[threading.Thread, asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
     def __repr__(self) -> str:
@@ -120,6 +125,21 @@ class Sandbox:
     def expire_tokens(self) -> None:
         """End every access token handed out so far."""
         self._access.expire_all()
+
+    def fail_next(self, count: int, kind: Kind, *, applied: bool = False, operation: str | None = None) -> None:
+        """Let the next requests fail, before chance has its say.
+
+        Args:
+            count: How many requests.
+            kind: An HTTP status such as 503, ``"drop"`` to close the connection without an answer, or ``"cut"`` to
+                close it in the middle of the body.
+            applied: Whether the calls take effect all the same; a cut answer was always preceded by its effect.
+            operation: Only requests of this operation, such as ``"CreateCharge"``; None for any but the login.
+
+        Raises:
+            ValueError: `count` is negative, or `kind` is none of these.
+        """
+        self._server.mischief.order(count, kind, applied, operation)
 
     def __enter__(self) -> Self:
         if self._running is not None:

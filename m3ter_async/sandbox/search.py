@@ -9,10 +9,12 @@ from operator import eq, ge, gt, le, lt
 from typing import Any, Final
 
 from m3ter_async.sandbox.bills import with_lines
-from m3ter_async.sandbox.calls import Call, World
+from m3ter_async.sandbox.calls import Call, Handler, World
 from m3ter_async.sandbox.data import Row
+from m3ter_async.sandbox.paths import ACCOUNTS, BILLS, COMMITMENTS
 from m3ter_async.sandbox.problem import Problem
 from m3ter_async.sandbox.schema import Field
+from m3ter_async.sandbox.table import Table
 from m3ter_async.sandbox.validate import moment
 
 DEFAULT_PAGE_SIZE: Final = 10
@@ -20,8 +22,12 @@ CONDITION: Final = re.compile(r"(\w+)(>=|<=|>|<|:|~)(.+)", re.DOTALL)
 COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {">": gt, ">=": ge, ":": eq, "<=": le, "<": lt}
 
 
-def search_bills(world: World, call: Call) -> Row:
-    """GET /bills/search: a page from an offset on, newest first unless sorted otherwise."""
+def _search(pattern: str, shape: Callable[[World, Row], Row]) -> Handler:
+    return lambda world, call: search(world, call, world.store.table(pattern, {}), shape)
+
+
+def search(world: World, call: Call, table: Table, shape: Callable[[World, Row], Row]) -> Row:
+    """A page from an offset on, newest first unless sorted otherwise."""
     fields = world.fields(call.route.answer)
     query = call.query.get("searchQuery")
     tests = [] if query is None else [_test(text, fields) for text in query.split("$")]
@@ -29,9 +35,9 @@ def search_bills(world: World, call: Call) -> Row:
     if first < 0:
         raise Problem(400, "fromDocument: below 0")
     joined = any if call.query.get("operator") == "OR" and tests else all
-    rows = [row for _, row in world.store.bills.walk() if joined(test(row) for test in tests)]
+    rows = [row for _, row in table.walk() if joined(test(row) for test in tests)]
     rows = _sorted(rows, call, fields)
-    return {"data": [with_lines(world, row) for row in rows[first : first + size]]}
+    return {"data": [shape(world, row) for row in rows[first : first + size]]}
 
 
 def _sorted(rows: list[Row], call: Call, fields: dict[str, Field]) -> list[Row]:
@@ -79,3 +85,10 @@ def _value(text: Any, field: Field, name: str) -> Any:
     if value is None:
         raise Problem(400, f"searchQuery: {text!r} is not a value of {name}")
     return value
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    "SearchBills": _search(BILLS, with_lines),
+    "SearchAccounts": _search(ACCOUNTS, lambda _world, row: row),
+    "SearchCommitments": _search(COMMITMENTS, lambda _world, row: row),
+}

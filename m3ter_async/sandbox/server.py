@@ -4,99 +4,156 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import msgspec
 from aiohttp import web
 
-from m3ter_async.sandbox import adjustments, balances, bills, downloads, jobs, search
 from m3ter_async.sandbox.auth import Access, RateLimit
-from m3ter_async.sandbox.calls import Call, Handler, World
-from m3ter_async.sandbox.contract import ROUTES
-from m3ter_async.sandbox.crud import Collections
+from m3ter_async.sandbox.calls import Call, World
+from m3ter_async.sandbox.crud import creates
 from m3ter_async.sandbox.data import Row
+from m3ter_async.sandbox.downloads import fetch
+from m3ter_async.sandbox.faults import REFUSAL, Fault, Faults, Mischief
+from m3ter_async.sandbox.handlers import HANDLERS, KNOWN, ROUTER
+from m3ter_async.sandbox.ingest import DECODER
+from m3ter_async.sandbox.presigned import DOWNLOADS, UPLOADS
 from m3ter_async.sandbox.problem import Problem
-from m3ter_async.sandbox.router import Router
 from m3ter_async.sandbox.schema import Route
-from m3ter_async.sandbox.store import BILLS
+from m3ter_async.sandbox.uploads import accept
 from m3ter_async.sandbox.validate import check_body, check_query
 
 TOKEN_OPERATION: Final = "GenerateToken"
+# Measurements are the only bodies with a limit of their own, and one byte over it is, as documented, a 403.
+INGEST_OPERATION: Final = "SubmitMeasurements"
+MOST_INGEST_BYTES: Final = 512_000
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
-DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
-# What no path shape tells; these go before the generic handlers.
-SPECIAL: Final[dict[str, Handler]] = {
-    **bills.HANDLERS,
-    **adjustments.HANDLERS,
-    **balances.HANDLERS,
-    **jobs.HANDLERS,
-    **downloads.HANDLERS,
-    "SearchBills": search.search_bills,
-}
-HANDLERS: Final[dict[str, Handler]] = {**Collections({BILLS: bills.with_lines}).handlers(ROUTES), **SPECIAL}
-ROUTER: Final = Router(ROUTES)
+
+class Answer(NamedTuple):
+    """What goes back: a status, a content type and the bytes of the body."""
+
+    status: int
+    content_type: str
+    body: bytes
 
 
 class Server:
     """Answers the requests of one sandbox."""
 
-    def __init__(self, world: World, access: Access, limit: RateLimit, latency: float, retry_after: int | None) -> None:
+    def __init__(
+        self,
+        world: World,
+        access: Access,
+        limit: RateLimit,
+        latency: float,
+        retry_after: int | None,
+        faults: Faults,
+    ) -> None:
         self.requests: Counter[str] = Counter()
+        self.mischief = Mischief(faults)
         self._world = world
         self._access = access
         self._limit = limit
         self._latency = latency
         self._retry_after = retry_after
+        self._fault_retry_after = faults.retry_after
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request."""
+        """Answer one request, or misbehave as ordered."""
         headers = {"x-amzn-requestid": str(uuid4())}
-        status, content_type = 200, JSON
+        fault: Fault | None = None
         try:
-            if request.raw_path.startswith(downloads.PREFIX):
-                content_type, body = self._download(request)
-            else:
-                body = ENCODER.encode(await self._call(request))
+            route, path = self._match(request)
+            operation = route.operation if route is not None else request.raw_path.split("/")[1]
+            fault = self.mischief.next(operation, operation == TOKEN_OPERATION)
+            body = await _read(request, operation)
+            answer = _failure(fault) if fault and not fault.applied else self._answer(request, route, path, body)
         except Problem as problem:
-            status, body = problem.status, ENCODER.encode({"message": problem.message})
-            if status == 429 and self._retry_after is not None:
+            answer = _refusal(problem)
+            if problem.status == REFUSAL and self._retry_after is not None:
                 headers["Retry-After"] = str(self._retry_after)
         # Only now: a caller that gives up waiting must find, as with the real service, that its write took effect.
         if self._latency:
             await asyncio.sleep(self._latency)
-        return web.Response(status=status, body=body, content_type=content_type, headers=headers)
+        if fault is not None and isinstance(fault.kind, int):
+            answer = _failure(fault)
+            if fault.kind == REFUSAL and self._fault_retry_after is not None:
+                headers["Retry-After"] = str(self._fault_retry_after)
+        response = web.Response(
+            status=answer.status, body=answer.body, content_type=answer.content_type, headers=headers
+        )
+        return response if fault is None or isinstance(fault.kind, int) else await _broken(request, response, fault)
 
-    def _download(self, request: web.BaseRequest) -> tuple[str, bytes]:
-        if request.method != "GET":
-            raise Problem(405, f"method: {request.method} is not allowed on this path")
-        return downloads.fetch(self._world, request.raw_path, "Authorization" in request.headers)
-
-    async def _call(self, request: web.BaseRequest) -> object:
-        raw_path, _, query = request.raw_path.partition("?")
-        route, path = ROUTER.match(request.method, raw_path)
+    def _match(self, request: web.BaseRequest) -> tuple[Route | None, dict[str, str]]:
+        """The operation that is called; presigned URLs belong to none."""
+        if request.raw_path.startswith((DOWNLOADS, UPLOADS)):
+            return None, {}
+        route, path = ROUTER.match(request.method, request.raw_path.partition("?")[0])
         self.requests[route.operation] += 1
-        body = await _read(request)
+        return route, path
+
+    def _answer(self, request: web.BaseRequest, route: Route | None, path: dict[str, str], body: bytes) -> Answer:
+        if route is None:
+            return self._file(request, body)
+        answer = self._call(request, route, path, body)
+        return Answer(200, JSON, b"" if route.answer is None else ENCODER.encode(answer))
+
+    def _file(self, request: web.BaseRequest, body: bytes) -> Answer:
+        authorized = "Authorization" in request.headers
+        method = "GET" if request.raw_path.startswith(DOWNLOADS) else "PUT"
+        if request.method != method:
+            raise Problem(405, f"method: {request.method} is not allowed on this path")
+        if method == "PUT":
+            accept(self._world, request.raw_path, authorized, request.headers.get("Content-Type"), body)
+            return Answer(200, JSON, b"")
+        return Answer(200, *fetch(self._world, request.raw_path, authorized))
+
+    def _call(self, request: web.BaseRequest, route: Route, path: dict[str, str], body: bytes) -> object:
         authorization = request.headers.get("Authorization")
         if route.operation == TOKEN_OPERATION:
             _check_body(route, request.content_type, body, self._world)
             return self._access.issue(authorization)
         self._access.check(authorization, path.get("orgId", ""))
         self._limit.admit()
+        if route.operation == INGEST_OPERATION and len(body) > MOST_INGEST_BYTES:
+            raise Problem(403, f"body: over {MOST_INGEST_BYTES} bytes")
+        query = request.raw_path.partition("?")[2]
         values = check_query(route.query, parse_qsl(query, keep_blank_values=True))
         call = Call(route, path, values, _check_body(route, request.content_type, body, self._world))
-        handler = HANDLERS.get(route.operation)
-        if handler is None:
-            raise Problem(501, f"{route.operation}: not served by the sandbox")
-        return handler(self._world, call)
+        return HANDLERS[route.operation](self._world, call)
 
 
-async def _read(request: web.BaseRequest) -> bytes:
+def _refusal(problem: Problem) -> Answer:
+    return Answer(problem.status, JSON, ENCODER.encode({"message": problem.message}))
+
+
+def _failure(fault: Fault) -> Answer:
+    status = fault.kind if isinstance(fault.kind, int) else 500
+    return _refusal(Problem(status, "the sandbox was told to fail"))
+
+
+async def _broken(request: web.BaseRequest, response: web.Response, fault: Fault) -> web.StreamResponse:
+    """End the connection: at once, or with half of the body sent."""
+    body = response.body
+    if fault.kind == "cut" and isinstance(body, bytes) and len(body) > 1:
+        half = web.StreamResponse(status=response.status, headers=response.headers)
+        half.content_length = len(body)
+        await half.prepare(request)
+        await half.write(body[: len(body) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
+async def _read(request: web.BaseRequest, operation: str) -> bytes:
+    # aiohttp's limit of a mebibyte is far below that of an uploaded file.
+    if operation == UPLOADS.strip("/"):
+        return await request.content.read()
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
@@ -123,7 +180,7 @@ def _check_body(route: Route, content_type: str, body: bytes, world: World) -> R
     else:
         raise Problem(400, f"Content-Type: {content_type} is not {JSON}")
     checked = check_body(value, route.body, world.schemas)
-    # A preview describes what may exist already; what is created has no version yet.
-    if route.method == "POST" and checked.get("version") is not None and not route.operation.startswith("Preview"):
+    # What is created has no version yet; other POSTs may speak of something that exists.
+    if checked.get("version") is not None and creates(route, KNOWN):
         raise Problem(400, "version: not allowed on create")
     return checked

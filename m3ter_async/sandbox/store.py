@@ -1,78 +1,20 @@
-"""What the sandbox holds: seeded rows rendered on demand, with what was written laid over them."""
+"""What the sandbox holds: all tables of the organization, files, measurements, and the counts that writing needs."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from functools import partial
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from m3ter_async.sandbox.catalog import Catalog
 from m3ter_async.sandbox.data import IDS, TODAY, Organization, Row, total
 from m3ter_async.sandbox.draw import EXACT, draw
+from m3ter_async.sandbox.paths import BALANCES, BILLS, CREDITS, DEBITS, FREE, TRANSACTIONS
 from m3ter_async.sandbox.prepaid import balance_row, transaction_rows
 from m3ter_async.sandbox.problem import Problem
-
-ORG: Final = "/organizations/{orgId}"
-BILLS: Final = ORG + "/bills"
-BALANCES: Final = ORG + "/balances"
-TRANSACTIONS: Final = ORG + "/balances/{balanceId}/transactions"
-CREDITS: Final = ORG + "/bills/{billId}/creditlineitems"
-DEBITS: Final = ORG + "/bills/{billId}/debitlineitems"
-BILL_JOBS: Final = ORG + "/billjobs"
-STATEMENT_JOBS: Final = ORG + "/statementjobs"
-
-
-class Table:
-    """The rows of one collection, newest first.
-
-    A row's place never changes: seeded rows have places from 0 up, created ones from -1 down. A cursor that says
-    "after this place" therefore stays right while rows come and go.
-    """
-
-    def __init__(self, seeded: Sequence[str] = (), render: Callable[[int], Row] | None = None) -> None:
-        self._seeded = seeded
-        self._render = render
-        self._places = {row_id: place for place, row_id in enumerate(seeded)}
-        self._created: list[str] = []
-        self._written: dict[str, Row | None] = {}
-
-    def get(self, row_id: str) -> Row | None:
-        """The row with this id, or None where there is none (any more)."""
-        if row_id in self._written:
-            return self._written[row_id]
-        place = self._places.get(row_id)
-        return None if place is None or self._render is None else self._render(place)
-
-    def place(self, row_id: str) -> int:
-        """Where the row stands, for a row that exists or once existed."""
-        return self._places[row_id]
-
-    def next_position(self) -> int:
-        """The position, past the seeded ones, that the next created row is drawn from."""
-        return len(self._seeded) + len(self._created) + 1
-
-    def put(self, row: Row) -> Row:
-        """Store a new row, or a changed one in the place of the old."""
-        row_id: str = row["id"]
-        if row_id not in self._places:
-            self._created.append(row_id)
-            self._places[row_id] = -len(self._created)
-        self._written[row_id] = row
-        return row
-
-    def remove(self, row_id: str) -> None:
-        """Delete the row."""
-        self._written[row_id] = None
-
-    def walk(self, after: int | None = None) -> Iterator[tuple[int, Row]]:
-        """Places and rows, newest first, from the place that follows `after`."""
-        start = -len(self._created) if after is None else after + 1
-        for place in range(start, len(self._seeded)):
-            row = self.get(self._created[-place - 1] if place < 0 else self._seeded[place])
-            if row is not None:
-                yield place, row
+from m3ter_async.sandbox.table import Table
 
 
 class Truth(NamedTuple):
@@ -95,6 +37,12 @@ class Store:
     def __init__(self, seed: int, bills: int) -> None:
         self.organization = Organization(seed, bills)
         self.applied: Counter[str] = Counter()
+        # Files behind presigned URLs, by name: the content type and the bytes.
+        self.files: dict[str, tuple[str, bytes]] = {}
+        # Names of files that may be uploaded, and the content type each must have.
+        self.uploads: dict[str, str] = {}
+        self.measurements: dict[str, Row] = {}
+        self.catalog = Catalog(self.organization)
         self._ids = draw(seed, IDS, 1)
         self._writes = 0
         organization = self.organization
@@ -122,12 +70,14 @@ class Store:
         """The table behind a path pattern; 404 where an entity the path leads through does not exist."""
         names = [part[1:-1] for part in pattern.split("/") if part.startswith("{") and part != "{orgId}"]
         for name in names:
-            parent = pattern[: pattern.index("/{" + name + "}")]
-            self.row(parent, path, name)
-        key = pattern, tuple(path[name] for name in names)
-        if key not in self._tables:
-            self._tables[key] = self._transactions(path["balanceId"]) if pattern == TRANSACTIONS else Table()
-        return self._tables[key]
+            if name not in FREE:
+                self.row(pattern[: pattern.index("/{" + name + "}")], path, name)
+        values = tuple(path[name] for name in names)
+        if (pattern, values) not in self._tables:
+            seeded = pattern == TRANSACTIONS
+            table = self._transactions(path["balanceId"]) if seeded else self.catalog.table(pattern, values)
+            self._tables[pattern, values] = table
+        return self._tables[pattern, values]
 
     def row(self, pattern: str, path: dict[str, str], name: str = "id") -> Row:
         """The row that the path parameter names; 404 where there is none."""

@@ -76,7 +76,7 @@ def check_query(declared: Mapping[str, Field], given: list[tuple[str, str]]) -> 
 
 
 def check_body(value: object, field: Field, schemas: Schemas) -> dict[str, Any]:
-    """The body, which every operation so far wants to be an object."""
+    """The body, which every operation wants to be an object."""
     if not isinstance(value, dict):
         raise Problem(400, "body: not a JSON object")
     _check(cast("object", value), field, "", schemas)
@@ -152,14 +152,43 @@ def _check_number(value: object, field: Field, name: str) -> None:
         raise Problem(400, f"{name}: above {field.maximum}")
 
 
+def chosen(field: Field, value: object, schemas: Schemas) -> Field | None:
+    """Of a union's objects the one that the value says it is, by a field such as `type`; None where it says none."""
+    if not isinstance(value, dict):
+        return None
+    given = cast("dict[str, object]", value)
+    for choice in field.any_of:
+        fields = schemas.get(choice.ref or "", {})
+        if any(given.get(name) in one.enum for name, one in fields.items() if len(one.enum) == 1):
+            return choice
+    return None
+
+
+def _sign(field: Field, schemas: Schemas) -> tuple[str, list[str]]:
+    """The field by which a union's objects can be told apart, and its values; "" where there is none."""
+    signs = [
+        {name: one.enum[0] for name, one in schemas.get(choice.ref or "", {}).items() if len(one.enum) == 1}
+        for choice in field.any_of
+    ]
+    common = [name for name in (signs[0] if signs else ()) if all(name in sign for sign in signs)]
+    return (common[0], [sign[common[0]] for sign in signs]) if common else ("", [])
+
+
 def _check_union(value: object, field: Field, name: str, schemas: Schemas) -> None:
+    choice = chosen(field, value, schemas)
+    if choice is not None:
+        # The message then names the field that is wrong, and not only the union.
+        return _check(value, choice, name, schemas)
     for choice in field.any_of:
         try:
             _check(value, choice, name, schemas)
         except Problem:
             continue
         return
-    raise Problem(400, f"{name}: of none of the types allowed")
+    sign, values = _sign(field, schemas)
+    if sign:
+        raise Problem(400, f"{name + '.' if name else ''}{sign}: not one of {', '.join(values)}")
+    raise Problem(400, f"{name or 'body'}: of none of the types allowed")
 
 
 def _check_text(value: object, field: Field, name: str) -> None:

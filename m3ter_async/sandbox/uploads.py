@@ -1,0 +1,18 @@
+"""Files that come in through presigned URLs."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from m3ter_async.sandbox.calls import World
+from m3ter_async.sandbox.presigned import UPLOADS, verify
+from m3ter_async.sandbox.problem import Problem
+
+
+def accept(world: World, target: str, authorized: bool, content_type: str | None, content: bytes) -> None:
+    """Keep a file that was put to a presigned URL; like S3's, the URL stands for one content type."""
+    resource = verify(world, target, authorized)
+    name = unquote(resource.partition("?")[0])[len(UPLOADS) :]
+    if world.store.uploads.get(name) != content_type:
+        raise Problem(403, "Content-Type: not the one that the URL was signed for")
+    world.store.files[name] = content_type or "", content

@@ -1,0 +1,74 @@
+"""Every operation answers, with all its parameters and a full body, and answers what the contract says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from m3ter_async.sandbox import Sandbox
+from m3ter_async.sandbox.contract import ROUTES
+from m3ter_async.sandbox.schema import Field, Route
+
+from .. import contract
+from .raw import Json, Raw
+from .test_sandbox_contract import faults
+from .walk import Walk
+
+# Where the document declares another type than the one that is answered: what is answered.
+TRULY = {
+    "GetIntegrationConfig": "IntegrationConfigResponse",
+    "PostCompoundAggregation": "CompoundAggregationResponse",
+    "PutCompoundAggregation": "CompoundAggregationResponse",
+}
+
+
+@pytest.fixture
+def walk() -> Iterator[Walk]:
+    with Sandbox(seed=3, bills=40, empty_pages=False) as sandbox:
+        raw = Raw(sandbox)
+        with closing(raw.http):
+            yield Walk(raw)
+
+
+def table_faults(answer: Json, route: Route) -> list[str]:
+    declared = Field("object", ref=TRULY[route.operation]) if route.operation in TRULY else route.answer
+    if declared is None:
+        return [] if answer is None else [f"{route.operation}: {answer!r} where nothing is declared"]
+    if declared.any_of:
+        found = [faults(answer, choice, route.operation) for choice in declared.any_of]
+        return min(found, key=len)
+    return faults(answer, declared, route.operation)
+
+
+DECLARED = {operation.id: operation for operation in contract.operations()}
+
+
+# Reads in the clothes of a POST: nothing is stored, and nothing counted.
+READS = {
+    "GenerateToken",
+    "PreviewBill",
+    "PreviewScheduledCharge",
+    "PreviewBalanceTransactionSchedule",
+    "PostUsageDataQuery",
+    "PostQueryBillData",
+    "EvaluateCalculation",
+    "ListResourceGroupsForId",
+    "DownloadBillsCsvUrl",
+    "GenerateUploadUrl",
+    "GenerateLookupTableDataUploadUrl",
+    "GetLookupTableRevisionArchivedDataUrl",
+}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.operation)
+def test_every_operation_answers_what_the_contract_says(walk: Walk, route: Route) -> None:
+    answer = walk.call(route)
+    assert table_faults(answer, route) == []
+    assert bool(walk.raw.sandbox.applied[route.operation]) == (route.method != "GET" and route.operation not in READS)
+    declared = DECLARED.get(route.operation)
+    if declared is not None and declared.answer is not None:
+        truly = TRULY.get(route.operation)
+        schema = {"$ref": f"#/components/schemas/{truly}"} if truly else declared.answer
+        assert list(contract.faults(answer, schema, route.operation, answer=True)) == []
