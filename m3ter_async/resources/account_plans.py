@@ -145,7 +145,7 @@ class AccountPlans(Resource):
 
         Give `plan_id` or `plan_group_id`, not both. `version` must be that of the stored one: the service refuses any
         other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are left out are
-        lost.
+        lost (`edit` keeps them).
         """
         return await self._call(
             _PUT_ACCOUNT_PLAN,

@@ -141,7 +141,7 @@ class Accounts(Resource):
         ``PUT /organizations/{orgId}/accounts/{id}``
 
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced: custom fields that are left out are lost.
+        it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
         """
         return await self._call(
             _PUT_ACCOUNT,

@@ -140,7 +140,7 @@ class Aggregations(Resource):
 
         `quantity_per_unit` is how much of what is measured makes one unit to be priced. `version` must be that of the
         stored one: the service refuses any other (`ConflictError`), and an update without it. Everything is replaced:
-        custom fields that are left out are lost.
+        custom fields that are left out are lost (`edit` keeps them).
         """
         return await self._call(
             _PUT_AGGREGATION,

@@ -297,7 +297,7 @@ class Balances(Resource):
 
         Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one: the service
         refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are
-        left out are lost.
+        left out are lost (`edit` keeps them).
         """
         return await self._call(
             _PUT_BALANCE,
@@ -453,7 +453,7 @@ class BalanceChargeSchedules(Resource):
         Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365; the end of the schedule is
         exclusive. Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one:
         the service refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields
-        that are left out are lost.
+        that are left out are lost (`edit` keeps them).
         """
         return await self._call(
             _UPDATE_BALANCE_CHARGE_SCHEDULE,
@@ -657,7 +657,7 @@ class BalanceTransactionSchedules(Resource):
 
         The interval is 1 to 365; the end of the schedule is exclusive. `version` must be that of the stored one: the
         service refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields
-        that are left out are lost.
+        that are left out are lost (`edit` keeps them).
         """
         return await self._call(
             _UPDATE_BALANCE_TRANSACTION_SCHEDULE,

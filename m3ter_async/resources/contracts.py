@@ -131,7 +131,7 @@ class Contracts(Resource):
         ``PUT /organizations/{orgId}/contracts/{id}``
 
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced: custom fields that are left out are lost.
+        it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
         """
         return await self._call(
             _PUT_CONTRACT,

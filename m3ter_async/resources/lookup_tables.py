@@ -238,7 +238,7 @@ class LookupTables(Resource):
         ``PUT /organizations/{orgId}/lookuptables/{id}``
 
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced: custom fields that are left out are lost.
+        it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
         """
         return await self._call(
             _PUT_LOOKUP_TABLE,
@@ -406,7 +406,8 @@ class LookupTableRevisionDataResource(Resource):
 
         ``POST /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/generateuploadurl``
 
-        PUT the file to the URL with the headers that come with it. `content_length` is in bytes.
+        The URL takes an upload, whatever the method is called: PUT the file to it with the headers given.
+        `content_length` is in bytes.
         """  # noqa: E501
         return await self._call(
             _GENERATE_LOOKUP_TABLE_DATA_UPLOAD_URL,
@@ -604,7 +605,7 @@ class LookupTableRevisions(Resource):
         ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
 
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced: custom fields that are left out are lost.
+        it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
         """
         return await self._call(
             _UPDATE_LOOKUP_TABLE_REVISION,

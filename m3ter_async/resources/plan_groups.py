@@ -136,7 +136,7 @@ class PlanGroups(Resource):
 
         Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one: the service
         refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are
-        left out are lost.
+        left out are lost (`edit` keeps them).
         """
         return await self._call(
             _PUT_PLAN_GROUP,
