@@ -272,7 +272,7 @@ _NOTES: dict[str, tuple[str, ...]] = {
         "Two requests per second and organization, 20 in a burst.",
     ),
     "GenerateLookupTableDataUploadUrl": (
-        "Whatever the method is called, the URL takes an upload: PUT the file to it with the headers that come with it.",
+        "The URL takes an upload, whatever the method is called: PUT the file to it with the headers given.",
     ),
     "GenerateUploadUrl": (
         "PUT the file to the URL with the headers that come with it and without an Authorization header.",

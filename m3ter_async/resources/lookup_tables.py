@@ -406,7 +406,7 @@ class LookupTableRevisionDataResource(Resource):
 
         ``POST /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/generateuploadurl``
 
-        Whatever the method is called, the URL takes an upload: PUT the file to it with the headers that come with it.
+        The URL takes an upload, whatever the method is called: PUT the file to it with the headers given.
         `content_length` is in bytes.
         """  # noqa: E501
         return await self._call(
