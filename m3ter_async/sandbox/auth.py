@@ -19,8 +19,8 @@ class Access:
 
     def __init__(self, seed: int, org_id: str, token_seconds: float) -> None:
         chance = draw(seed, CREDENTIALS_PLACE)
-        self.api_key = f"sandbox{chance.getrandbits(64):016x}"
-        self.api_secret = f"{chance.getrandbits(256):064x}"
+        self.api_key: str = f"sandbox{chance.getrandbits(64):016x}"
+        self.api_secret: str = f"{chance.getrandbits(256):064x}"
         self._org_id = org_id
         self._token_seconds = token_seconds
         self._ends: dict[str, float] = {}

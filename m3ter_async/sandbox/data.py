@@ -84,21 +84,25 @@ class Organization:
         self.seed = seed
         self._days = [(TODAY - timedelta(days=day)).isoformat() for day in range(-400, SPAN_DAYS + 800)]
         pools = draw(seed, POOLS)
-        self.id = pools.uuid()
-        self.user_id = pools.uuid()
-        self.service_user_id = pools.uuid()
-        self.accounts = [self._account(number, pools) for number in range(36)]
-        self.products = [(pools.uuid(), f"Product {number}", f"product_{number}") for number in range(12)]
-        self.known_ids = {
+        self.id: str = pools.uuid()
+        self.user_id: str = pools.uuid()
+        self.service_user_id: str = pools.uuid()
+        self.accounts: list[Account] = [self._account(number, pools) for number in range(36)]
+        self.products: list[tuple[str, str, str]] = [
+            (pools.uuid(), f"Product {number}", f"product_{number}") for number in range(12)
+        ]
+        self.known_ids: dict[str, list[str]] = {
             name: [pools.uuid() for _ in range(24)] for name in ("meter", "plan", "pricing", "band", "other")
         }
-        self.prices = [pools.decimal(9, 2 + pools.below(7)) for _ in range(512)]
-        self.units = [pools.decimal(5000, pools.below(6)) for _ in range(512)]
+        self.prices: list[Decimal] = [pools.decimal(9, 2 + pools.below(7)) for _ in range(512)]
+        self.units: list[Decimal] = [pools.decimal(5000, pools.below(6)) for _ in range(512)]
         # Up to seven digits before the point and 13 after: the longer ones are beyond what a double holds.
-        self.amounts = [pools.decimal(10 ** (1 + pools.below(7)), 2 + pools.below(12)) for _ in range(1024)]
+        self.amounts: list[Decimal] = [
+            pools.decimal(10 ** (1 + pools.below(7)), 2 + pools.below(12)) for _ in range(1024)
+        ]
         ids = draw(seed, IDS)
-        self.bill_ids = [ids.uuid() for _ in range(bills)]
-        self.balance_ids = [ids.uuid() for _ in range(max(1, bills // 20))]
+        self.bill_ids: list[str] = [ids.uuid() for _ in range(bills)]
+        self.balance_ids: list[str] = [ids.uuid() for _ in range(max(1, bills // 20))]
 
     @staticmethod
     def _account(number: int, pools: Draw) -> Account:

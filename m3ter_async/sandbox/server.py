@@ -55,7 +55,7 @@ class Server:
         faults: Faults,
     ) -> None:
         self.requests: Counter[str] = Counter()
-        self.mischief = Mischief(faults)
+        self.mischief: Mischief = Mischief(faults)
         self._world = world
         self._access = access
         self._limit = limit

@@ -35,14 +35,14 @@ class Store:
     """All tables of the organization, with the clock, the ids and the counts that writing needs."""
 
     def __init__(self, seed: int, bills: int) -> None:
-        self.organization = Organization(seed, bills)
+        self.organization: Organization = Organization(seed, bills)
         self.applied: Counter[str] = Counter()
         # Files behind presigned URLs, by name: the content type and the bytes.
         self.files: dict[str, tuple[str, bytes]] = {}
         # Names of files that may be uploaded, and the content type each must have.
         self.uploads: dict[str, str] = {}
         self.measurements: dict[str, Row] = {}
-        self.catalog = Catalog(self.organization)
+        self.catalog: Catalog = Catalog(self.organization)
         self._ids = draw(seed, IDS, 1)
         self._writes = 0
         organization = self.organization
