@@ -65,7 +65,7 @@ SPECIAL: dict[str, dict[str, Json]] = {
 }
 # Dates that a bill need not have would leave nothing to approve.
 SPECIAL["ApproveBills"] = dict.fromkeys(("externalInvoiceDateStart", "externalInvoiceDateEnd", "accountIds"))
-FIRST_PAGE = {"nextToken": None, "fromDocument": 0, "searchQuery": None, "sortBy": "id"}
+FIRST_PAGE = {"nextToken": None, "fromDocument": 0, "searchQuery": "currency~U", "sortBy": "id"}
 
 
 class Walk:
