@@ -45,7 +45,9 @@ BILLING: Final = {
     "CONTRACT": (CONTRACTS, "accountId", "id"),
     "ACCOUNTPLAN": (ACCOUNT_PLANS, "accountId", "contractId"),
     "PREPAYMENT": (ORG + "/commitments", "accountId", "contractId"),
+    # Prices belong to plans and not to an account, so that none is found and none ended here.
     "PRICINGS": (ORG + "/pricings", "", ""),
+    "COUNTER_PRICINGS": (ORG + "/counterpricings", "", ""),
 }
 
 
