@@ -10,7 +10,7 @@ from m3ter_async.sandbox.calls import Call, Handler, World
 from m3ter_async.sandbox.crud import check_version, new_row, touched
 from m3ter_async.sandbox.data import Row
 from m3ter_async.sandbox.defaults import DEFAULTS
-from m3ter_async.sandbox.pages import page
+from m3ter_async.sandbox.pages import numbered, page
 from m3ter_async.sandbox.paths import ACCOUNTS, ORG
 from m3ter_async.sandbox.problem import Problem
 from m3ter_async.sandbox.validate import moment
@@ -45,7 +45,9 @@ BILLING: Final = {
     "CONTRACT": (CONTRACTS, "accountId", "id"),
     "ACCOUNTPLAN": (ACCOUNT_PLANS, "accountId", "contractId"),
     "PREPAYMENT": (ORG + "/commitments", "accountId", "contractId"),
+    # Prices belong to plans and not to an account, so that none is found and none ended here.
     "PRICINGS": (ORG + "/pricings", "", ""),
+    "COUNTER_PRICINGS": (ORG + "/counterpricings", "", ""),
 }
 
 
@@ -61,6 +63,8 @@ def view(world: World, call: Call) -> Row:
         rows = table.walk(after)
         return ((place, row) for place, row in rows if all(row.get(field) == value for field, value in wanted))
 
+    if call.query.get("order") == "ASC":
+        return page(world, call, numbered([row for _, row in walk(None)][::-1]), dict)
     return page(world, call, walk, dict)
 
 

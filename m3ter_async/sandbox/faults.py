@@ -22,6 +22,8 @@ class Fault(NamedTuple):
     """An HTTP status, `drop` (the connection ends without an answer) or `cut` (it ends in mid-body)."""
     applied: bool
     """Whether the call takes effect all the same."""
+    retry_after: int | None = None
+    """Seconds to name in a `Retry-After` header."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,14 @@ class Mischief:
         self._chance = draw(faults.seed, FAULTS)
         self._ordered: deque[tuple[Fault, str | None]] = deque()
 
-    def order(self, count: int, kind: Kind, applied: bool, operation: str | None) -> None:
+    def order(self, count: int, fault: Fault, operation: str | None) -> None:
         """Let the next requests fail."""
+        kind = fault.kind
         if count < 0:
             raise ValueError("count must not be negative")
         if isinstance(kind, int) and not 400 <= kind <= 599:
             raise ValueError(f"kind must be an HTTP error, 'drop' or 'cut', not {kind}")
-        self._ordered.extend([(Fault(kind, applied or kind == "cut"), operation)] * count)
+        self._ordered.extend([(fault._replace(applied=fault.applied or kind == "cut"), operation)] * count)
 
     def next(self, operation: str, login: bool) -> Fault | None:
         """What is to happen to this request, or None where nothing is."""
@@ -91,7 +94,8 @@ class Mischief:
         faults, number, applied = self._faults, self._chance.random(), self._chance.random() < 0.5
         if number < faults.error_rate:
             status = self._chance.pick(faults.status)
-            return Fault(status, applied and status != REFUSAL)
+            refused = status == REFUSAL
+            return Fault(status, applied and not refused, faults.retry_after if refused else None)
         if number < faults.error_rate + faults.drop_rate:
             return Fault("drop", applied)
         if number < faults.error_rate + faults.drop_rate + faults.cut_rate:

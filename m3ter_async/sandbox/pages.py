@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from hashlib import blake2b
 from typing import Any, Final, cast
 
 import msgspec
 
 from m3ter_async.sandbox.calls import Call, World
-from m3ter_async.sandbox.data import Row
+from m3ter_async.sandbox.data import TODAY, Row
 from m3ter_async.sandbox.problem import Problem
 from m3ter_async.sandbox.schema import Field
 from m3ter_async.sandbox.validate import moment
@@ -90,6 +90,8 @@ def _filter(operation: str, name: str, value: Any, fields: Mapping[str, Field]) 
     for known in (target, target + "Id"):
         if known in fields:
             return _equal(known, fields[known], name, value)
+    if name == "includeall":
+        return None if value else _in_force(datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=timezone.utc))
     if name == "active":
         if value not in ("true", "false"):
             raise Problem(400, "active: neither true nor false")

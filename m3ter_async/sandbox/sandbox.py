@@ -17,7 +17,7 @@ from aiohttp import web
 from m3ter_async.sandbox.auth import Access, RateLimit
 from m3ter_async.sandbox.calls import World
 from m3ter_async.sandbox.contract import SCHEMAS
-from m3ter_async.sandbox.faults import Faults, Kind
+from m3ter_async.sandbox.faults import Fault, Faults, Kind
 from m3ter_async.sandbox.server import Server
 from m3ter_async.sandbox.store import Store, Truth
 
@@ -126,7 +126,15 @@ class Sandbox:
         """End every access token handed out so far."""
         self._access.expire_all()
 
-    def fail_next(self, count: int, kind: Kind, *, applied: bool = False, operation: str | None = None) -> None:
+    def fail_next(
+        self,
+        count: int,
+        kind: Kind,
+        *,
+        applied: bool = False,
+        operation: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
         """Let the next requests fail, before chance has its say.
 
         Args:
@@ -135,11 +143,12 @@ class Sandbox:
                 close it in the middle of the body.
             applied: Whether the calls take effect all the same; a cut answer was always preceded by its effect.
             operation: Only requests of this operation, such as ``"CreateCharge"``; None for any but the login.
+            retry_after: Seconds to name in a `Retry-After` header; None sends no such header.
 
         Raises:
             ValueError: `count` is negative, or `kind` is none of these.
         """
-        self._server.mischief.order(count, kind, applied, operation)
+        self._server.mischief.order(count, Fault(kind, applied, retry_after), operation)
 
     def __enter__(self) -> Self:
         if self._running is not None:

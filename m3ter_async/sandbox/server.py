@@ -18,7 +18,7 @@ from m3ter_async.sandbox.data import Row
 from m3ter_async.sandbox.downloads import fetch
 from m3ter_async.sandbox.faults import REFUSAL, Fault, Faults, Mischief
 from m3ter_async.sandbox.handlers import HANDLERS, KNOWN, ROUTER
-from m3ter_async.sandbox.ingest import DECODER
+from m3ter_async.sandbox.ingest import DECODER, MOST_UPLOAD_BYTES
 from m3ter_async.sandbox.presigned import DOWNLOADS, UPLOADS
 from m3ter_async.sandbox.problem import Problem
 from m3ter_async.sandbox.schema import Route
@@ -61,7 +61,6 @@ class Server:
         self._limit = limit
         self._latency = latency
         self._retry_after = retry_after
-        self._fault_retry_after = faults.retry_after
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, or misbehave as ordered."""
@@ -82,8 +81,8 @@ class Server:
             await asyncio.sleep(self._latency)
         if fault is not None and isinstance(fault.kind, int):
             answer = _failure(fault)
-            if fault.kind == REFUSAL and self._fault_retry_after is not None:
-                headers["Retry-After"] = str(self._fault_retry_after)
+            if fault.retry_after is not None:
+                headers["Retry-After"] = str(fault.retry_after)
         response = web.Response(
             status=answer.status, body=answer.body, content_type=answer.content_type, headers=headers
         )
@@ -153,6 +152,8 @@ async def _broken(request: web.BaseRequest, response: web.Response, fault: Fault
 async def _read(request: web.BaseRequest, operation: str) -> bytes:
     # aiohttp's limit of a mebibyte is far below that of an uploaded file.
     if operation == UPLOADS.strip("/"):
+        if (request.content_length or 0) > MOST_UPLOAD_BYTES:
+            raise Problem(413, "body: too large")
         return await request.content.read()
     try:
         return await request.read()

@@ -8,6 +8,7 @@ from m3ter_async.sandbox.contract import ROUTES
 from m3ter_async.sandbox.schema import Route
 
 from .raw import Json, Raw, RawFactory
+from .test_sandbox_walk import says_the_contract
 from .walk import BY_PATH, ORG, Walk
 
 CREATES = [
@@ -79,6 +80,7 @@ def test_a_list_pages_up_to_its_declared_maximum(shared: Raw, route: Route) -> N
     assert shared.refused(400, "GET", path, nextToken="made-up").startswith("nextToken:")
     assert shared.refused(400, "GET", path, nonsense=1).startswith("nonsense:")
     whole = shared.all(path, pageSize=most)
+    says_the_contract({"data": whole[:500]}, route)
     assert shared.all(path, pageSize=min(most, max(1, len(whole) // 3))) == whole
 
 
@@ -131,6 +133,16 @@ def test_filters_do_what_they_are_called(shared: Raw) -> None:
     for row in shared.all("/commitments", date=date):
         assert row["startDate"] <= date < row.get("endDate", "9")
     assert "date" in shared.refused(400, "GET", "/commitments", date="soon")
+
+
+def test_account_plans_in_force_and_runs_in_order(shared: Raw) -> None:
+    plans = shared.all("/accountplans", includeall="true")
+    assert plans == shared.all("/accountplans")
+    ended = shared.all("/accountplans", includeall="false")
+    assert all(row.get("endDate") is None or row["endDate"] > "2025-06-30" for row in ended)
+    run = shared.do("GET", "/integrationruns/Bill/latest")
+    path = f"/integrationruns/Bill/{run['entityId']}"
+    assert shared.all(path, order="ASC") == shared.all(path, order="DESC")[::-1] != []
 
 
 def test_children_are_listed_by_their_parent(shared: Raw) -> None:

@@ -87,8 +87,10 @@ def test_the_next_requests_fail_as_ordered(raw: Raw) -> None:
     raw.sandbox.fail_next(1, "drop", applied=True)
     raw.sandbox.fail_next(1, "cut")
     raw.sandbox.fail_next(1, 502, applied=True)
+    raw.sandbox.fail_next(1, 429, retry_after=4, operation="ListCounterAdjustments")
     assert [attempt(raw) for _ in range(6)] == [503, 503, "drop", "cut", 502, 200]
     assert raw.sandbox.applied["PostCounterAdjustment"] == 4
+    assert raw.ask("GET", PATH).headers["Retry-After"] == "4"
     assert len(raw.all(PATH)) == 4
 
 

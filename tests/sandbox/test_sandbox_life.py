@@ -16,7 +16,7 @@ import anyio
 import httpx
 import pytest
 
-from m3ter_async.sandbox import Sandbox
+from m3ter_async.sandbox import Faults, Sandbox
 
 from .raw import Raw
 
@@ -196,6 +196,22 @@ def test_the_command_prints_the_environment_and_ends_cleanly_on_ctrl_c() -> None
         _, errors = process.communicate(timeout=10)
     assert process.returncode == 0
     assert errors == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
+def test_the_command_can_be_told_to_misbehave() -> None:
+    process = command("--port", "0", "--error-rate", "1", "--fail-logins")
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        url = process.stdout.readline().strip().partition("=")[2]
+        assert httpx.post(url + "/oauth/token", trust_env=False).status_code in Faults().status
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    process = command("--drop-rate", "2")
+    _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors[:6]) == (1, "error:")
 
 
 def test_the_command_says_so_when_its_port_is_taken() -> None:

@@ -65,16 +65,17 @@ SPECIAL: dict[str, dict[str, Json]] = {
 }
 # Dates that a bill need not have would leave nothing to approve.
 SPECIAL["ApproveBills"] = dict.fromkeys(("externalInvoiceDateStart", "externalInvoiceDateEnd", "accountIds"))
-FIRST_PAGE = {"nextToken": None, "fromDocument": 0, "searchQuery": None, "sortBy": "id"}
+FIRST_PAGE = {"nextToken": None, "fromDocument": 0, "searchQuery": "currency~U", "sortBy": "id"}
 
 
 class Walk:
     """Calls operations of one sandbox."""
 
-    def __init__(self, raw: Raw) -> None:
+    def __init__(self, raw: Raw, *, last: bool = False, required: bool = False) -> None:
+        """Bodies take the first value of an enumeration, or the `last`; all fields, or only the `required` ones."""
         self.raw = raw
-        self.found: dict[str, Json] = {}
-        self.account = raw.do("GET", "/accounts", pageSize=3)["data"] or raw.do("GET", "/accounts/search")["data"]
+        self.choice = -1 if last else 0
+        self.required = required
 
     def call(self, route: Route) -> Json:
         """Call an operation so that it succeeds, and decode what it answers."""
@@ -135,13 +136,13 @@ class Walk:
         """A body with every field, and the version that the entity has."""
         if route.body is None:
             return None
-        field = route.body.any_of[0] if route.body.any_of else route.body
+        field = route.body.any_of[self.choice] if route.body.any_of else route.body
         fields = SCHEMAS[field.ref or ""]
         special, without = SPECIAL.get(route.operation, {}), LEFT_OUT.get(route.operation, set())
         body = {
             name: special[name] if name in special else self.value(name, one)
             for name, one in fields.items()
-            if name not in without
+            if name not in without and (one.required or not self.required)
         }
         body.pop("version", None)
         if route.method == "PUT" and "version" in fields:
@@ -152,16 +153,16 @@ class Walk:
         return body
 
     def value(self, name: str, field: Field) -> Json:
-        """A value of a declared type: of an enumeration the first, of a union the first choice."""
+        """A value of a declared type: of a union the first choice."""
         if field.enum:
-            return field.enum[0]
+            return field.enum[self.choice]
         if field.type == "array":
             assert field.item is not None
             return [self.value(name.removesuffix("s") if name.endswith("Ids") else name, field.item)]
         if field.type == "object":
             return {key: self.value(key, one) for key, one in SCHEMAS[field.ref or ""].items()}
         if field.type == "union":
-            return self.value(name, field.any_of[0])
+            return self.value(name, field.any_of[self.choice])
         if field.type == "map":
             return {"key": self.value("key", field.item)} if field.item is not None else {}
         plain: dict[str, Json] = {"integer": 3, "number": Decimal("1.25"), "boolean": True, "any": "anything"}
