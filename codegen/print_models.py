@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from . import names, prose
+from . import names, prose, words
 from .plan import SHARED, Plan
 from .read import ContractError, Type
 from .spell import Speller
@@ -105,7 +105,7 @@ def _struct(plan: Plan, speller: Speller, name: str, type_: Type) -> str:
         default = "NULL" if promised else "None"
         if names.camel(field) != member.name:
             default = f"msgspec.field(default={default}, name={member.name!r})"
-        unit = prose.UNITS.get(member.name)
+        unit = words.UNITS.get(member.name)
         lines.append(f"    {field}: {annotation} = {default}" + (f"  # {unit}" if unit else ""))
     secrets = [member.name for member in members if f"{name}.{member.name}" in plan.corrections.secrets]
     if secrets:
