@@ -125,7 +125,8 @@ class Feed:
     def unreadable(self, page: FeedPage, index: int, raw: Raw, cause: Unreadable) -> APIError:
         """The error for a record that cannot be decoded; it names the place within the page."""
         cause.json_path = f"$.data[{index}]" + (cause.json_path or "$")[1:]
-        error = self._pipeline.unreadable(self._call(page.token), Response(200, page.headers, bytes(raw)), cause)
+        response = Response(200, page.headers, bytes(raw))
+        error = self._pipeline.unreadable(self._call(page.token), response, cause).error
         error.next_token = page.token
         return error
 

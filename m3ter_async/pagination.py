@@ -57,21 +57,24 @@ class Paginator(Generic[T]):
 
     def __init__(self, open_feed: _OpenFeed, reader: Reader[T], now: Callable[[], float]) -> None:
         self._open_feed = open_feed
-        self._reader = reader
+        self.reader: Reader[T] = reader
         self._now = now
-        self.next_token: str | None = open_feed(reader, None, False).token
+        self.next_token: str | None = self._feed(ahead=False).token
         self.page_offset = 0
         self.finished = False
 
+    def _feed(self, limit: int | None = None, *, ahead: bool = True) -> Feed:
+        return self._open_feed(self.reader, limit, ahead)
+
     def __aiter__(self) -> Records[T]:
-        return Records(self, self._open_feed(self._reader, None, True), self._reader)
+        return Records(self, self._feed())
 
     def __await__(self) -> Generator[Any, Any, Page[T]]:
-        return Pages(self, self._open_feed(self._reader, None, False), self._reader).__anext__().__await__()
+        return Pages(self, self._feed(ahead=False)).__anext__().__await__()
 
     def pages(self) -> Pages[T]:
         """The same listing page by page: the place to save `next_token` between pages, when each row counts."""
-        return Pages(self, self._open_feed(self._reader, None, True), self._reader)
+        return Pages(self, self._feed())
 
     def raw(self) -> Paginator[bytes]:
         """The same listing, each record as the bytes of its JSON."""
@@ -93,7 +96,7 @@ class Paginator(Generic[T]):
         records: list[T] = []
         if limit == 0:
             return records
-        iteration = Records(self, self._open_feed(self._reader, limit, True), self._reader)
+        iteration = Records(self, self._feed(limit))
         async for record in iteration:
             records.append(record)
             if len(records) == limit:
@@ -104,10 +107,10 @@ class Paginator(Generic[T]):
 class _Iteration(Generic[T, Y_co]):
     """One pass over a listing; it stops the page under way when it is dropped."""
 
-    def __init__(self, paginator: Paginator[T], feed: Feed, reader: Reader[T]) -> None:
+    def __init__(self, paginator: Paginator[T], feed: Feed) -> None:
         self._paginator = paginator
         self._feed = feed
-        self._reader = reader
+        self._reader = paginator.reader
         self._error: APIError | None = None
         self._running = False
         self._handed_out = 0  # bytes since other tasks had a turn

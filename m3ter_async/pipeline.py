@@ -169,7 +169,7 @@ class Pipeline:
                     try:
                         value = read(outcome)
                     except Unreadable as cause:
-                        outcome = self._unreadable(call, outcome, cause)
+                        outcome = self.unreadable(call, outcome, cause)
                     else:
                         self._budget.refill()
                         return value
@@ -188,11 +188,8 @@ class Pipeline:
             await self.clock.sleep(delay)
             elapsed += self.clock.now() - began
 
-    def unreadable(self, call: Call, response: Response, cause: Unreadable) -> APIError:
-        """The error for a part of an answer that turned out unreadable after `run` had returned."""
-        return self._unreadable(call, response, cause).error
-
-    def _unreadable(self, call: Call, response: Response, cause: Unreadable) -> Failure:
+    def unreadable(self, call: Call, response: Response, cause: Unreadable) -> Failure:
+        """What an answer comes to that cannot be read, be it only after `run` had returned."""
         keep = call.operation.id != LOGIN.id
         return self._failures.unreadable(call.operation.method, call.path, response, cause, keep=keep)
 

@@ -44,9 +44,8 @@ class Reader(Generic[T]):
         That is so where it would take too long, and where anything in it cannot be decoded: what comes before that
         is still to be handed out.
         """
-        if len(body) > _SURELY and len(body) * self._seconds > _AT_ONCE * self._bytes:
-            return None
-        if len(body) > _SURELY and not self._bytes:
+        quick = self._bytes > 0 and len(body) * self._seconds <= _AT_ONCE * self._bytes
+        if len(body) > _SURELY and not quick:
             return None
         began = self._now()
         try:

@@ -28,8 +28,6 @@ from m3ter_async import (
 
 from .fakes import ORG, FakeClock
 from .wire import (
-    PAIR_IDS,
-    PAIRS,
     SHORT,
     TRICKLE,
     Move,
@@ -41,7 +39,6 @@ from .wire import (
     grant,
     listing,
     pages,
-    ready,
     say,
     token_of,
     trickle,
@@ -50,11 +47,6 @@ from .wire import (
 PATH = f"/organizations/{ORG}/bills"
 PASSING = [*faults({}), *(f"answer {status}" for status in (408, 425, 429, 500, 504))]
 LASTING = [*PASSING, "answer 400", "answer 401", "answer 403", "answer 404", "answer 302", "answer 501"]
-
-
-@pytest.fixture(params=PAIRS, ids=PAIR_IDS)
-def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pair:
-    return ready(request.param, monkeypatch)
 
 
 @pytest.fixture

@@ -43,11 +43,6 @@ ROWS = [row["id"] for page in PAGES.values() for row in page["data"]]
 STALL = faults({})["stalls before the answer"]
 
 
-@pytest.fixture(params=PAIRS, ids=PAIR_IDS)
-def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pair:
-    return ready(request.param, monkeypatch)
-
-
 @pytest.fixture
 def anyio_backend(pair: Pair) -> str:
     return pair.backend

@@ -26,18 +26,12 @@ from .wire import (
     failure,
     faults,
     head,
-    ready,
     say,
     squeezed,
     trickle,
     until,
     whole,
 )
-
-
-@pytest.fixture(params=PAIRS, ids=PAIR_IDS)
-def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pair:
-    return ready(request.param, monkeypatch)
 
 
 @pytest.fixture

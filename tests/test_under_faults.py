@@ -7,39 +7,33 @@ from decimal import Context, Decimal, localcontext
 
 import pytest
 
-from m3ter_async import APIError, AsyncM3ter, HttpxTransport, Transport
+from m3ter_async import APIError, AsyncM3ter
 from m3ter_async.sandbox import Faults, Sandbox
 
 from .fakes import FakeClock
+from .wire import Pair
 
 FAULTS = Faults(error_rate=0.1, drop_rate=0.05, cut_rate=0.05, login=True, retry_after=1)
 
 
-@pytest.fixture(params=["asyncio-aiohttp", "asyncio-httpx", "trio-httpx"])
-def pair(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.fixture
-def anyio_backend(pair: str) -> str:
-    return pair.partition("-")[0]
+def anyio_backend(pair: Pair) -> str:
+    return pair.backend
 
 
-def open_client(sandbox: Sandbox, pair: str) -> AsyncM3ter:
-    transport: Transport | None = HttpxTransport() if pair.endswith("httpx") else None
+def open_client(sandbox: Sandbox, pair: Pair) -> AsyncM3ter:
     return AsyncM3ter(
         sandbox.api_key,
         sandbox.api_secret,
         sandbox.org_id,
         base_url=sandbox.url,
-        transport=transport,
+        transport=pair.transport(),
         max_retries=20,
         _clock=FakeClock(),
     )
 
 
-async def test_every_row_and_digit_arrives_through_a_failing_service(pair: str) -> None:
+async def test_every_row_and_digit_arrives_through_a_failing_service(pair: Pair) -> None:
     sums: Counter[str] = Counter()
     ids: list[str] = []
     with localcontext(Context(prec=100)):
@@ -59,7 +53,7 @@ async def test_every_row_and_digit_arrives_through_a_failing_service(pair: str) 
         assert totals == truth.line_item_subtotals
 
 
-async def test_no_transaction_is_applied_twice_and_every_doubt_is_told(pair: str) -> None:
+async def test_no_transaction_is_applied_twice_and_every_doubt_is_told(pair: Pair) -> None:
     async with Sandbox(seed=5, bills=20, faults=FAULTS) as sandbox, open_client(sandbox, pair) as m3ter:
         balance = (await m3ter.balances.list()).data[0]
         before = {row.id for row in await m3ter.balances.transactions.list(balance.id).collect()}

@@ -25,8 +25,6 @@ from m3ter_async import (
 )
 
 from .wire import (
-    PAIR_IDS,
-    PAIRS,
     SHORT,
     Move,
     Pair,
@@ -34,7 +32,6 @@ from .wire import (
     closed_port,
     faults,
     grant,
-    ready,
     say,
     trickle,
 )
@@ -46,11 +43,6 @@ PERIOD: dict[str, Any] = {
 }
 ENTITY = {"id": "e1", "version": 1, "name": "some entity, long enough to be cut in two"}
 DOUBT = "the outcome is unknown"
-
-
-@pytest.fixture(params=PAIRS, ids=PAIR_IDS)
-def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pair:
-    return ready(request.param, monkeypatch)
 
 
 @pytest.fixture

@@ -156,21 +156,19 @@ class Resource:
         if not code:
             raise ValueError("code must not be empty")
         query = {**query, "codes": [code]}
-        found: Any = None
+        place = self._pipeline.prepare(operation, path, query).path
+        found: T | None = None
         async for record in self._list(operation, path, query):
             if getattr(record, "code", None) != code:
                 continue
             if found is not None:
-                place = self._pipeline.prepare(operation, path, query).path
                 raise APIResponseValidationError(
                     f"more than one {noun} has the code {code!r}", method="GET", path=place
                 )
             found = record
         if found is None:
-            place = self._pipeline.prepare(operation, path, query).path
             raise NotFoundError(f"no {noun} has the code {code!r}", method="GET", path=place, status=404)
-        record_found: T = found
-        return record_found
+        return found
 
 
 def _camel(name: str) -> str:
