@@ -30,6 +30,7 @@ FLOORS = {
     "resources": 3,
     "client": 4,
     "sandbox": 5,
+    "export": 5,
     "demo": 6,
 }
 GENERATED = {"models", "resources"}
