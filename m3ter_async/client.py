@@ -16,6 +16,7 @@ from .pipeline import Pipeline
 from .resources._namespaces import Namespaces
 from .retry import RetryPolicy
 from .settings import Settings, credentials, host, organization, plain_path, positive, secret, whole
+from .stats import Stats
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -180,6 +181,10 @@ class AsyncM3ter(Namespaces):
         repeat: Repeat | None = None if repeatable is None else "safe" if repeatable else "never"
         operation: Operation[Any] = Operation("request", method.upper(), plain_path(path), type, repeat=repeat)
         return await self._pipeline.call(operation, {}, query or {}, body)
+
+    def stats(self) -> Stats:
+        """What this client and all its views have done so far; it costs next to nothing to ask."""
+        return self._pipeline.stats()
 
     async def aclose(self) -> None:
         """Stop what is under way and close the connections that this client opened."""

@@ -24,6 +24,7 @@ from m3ter_async import (
     HttpxTransport,
     Page,
     Paginator,
+    Stats,
 )
 from m3ter_async.models import (
     Account,
@@ -145,6 +146,16 @@ async def clients() -> None:
     AsyncM3ter(timeout=None)  # type: ignore[arg-type]
     AsyncM3ter(retries=5)  # type: ignore[call-arg]
     AsyncM3ter(transport=object())  # type: ignore[arg-type]
+
+
+def numbers(m3ter: AsyncM3ter) -> None:
+    stats = m3ter.stats()
+    assert_type(stats, Stats)
+    assert_type(stats.requests, int)
+    assert_type(stats.paused_seconds, float)
+    assert_type(stats.connections, int | None)
+    stats.requests = 0  # type: ignore[misc]
+    stats.request  # type: ignore[attr-defined]
 
 
 def errors(error: APIError, other: APIResponseValidationError) -> None:
