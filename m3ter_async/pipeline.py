@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -18,7 +17,7 @@ from .clock import Clock
 from .decoding import Unreadable, decode
 from .errors import APIConnectionError, APIError, RateLimitError
 from .failures import Failure, FailureReader
-from .journal import Entry, Journal
+from .journal import Entry, Hook, Journal
 from .limits import Gate, Limits, Paused
 from .operation import Operation, Request, Response, encode_body, encode_path, encode_query
 from .redaction import Secret
@@ -31,7 +30,6 @@ from .version import __version__
 T = TypeVar("T")
 R = TypeVar("R")
 
-_log = logging.getLogger("m3ter_async")
 _HEADERS = {
     "Accept": "application/json",
     "Accept-Encoding": "gzip",
@@ -60,6 +58,7 @@ class Pipeline:
         hosts: The base URL of each of the contract's servers, without a slash at the end.
         credentials: The access key id and the API secret, to log in with.
         token: An access token from elsewhere.
+        hooks: What is called with each event.
     """
 
     def __init__(
@@ -73,6 +72,7 @@ class Pipeline:
         max_in_flight: int,
         clock: Clock,
         settings: Settings,
+        hooks: tuple[Hook, ...],
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -85,7 +85,7 @@ class Pipeline:
         self._closed = [False]  # a list, so that views see it too
         self._tokens = TokenManager(self._login, credentials, fixed=token, clock=clock, background=self.background)
         self._failures = FailureReader(self._tokens.secrets, clock.wall)
-        self._journal = Journal()
+        self._journal = Journal(hooks, clock, lambda text: self._failures.redactor().text(text))
 
     def view(self, settings: Settings) -> Pipeline:
         """The same connections, token, limits and budget under other settings."""
@@ -146,7 +146,7 @@ class Pipeline:
             APIError: The last failure.
         """
         method = call.operation.method
-        entry = self._journal.entry(call.operation)
+        entry = Entry(self._journal, call.operation, self._hosts[call.operation.server], call.path, call.query)
         failed = 0
         elapsed = 0.0  # seconds spent sending and backing off: waiting for one's turn is no failure
         doubt = renewed = False
@@ -158,7 +158,7 @@ class Pipeline:
                 unsent.outcome_unknown = doubt and call.operation.writes
                 if unsent.path == call.path:
                     unsent.attempts = entry.attempts
-                entry.failed()
+                entry.failed(unsent)
                 raise
             began = self.clock.now()
             try:
@@ -170,7 +170,7 @@ class Pipeline:
                 status = outcome.status
                 if status in (401, 403) and token and not renewed and self._tokens.replace(token, status):
                     renewed = True
-                    entry.again()
+                    entry.again(0.0, self._failures.refused(method, call.path, outcome, keep=True).error)
                     continue
                 if doubt and status == 404 and method == "DELETE":
                     outcome, status = _gone(call), 200
@@ -181,7 +181,7 @@ class Pipeline:
                         outcome = self.unreadable(call, outcome, cause)
                     else:
                         self._budget.refill()
-                        entry.succeeded()
+                        entry.succeeded(value)
                         return value
                 else:
                     shown = call.operation.id != LOGIN.id or b"access_token" not in outcome.content
@@ -193,10 +193,9 @@ class Pipeline:
             error.attempts = entry.attempts
             if delay is None:
                 error.outcome_unknown = doubt and call.operation.writes
-                entry.failed()
+                entry.failed(error)
                 raise error
-            entry.again()
-            _log.info("%s %s: %s; again in %.2f s", method, call.path, error.reason, delay)
+            entry.again(delay, error)
             await self.clock.sleep(delay)
             elapsed += self.clock.now() - began
 
@@ -259,18 +258,19 @@ class Pipeline:
         if call.query:
             url += "?" + call.query
         request = Request(operation.method, url, headers, call.content, settings.timeout, settings.max_bytes)
-        outcome: Response | Failure | None = None
-        entry.sent(call.content)
         try:
-            outcome = await self._transport.send(request)
-            if _log.isEnabledFor(logging.DEBUG):
-                _log.debug("%s %s: %d", operation.method, call.path, outcome.status)
-            return outcome
+            entry.sent(call.content)
+            response = await self._transport.send(request)
         except TransportError as error:
-            outcome = self._failures.broken(operation.method, call.path, error)
-            return outcome
-        finally:
-            entry.received(outcome)
+            failure = self._failures.broken(operation.method, call.path, error)
+        except BaseException as error:
+            entry.lost(error)
+            raise
+        else:
+            entry.answered(response)
+            return response
+        entry.lost(failure.error)  # not while `error` is handled, which may hold what a server echoed
+        return failure
 
     def _delay(self, call: Call, entry: Entry, failure: Failure, failed: int, elapsed: float) -> float | None:
         """Seconds until the next attempt, or None if there is none; a 429 slows all calls down, not just this one."""
