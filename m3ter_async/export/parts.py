@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from .ids import Ids
 from .manifest import File, Manifest, Part, sync_folder
 from .slices import Position, Slice, SlicePage
 
-# JSON that is collected before it is converted: a row group should be large, and memory small.
+# JSON that is collected before it is converted, and that is converted in one go: more takes more memory, and no less
+# time.
 _BATCH = 4 * 2**20
+_PIECE = 1 * 2**20
 # JSON after which a part is finished, and seconds: what a kill costs at the most.
 _FULL = 96 * 2**20
 _OLD = 60.0
@@ -85,8 +87,9 @@ class OpenPart:
                 folder(self._manifest.folder, self.resource, table).mkdir(parents=True, exist_ok=True)
             paths = {table: self._path(table, _TEMPORARY) for table in self._layout.tables}
             self._sink = self._layout.open(paths)
-        records, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        self._sink.write(records)
+        for some in _in_pieces(self._waiting):
+            self._sink.write(some)
+        self._waiting, self._waiting_bytes = [], 0
         self.sound = True
 
     def finish(self) -> None:
@@ -117,6 +120,17 @@ class OpenPart:
     def _path(self, table: str, ending: str = "") -> Path:
         name = f"{self._number:05d}{self._layout.suffix}{ending}"
         return folder(self._manifest.folder, self.resource, table) / name
+
+
+def _in_pieces(records: list[bytes]) -> Iterator[list[bytes]]:
+    """The records in a few lists, of which none is much larger than a piece, and at least one is there."""
+    start = size = 0
+    for end, record in enumerate(records):
+        if size + len(record) > _PIECE and end > start:
+            yield records[start:end]
+            start, size = end, 0
+        size += len(record)
+    yield records[start:]
 
 
 def folder(out: Path, resource: str, table: str) -> Path:
