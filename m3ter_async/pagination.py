@@ -21,6 +21,9 @@ T = TypeVar("T")
 S = TypeVar("S")
 Y_co = TypeVar("Y_co", covariant=True)
 
+# Bytes of JSON handed out before other tasks get a turn: two or three large bills, about two milliseconds of decoding.
+_GIVE_WAY = 262_144
+
 _OpenFeed = Callable[[Reader[Any], "int | None", bool], Feed]
 
 
@@ -158,7 +161,7 @@ class _Iteration(Generic[T, Y_co]):
         raw: Raw = page.records[-1]
         size = len(memoryview(raw))
         self._handed_out += size
-        if self._handed_out > self._reader.give_way:
+        if self._handed_out > _GIVE_WAY:
             self._handed_out = 0
             await anyio.lowlevel.checkpoint()
         page.records.pop()

@@ -29,12 +29,7 @@ class Reader(Generic[T]):
     Args:
         type: Anything that msgspec decodes.
         now: Gives monotonic seconds.
-
-    Attributes:
-        give_way: Bytes of records read one by one before other tasks should get a turn.
     """
-
-    give_way = 262_144  # two or three large bills, about two milliseconds
 
     def __init__(self, type: Any, now: Callable[[], float]) -> None:
         self._record: msgspec.json.Decoder[T] = decoder(type)
@@ -78,8 +73,6 @@ class Reader(Generic[T]):
 
 class RawReader(Reader[bytes]):
     """Leaves the records as they are."""
-
-    give_way = 8_388_608  # which are only copied: two milliseconds as well
 
     def __init__(self) -> None:
         """Needs no decoder."""
