@@ -57,6 +57,7 @@ class OpenPart:
 
     def add(self, slice: Slice, page: SlicePage) -> None:
         """Take a page, and what it means for its slice, both or neither."""
+        self.sound = False
         self._ids.add(page)
         size = sum(map(len, page.records))
         self._waiting += page.records
@@ -64,6 +65,7 @@ class OpenPart:
         self._bytes += size
         self.records += len(page.records)
         self._slices[slice.id] = page.position
+        self.sound = True
 
     @property
     def ripe(self) -> bool:
@@ -152,14 +154,14 @@ def remove_unfinished(manifest: Manifest, layouts: Mapping[str, Layout]) -> None
             if not path.is_file() or path.stat().st_size != size:
                 raise ExportError(f"{path} is not as it was finished: export anew with overwrite")
         for table in layout.tables:
-            for path in found(folder(manifest.folder, resource, table)):
+            for path in found(manifest.folder, resource, table):
                 if path.relative_to(manifest.folder).as_posix() not in kept:
                     path.unlink()
 
 
-def found(where: Path) -> list[Path]:
-    """The files of parts in a folder and those below it, finished or not; nothing else in it is ours."""
-    return [path for path in sorted(where.rglob("*")) if _NAME.fullmatch(path.name) and path.is_file()]
+def found(out: Path, resource: str = "*", table: str = "*") -> list[Path]:
+    """What looks like a file of a part, finished or not; nothing else in an export is ours."""
+    return [path for path in sorted(out.glob(f"{resource}/{table}/*")) if _NAME.fullmatch(path.name)]
 
 
 def _synced(path: Path) -> Path:
