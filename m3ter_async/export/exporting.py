@@ -163,7 +163,7 @@ def begin(manifest: Manifest, begun: Begun, *, overwrite: bool) -> None:
     folder, before = manifest.folder, manifest.begun
     if before is not None and not overwrite:
         raise ValueError(f"{folder} holds an export already: go on with it by resume, or remove it by overwrite")
-    ours = before.resources if before is not None else []
+    ours: Sequence[str] = before.resources if before is not None else ()
     for resource in begun.resources:
         if resource not in ours and (strange := found(folder, resource)):
             raise ValueError(f"{strange[0]} would be taken for a part of this export: choose another folder")
