@@ -66,7 +66,7 @@ class Listing:
         if self.dates is not None:
             given = {name: day for name, day in zip(self.dates, (since, until), strict=True) if day is not None}
             return replace(self, arguments={**self.arguments, **given})
-        if self.parent is not None:
+        if self.parent is not None and self.parent.dates is not None:
             return replace(self, parent=self.parent.narrowed(since, until))
         raise ValueError(f"{self.resource} cannot be selected by since and until: leave them out")
 
