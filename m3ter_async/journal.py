@@ -45,14 +45,17 @@ _SHOWN = {
 
 def hooks(on_event: object) -> tuple[Hook, ...]:
     """The functions to tell of events, checked."""
-    several = isinstance(on_event, Sequence) and not callable(on_event)
-    given = tuple(cast("Sequence[object]", on_event)) if several else (on_event,)
-    for hook in given:
-        if not callable(hook):
-            raise ConfigurationError(f"on_event={hook!r} is not a function")
-        if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
-            raise ConfigurationError(f"on_event={hook!r} is async; it is called, not awaited, so make it a plain one")
-    return cast("tuple[Hook, ...]", given)
+    if callable(on_event) or not isinstance(on_event, Sequence):
+        on_event = (on_event,)
+    return tuple(map(_hook, cast("Sequence[object]", on_event)))
+
+
+def _hook(given: object) -> Hook:
+    if not callable(given):
+        raise ConfigurationError(f"on_event={given!r} is not a function")
+    if iscoroutinefunction(given) or iscoroutinefunction(getattr(given, "__call__", None)):  # noqa: B004  asked for what it is
+        raise ConfigurationError(f"on_event={given!r} is async; it is called, not awaited, so make it a plain one")
+    return given
 
 
 class Journal:
