@@ -22,14 +22,14 @@ def install(session: nox.Session, extras: str, *groups: str) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """The main job on an embedded m3ter: every bill streamed and accounted for. No account is needed."""
-    install(session, "demo,httpx")
+    install(session, "demo,httpx,otel")
     session.run("python", "-m", "m3ter_async.demo", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, on the Python that runs nox."""
-    install(session, "demo,httpx", "tests")
+    install(session, "demo,httpx,otel", "tests")
     session.run("python", "-m", "pytest", *session.posargs)
 
 
@@ -42,7 +42,7 @@ def matrix(session: nox.Session) -> None:
 @nox.session
 def checks(session: nox.Session) -> None:
     """Style, types and the generated code."""
-    install(session, "demo,httpx", "lint")
+    install(session, "demo,httpx,otel", "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
@@ -57,7 +57,7 @@ def checks(session: nox.Session) -> None:
 @nox.session
 def codegen(session: nox.Session) -> None:
     """Print models, resources and the sandbox's tables from an OpenAPI file: nox -s codegen -- PATH."""
-    install(session, "demo,httpx", "lint")
+    install(session, "demo,httpx,otel", "lint")
     session.run("python", "-m", "codegen", *(session.posargs or [str(CONTRACT)]))
 
 

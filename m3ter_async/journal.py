@@ -53,7 +53,7 @@ def hooks(on_event: object) -> tuple[Hook, ...]:
 def _hook(given: object) -> Hook:
     if not callable(given):
         raise ConfigurationError(f"on_event={given!r} is not a function")
-    if iscoroutinefunction(given) or iscoroutinefunction(getattr(given, "__call__", None)):  # noqa: B004  asked for what it is
+    if iscoroutinefunction(given) or iscoroutinefunction(getattr(given, "__call__", None)):  # noqa: B004
         raise ConfigurationError(f"on_event={given!r} is async; it is called, not awaited, so make it a plain one")
     return given
 
