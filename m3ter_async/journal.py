@@ -77,7 +77,8 @@ class Journal:
         for hook in self.hooks:
             try:
                 hook(event)
-            except Exception:  # noqa: BLE001  raised on, it would make a write that took effect look as if it had failed
+            except Exception:  # noqa: BLE001  this is anybody's code
+                # raised on, it would make a write that took effect look as if it had failed, to be made once more
                 _log.exception("a function of on_event= failed on %s", type(event).__name__)
 
 
@@ -207,7 +208,7 @@ def _masked(query: str, shown: set[str]) -> str:
 def _on_the_wire(response: Response) -> int | None:
     """The size of a body as it was transferred."""
     length = response.headers.get("content-length", "")
-    if length.isascii() and length.isdigit():
+    if length.isascii() and length.isdigit() and len(length) < 20:
         return int(length)
     return None if response.headers.get("content-encoding") else len(response.content)
 
