@@ -28,7 +28,7 @@ from m3ter_async.events import (
 )
 from m3ter_async.operation import Request, Response
 
-from .fakes import ORG, Answer, FakeClock, FakeTransport, TickingClock, answer, client, grant
+from .fakes import ORG, TOKEN, Answer, FakeClock, FakeTransport, TickingClock, answer, client, grant
 from .wire import Pair, Wire, say, squeezed, until
 
 E = TypeVar("E", bound=Event)
@@ -456,7 +456,7 @@ async def test_the_log_is_silent_about_what_goes_well_unless_it_is_asked(caplog:
 async def test_what_a_server_says_makes_no_line_of_its_own_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "m3ter_async")
     said = answer({"message": "no\nCRITICAL all is lost\x1b[2J"}, 503)
-    await client(FakeTransport([said, answer({})]), token="t").bills.retrieve("b1")
+    await client(FakeTransport([said, answer({})]), token=TOKEN).bills.retrieve("b1")
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.isprintable()
     assert "all is lost" in line
