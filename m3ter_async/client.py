@@ -114,6 +114,11 @@ class AsyncM3ter(Namespaces):
             hooks=hooks(on_event),
         )
 
+    @property
+    def org_id(self) -> str:
+        """The organization that is called."""
+        return self._pipeline.settings.org_id
+
     def with_options(
         self,
         *,

@@ -31,6 +31,7 @@ FLOORS = {
     "client": 4,
     "sandbox": 5,
     "telemetry": 5,
+    "export": 5,
     "demo": 6,
 }
 GENERATED = {"models", "resources"}
