@@ -22,7 +22,7 @@ def install(session: nox.Session, extras: str, *groups: str) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """The main job on an embedded m3ter: every bill streamed and accounted for. No account is needed."""
-    install(session, "demo,httpx,otel")
+    install(session, "demo,httpx")
     session.run("python", "-m", "m3ter_async.demo", *session.posargs)
 
 
@@ -57,7 +57,7 @@ def checks(session: nox.Session) -> None:
 @nox.session
 def codegen(session: nox.Session) -> None:
     """Print models, resources and the sandbox's tables from an OpenAPI file: nox -s codegen -- PATH."""
-    install(session, "demo,httpx,otel", "lint")
+    install(session, "demo,httpx", "lint")
     session.run("python", "-m", "codegen", *(session.posargs or [str(CONTRACT)]))
 
 
