@@ -13,6 +13,8 @@ PROJECT = nox.project.load_toml()
 # m3ter publishes its contract; it is an input, found beside a checkout where there is one, and never part of it
 CONTRACT = Path(__file__).resolve().parent.parent / "shared" / "contract" / "openapi.json"
 
+EVERYTHING = ",".join(PROJECT["project"]["optional-dependencies"])
+
 
 def install(session: nox.Session, extras: str, *groups: str) -> None:
     """The package as it stands here, with the extras and dependency groups named."""
@@ -22,14 +24,14 @@ def install(session: nox.Session, extras: str, *groups: str) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """The main job on an embedded m3ter: every bill streamed and accounted for. No account is needed."""
-    install(session, "demo,export,httpx")
+    install(session, "demo,httpx")
     session.run("python", "-m", "m3ter_async.demo", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, on the Python that runs nox."""
-    install(session, "demo,export,httpx", "tests")
+    install(session, EVERYTHING, "tests")
     session.run("python", "-m", "pytest", *session.posargs)
 
 
@@ -42,7 +44,7 @@ def matrix(session: nox.Session) -> None:
 @nox.session
 def checks(session: nox.Session) -> None:
     """Style, types and the generated code."""
-    install(session, "demo,export,httpx", "lint")
+    install(session, EVERYTHING, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
@@ -57,7 +59,7 @@ def checks(session: nox.Session) -> None:
 @nox.session
 def codegen(session: nox.Session) -> None:
     """Print models, resources and the sandbox's tables from an OpenAPI file: nox -s codegen -- PATH."""
-    install(session, "demo,export,httpx", "lint")
+    install(session, EVERYTHING, "lint")
     session.run("python", "-m", "codegen", *(session.posargs or [str(CONTRACT)]))
 
 
