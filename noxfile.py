@@ -64,6 +64,13 @@ def codegen(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Exports and hundreds of tasks through a service that fails every fifth request, for ten minutes."""
+    install(session, EVERYTHING, "tests")
+    session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure this client beside the m3ter package and a hand-written loop: a table and a chart, in a few minutes."""
     install(session, "httpx,export", "bench")

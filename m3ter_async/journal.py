@@ -28,6 +28,7 @@ from .stats import Counters
 Hook: TypeAlias = Callable[[Event], object]
 
 _log = logging.getLogger("m3ter_async")
+_log.addHandler(logging.NullHandler())  # where nobody has set up logging, warnings do not go to stderr
 _LEVELS: dict[type[Event], int] = {
     RetryScheduled: logging.INFO,
     LoggedIn: logging.INFO,
