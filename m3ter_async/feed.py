@@ -101,6 +101,8 @@ class Feed:
         """The next page, or None after the last."""
         if self._ended:
             return None
+        if not self._pipeline.background.at_home():
+            self._ahead = None  # nothing comes of it here; the call says so
         page = await (self._fetch(self.token) if self._ahead is None else self._ahead.wait())
         self._ahead = None
         # noted only now: a page that was fetched ahead and then dropped may have to be fetched again

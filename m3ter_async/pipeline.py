@@ -16,7 +16,7 @@ from .auth import LOGIN, LOGIN_BODY, Grant, Token, TokenManager, read_grant
 from .background import Background, TaskAbandoned
 from .clock import Clock
 from .decoding import Unreadable, decode
-from .errors import APIConnectionError, APIError, RateLimitError
+from .errors import APIConnectionError, APIError, ConfigurationError, RateLimitError
 from .failures import Failure, FailureReader
 from .limits import Gate, Limits, Paused
 from .operation import Operation, Request, Response, encode_body, encode_path, encode_query
@@ -37,6 +37,9 @@ _HEADERS = {
 }
 # After a 429 without Retry-After: the service refuses for the rest of the second in which the limit was passed.
 _PAUSE = 1.0
+# No limit of the service looks back further than this: whoever asks for more is not believed.
+_LONGEST_PAUSE = 300.0
+_ELSEWHERE = "this client belongs to another event loop or process: make one in each"
 
 
 @dataclass(slots=True)
@@ -92,6 +95,8 @@ class Pipeline:
 
     async def aclose(self) -> None:
         """End what goes on beside the calls, then the transport."""
+        if not self.background.at_home():
+            raise ConfigurationError(_ELSEWHERE)
         self._closed[0] = True
         with anyio.CancelScope(shield=True):
             await self.background.aclose()
@@ -184,7 +189,8 @@ class Pipeline:
             if delay is None:
                 error.outcome_unknown = doubt and call.operation.writes
                 raise error
-            _log.info("%s %s: %s; again in %.2f s", method, call.path, error.reason, delay)
+            what = error.status or type(error).__name__
+            _log.info("%s %s: %s; again in %.2f s", method, call.path, what, delay)
             await self.clock.sleep(delay)
             elapsed += self.clock.now() - began
 
@@ -202,6 +208,8 @@ class Pipeline:
         """
         if self._closed[0]:
             raise self._closed_error(call)
+        if not self.background.at_home():
+            raise APIConnectionError(_ELSEWHERE, method=call.operation.method, path=call.path)
         if call.operation.id == LOGIN.id:
             return None
         while True:
@@ -255,7 +263,7 @@ class Pipeline:
     def _delay(self, call: Call, failure: Failure, failed: int, elapsed: float) -> float | None:
         """Seconds until the next attempt, or None if there is none; a 429 slows all calls down, not just this one."""
         if failure.throttled and call.gate is not None and not call.operation.busy:
-            call.gate.pause(_PAUSE if failure.retry_after is None else failure.retry_after)
+            call.gate.pause(_PAUSE if failure.retry_after is None else min(failure.retry_after, _LONGEST_PAUSE))
         if failure.verdict == "final" or (failure.verdict == "doubtful" and not call.repeatable):
             return None
         delay = self.settings.policy.delay(failed, elapsed, failure.retry_after, self.clock.random())
