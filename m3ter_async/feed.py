@@ -17,6 +17,8 @@ from .operation import Operation, Response
 from .pipeline import Call, Pipeline
 from .reading import Reader
 
+_LONGEST_TOKEN = 16_384  # characters: with more of them, no server takes the URL
+
 
 class _Envelope(msgspec.Struct, rename="camel"):
     data: list[Raw]
@@ -164,6 +166,8 @@ class Feed:
         if isinstance(records, UnsetType):
             return FeedPage([Raw(bytes(response.content))], False, token, None, response.headers, b"")
         next_token = next_token or None
+        if next_token is not None and len(next_token) > _LONGEST_TOKEN:
+            raise Unreadable(f"a nextToken of {len(next_token)} characters", "$.nextToken", passing=True)
         mark = _digest(next_token or "")
         if self._operation.page == "offset":
             # nothing says how many there are, and a short page may not be the last: only an empty one is
