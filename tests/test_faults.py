@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -74,7 +74,7 @@ LISTS: dict[str, Callable[..., Awaitable[list[str | None]]]] = {"page": _pages, 
 # The table of faults: once, and for good.
 
 
-async def all_at_once(fault: Fault, test: Callable[[str], Awaitable[None]]) -> None:
+async def all_at_once(fault: Fault, test: Callable[[str], Coroutine[Any, Any, None]]) -> None:
     """Every call on which `fault` is played; a server that is slow is so for all of them at once."""
     async with anyio.create_task_group() as group:
         for call in READS:
