@@ -1,0 +1,92 @@
+"""What an export says of itself: on the way, and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ResourceProgress:
+    """How far one resource is.
+
+    Attributes:
+        resource: Its dotted name, as it was asked for.
+        rows: Records read so far, those of an interrupted run that is gone on with included.
+        pages: Pages read by this run; what was read again after a split counts again.
+        bytes: JSON of the records read by this run.
+        share: How much of it is done, from 0 to 1, or None where nobody can tell.
+        finished: Whether all of it was read.
+    """
+
+    resource: str
+    rows: int
+    pages: int
+    bytes: int
+    share: float | None
+    finished: bool
+
+
+@dataclass(frozen=True)
+class ExportProgress:
+    """Where an export stands.
+
+    Attributes:
+        seconds: Since this run began.
+        resources: In the order in which they were asked for.
+        in_flight: Requests that are out now.
+        retries: Repeated requests of this run.
+    """
+
+    seconds: float
+    resources: tuple[ResourceProgress, ...]
+    in_flight: int
+    retries: int
+
+    @property
+    def rows(self) -> int:
+        """Records of all resources."""
+        return sum(each.rows for each in self.resources)
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """One finished file.
+
+    Attributes:
+        path: Where it is.
+        resource: What it came from.
+        table: Which of the resource's tables it holds a part of.
+        rows: Its rows.
+        bytes: Its size.
+    """
+
+    path: Path
+    resource: str
+    table: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """A finished export; every id in it was counted, and none was there twice.
+
+    Attributes:
+        records: Records by resource.
+        rows: Rows by resource and table, as ``rows["bills"]["line_items"]``.
+        files: What was written, the parts of interrupted runs included.
+        pages: Pages read by this run.
+        bytes: JSON of the records read by this run.
+        retries: Repeated requests of this run.
+        seconds: How long this run took.
+    """
+
+    records: Mapping[str, int]
+    rows: Mapping[str, Mapping[str, int]]
+    files: tuple[ExportedFile, ...]
+    pages: int
+    bytes: int
+    retries: int
+    seconds: float
