@@ -75,3 +75,21 @@ def bench(session: nox.Session) -> None:
     """Measure this client beside the m3ter package and a hand-written loop: a table and a chart, in a few minutes."""
     install(session, "httpx,export", "bench")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Look for an answer that the client cannot take, led by coverage: nox -s fuzz -- --seconds 600 (Linux, 3.11+)."""
+    install(session, "httpx", "fuzz")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Look for known vulnerabilities in what the package installs with all extras; it fails where it cannot know."""
+    session.install("--quiet", *nox.project.dependency_groups(PROJECT, "audit"))
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    wanted = {line for lines in (PROJECT["project"]["dependencies"], *extras) for line in lines}
+    requirements = Path(session.create_tmp()) / "requirements.txt"
+    requirements.write_text("\n".join(sorted(wanted)) + "\n", encoding="utf-8")
+    session.run("pip-audit", "--strict", "--requirement", str(requirements), *session.posargs)

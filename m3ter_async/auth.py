@@ -165,6 +165,6 @@ class TokenManager:
     def secrets(self) -> Iterator[str]:
         """What must not be seen in a body that a server sends back: calls under a replaced token may be under way."""
         for header in self._known:
-            yield header.removeprefix("Bearer ")
+            yield Secret(header.removeprefix("Bearer "))
         if self._credentials is not None:
-            yield from (*self._credentials, self.basic().removeprefix("Basic "))
+            yield from (*self._credentials, Secret(self.basic().removeprefix("Basic ")))

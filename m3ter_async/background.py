@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
+import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -21,6 +22,8 @@ from .errors import M3terError
 if TYPE_CHECKING:
     import outcome
     import trio
+
+ELSEWHERE = "this client belongs to another event loop or process: make one in each"
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -50,17 +53,22 @@ class Task(Protocol[T_co]):
 
 
 class Background:
-    """The tasks of one client; it holds the only references that keep them alive."""
+    """The tasks of one client, all in one event loop; it holds the only references that keep them alive."""
 
     def __init__(self) -> None:
         self._tasks: set[_AsyncioTask[Any] | _TrioTask[Any]] = set()
+        self._home: tuple[int, object] | None = None
+
+    def at_home(self) -> bool:
+        """Whether this is the process and the event loop in which it was first asked: its sockets work nowhere else."""
+        here = (os.getpid(), _loop())
+        if self._home is None:
+            self._home = here
+        return self._home == here
 
     def start(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Task[T]:
         """Begin `work` and return at once."""
-        trio = sys.modules.get("trio")  # nobody runs trio who has not imported it
-        if trio is not None and trio.lowlevel.in_trio_task():
-            return _TrioTask(work, self._tasks)
-        return _AsyncioTask(work, self._tasks)
+        return (_TrioTask if _in_trio() else _AsyncioTask)(work, self._tasks)
 
     async def aclose(self) -> None:
         """Cancel what is still under way and see it end."""
@@ -68,6 +76,20 @@ class Background:
             task.cancel()
         for task in list(self._tasks):
             await task.ended.wait()
+
+
+def _in_trio() -> bool:
+    trio = sys.modules.get("trio")  # nobody runs trio who has not imported it
+    return trio is not None and trio.lowlevel.in_trio_task()
+
+
+def _loop() -> object:
+    if _in_trio():
+        return sys.modules["trio"].lowlevel.current_trio_token()
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # asyncio's way to notice a fork
+        return None
 
 
 class _AsyncioTask(Generic[T]):

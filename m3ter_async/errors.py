@@ -67,6 +67,7 @@ class APIError(M3terError):
         attempts: int = 1,
         next_token: str | None = None,
     ) -> None:
+        reason = printable(reason)
         super().__init__(reason)
         self.reason = reason
         self.method = method
@@ -174,9 +175,16 @@ class _ErrorBody(msgspec.Struct):
     message: Any = None
 
 
+def printable(text: str) -> str:
+    """`text` on one line, whatever a server has put into it: it will stand in a log, among lines of others."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def request_id(headers: Mapping[str, str]) -> str | None:
     """The service's name for a request, from the headers (lower-case names) of its answer."""
-    return next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
+    return next((printable(headers[name]) for name in _REQUEST_ID_HEADERS if name in headers), None)
 
 
 def status_error(status: int, headers: Mapping[str, str], body: bytes, *, method: str, path: str) -> APIStatusError:

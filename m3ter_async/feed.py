@@ -17,6 +17,8 @@ from .operation import Operation, Response
 from .pipeline import Call, Pipeline
 from .reading import Reader
 
+_LONGEST_TOKEN = 16_384  # characters: with more of them, no server takes the URL
+
 
 class _Envelope(msgspec.Struct, rename="camel"):
     data: list[Raw]
@@ -101,6 +103,8 @@ class Feed:
         """The next page, or None after the last."""
         if self._ended:
             return None
+        if not self._pipeline.background.at_home():
+            self._ahead = None  # nothing comes of it here; the call says so
         page = await (self._fetch(self.token) if self._ahead is None else self._ahead.wait())
         self._ahead = None
         # noted only now: a page that was fetched ahead and then dropped may have to be fetched again
@@ -162,6 +166,8 @@ class Feed:
         if isinstance(records, UnsetType):
             return FeedPage([Raw(bytes(response.content))], False, token, None, response.headers, b"")
         next_token = next_token or None
+        if next_token is not None and len(next_token) > _LONGEST_TOKEN:
+            raise Unreadable(f"a nextToken of {len(next_token)} characters", "$.nextToken", passing=True)
         mark = _digest(next_token or "")
         if self._operation.page == "offset":
             # nothing says how many there are, and a short page may not be the last: only an empty one is

@@ -12,10 +12,10 @@ import anyio
 from msgspec import UNSET
 
 from .auth import LOGIN, LOGIN_BODY, Grant, Token, TokenManager, read_grant
-from .background import Background, TaskAbandoned
+from .background import ELSEWHERE, Background, TaskAbandoned
 from .clock import Clock
 from .decoding import Unreadable, decode
-from .errors import APIConnectionError, APIError, RateLimitError
+from .errors import APIConnectionError, APIError, ConfigurationError, RateLimitError
 from .failures import Failure, FailureReader
 from .journal import Entry, Hook, Journal
 from .limits import Gate, Limits, Paused
@@ -37,6 +37,8 @@ _HEADERS = {
 }
 # After a 429 without Retry-After: the service refuses for the rest of the second in which the limit was passed.
 _PAUSE = 1.0
+# No limit of the service looks back further than this: whoever asks for more is not believed.
+_LONGEST_PAUSE = 300.0
 
 
 @dataclass(slots=True)
@@ -99,6 +101,8 @@ class Pipeline:
 
     async def aclose(self) -> None:
         """End what goes on beside the calls, then the transport."""
+        if not self.background.at_home():
+            raise ConfigurationError(ELSEWHERE)
         self._closed[0] = True
         with anyio.CancelScope(shield=True):
             await self.background.aclose()
@@ -213,6 +217,8 @@ class Pipeline:
         """
         if self._closed[0]:
             raise self._closed_error(call)
+        if not self.background.at_home():
+            raise APIConnectionError(ELSEWHERE, method=call.operation.method, path=call.path)
         if call.operation.id == LOGIN.id:
             return None
         while True:
@@ -275,7 +281,8 @@ class Pipeline:
     def _delay(self, call: Call, entry: Entry, failure: Failure, failed: int, elapsed: float) -> float | None:
         """Seconds until the next attempt, or None if there is none; a 429 slows all calls down, not just this one."""
         if failure.throttled and call.gate is not None and not call.operation.busy:
-            entry.paused(*call.gate.pause(_PAUSE if failure.retry_after is None else failure.retry_after))
+            wanted = _PAUSE if failure.retry_after is None else min(failure.retry_after, _LONGEST_PAUSE)
+            entry.paused(*call.gate.pause(wanted))
         if failure.verdict == "final" or (failure.verdict == "doubtful" and not call.repeatable):
             return None
         delay = self.settings.policy.delay(failed, elapsed, failure.retry_after, self.clock.random())

@@ -5,8 +5,20 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .wire import PAIR_IDS, PAIRS, Pair, ready
+
+# The same examples each time, so that a build fails for what it changed; "search" looks for new ones:
+# pytest tests/test_properties.py --hypothesis-profile search
+_CHECKS = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
+settings.register_profile(
+    "same", derandomize=True, database=None, deadline=None, max_examples=60, suppress_health_check=_CHECKS
+)
+settings.register_profile(
+    "search", database=None, deadline=None, max_examples=2_000, suppress_health_check=_CHECKS, print_blob=True
+)
+settings.load_profile("same")
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import Any
 
+import anyio
 import pytest
+from msgspec import UNSET
 
 from m3ter_async import (
     APIConnectionError,
     APIError,
     APIResponseValidationError,
-    APIStatusError,
-    APITimeoutError,
     AsyncM3ter,
-    AuthenticationError,
     BadRequestError,
     InternalServerError,
     M3terError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
 )
 
 from .fakes import ORG, FakeClock
+from .table import READS, TABLE, Fault
 from .wire import (
-    SHORT,
     TRICKLE,
     Move,
     Pair,
     Wire,
+    bare,
     closed_port,
     deep,
-    faults,
     grant,
     listing,
     pages,
@@ -45,8 +41,10 @@ from .wire import (
 )
 
 PATH = f"/organizations/{ORG}/bills"
-PASSING = [*faults({}), *(f"answer {status}" for status in (408, 425, 429, 500, 504))]
-LASTING = [*PASSING, "answer 400", "answer 401", "answer 403", "answer 404", "answer 302", "answer 501"]
+PAGES = pages(3, 0, 4, 2)
+ROWS = [row["id"] for page in PAGES.values() for row in page["data"]]
+BILL = {"id": "b1", "name": "long enough to be cut in two"}
+GRANT = {"access_token": "of-no-use", "expires_in": 18_000}
 
 
 @pytest.fixture
@@ -54,96 +52,135 @@ def anyio_backend(pair: Pair) -> str:
     return pair.backend
 
 
-def fault(name: str, body: Any) -> Move:
-    kind, _, status = name.partition(" ")
-    if kind == "answer":
-        return say({"message": f"sorry, {status}"}, int(status), X_Amzn_RequestId="r-1")
-    return faults(body)[name]
+async def _collect(m3ter: AsyncM3ter) -> list[str | None]:
+    return [bill.id for bill in await m3ter.bills.list().collect()]
 
 
-def patience(name: str, **options: Any) -> dict[str, Any]:
-    """Options of a client under this fault; each timeout costs time."""
-    return {**options, "timeout": SHORT, "max_retries": 1 if not options else 0} if "stall" in name else options
+async def _rows(m3ter: AsyncM3ter, token: Any = UNSET) -> list[str | None]:
+    return [bill.id async for bill in m3ter.bills.list(next_token=token)]
 
 
-PAGES = pages(3, 0, 4, 2)
-ROWS = [row["id"] for page in PAGES.values() for row in page["data"]]
+async def _pages(m3ter: AsyncM3ter, token: Any = UNSET) -> list[str | None]:
+    return [bill.id async for page in m3ter.bills.list(next_token=token).pages() for bill in page.data]
 
 
-@pytest.mark.parametrize("name", PASSING)
-async def test_a_listing_recovers_with_every_row_once_and_in_order(pair: Pair, name: str) -> None:
-    """Each of its pages fails once, or one, where that takes time."""
-
-    def once(token: str, attempt: int) -> Move | None:
-        return fault(name, PAGES[token]) if attempt == 1 and (token == "t2" or "stall" not in name) else None
-
-    with Wire(listing(PAGES, once)) as wire:
-        async with wire.client(pair, **patience(name)) as m3ter:
-            assert [bill.id async for bill in m3ter.bills.list()] == ROWS
-    asked = [token for token, _ in itertools.groupby(map(token_of, wire.requests))]
-    assert asked == list(PAGES)
+async def _raw(m3ter: AsyncM3ter, token: Any = UNSET) -> list[str | None]:
+    return [record.split(b'"')[3].decode() async for record in m3ter.bills.list(next_token=token).raw()]
 
 
-@pytest.mark.parametrize("name", LASTING)
-async def test_a_page_that_fails_for_good_says_where_to_go_on(pair: Pair, name: str) -> None:
-    broken = True
-
-    def lasting(token: str, attempt: int) -> Move | None:
-        return fault(name, PAGES[token]) if token == "t2" and broken else None
-
-    with Wire(listing(PAGES, lasting)) as wire:
-        async with wire.client(pair, **patience(name, max_retries=1)) as m3ter:
-            rows = []
-            bills = m3ter.bills.list()
-            with pytest.raises(APIError) as caught:  # noqa: PT012
-                async for bill in bills:
-                    rows.append(bill.id)
-            error = caught.value
-            assert rows == ROWS[:3]  # none that came is lost
-            assert (error.method, error.path, error.next_token) == ("GET", PATH, "t2")
-            assert not error.outcome_unknown  # nothing was written
-            assert not bills.finished
-            broken = False
-            more = [bill.id async for bill in m3ter.bills.list(next_token=error.next_token)]
-            same = [bill.id async for bill in m3ter.bills.list(next_token=bills.next_token)]
-    assert rows + more == rows + same == ROWS
+LISTS: dict[str, Callable[..., Awaitable[list[str | None]]]] = {"page": _pages, "raw": _raw}
 
 
-@pytest.mark.parametrize("name", LASTING)
-async def test_every_lasting_fault_has_its_type(pair: Pair, name: str) -> None:
-    with Wire([fault(name, {"id": "b1", "name": "x" * 50})]) as wire:
-        async with wire.client(pair, **patience(name, max_retries=1)) as m3ter:
-            with pytest.raises(APIError) as caught:
-                await m3ter.bills.retrieve("b1")
-    error = caught.value
-    expected: type[APIError]
-    if name.startswith("answer "):
-        status = int(name[7:])
-        expected = {
-            400: BadRequestError,
-            401: AuthenticationError,
-            403: PermissionDeniedError,
-            404: NotFoundError,
-            429: RateLimitError,
-        }.get(status, InternalServerError if status >= 500 else APIStatusError)
-        assert error.status == status
-        assert error.request_id == "r-1"
-        assert b"sorry" in error.body
-    elif "stall" in name:
-        expected = APITimeoutError
-    elif name in ("content-length too short", "gzip cut"):
-        # a library that sees it may also call it a broken answer
-        expected = APIConnectionError if error.status is None else APIResponseValidationError
-    elif name in ("JSON cut", "HTML 200", "nothing 200", "not UTF-8"):
-        expected = APIResponseValidationError
-        assert error.status == 200
-    else:
-        expected = APIConnectionError
-        assert error.status is None
-    assert type(error) is expected
-    assert (error.method, error.path) == ("GET", f"{PATH}/b1")
-    again = name in PASSING and "stall" not in name
-    assert (len(wire.requests), error.attempts) == ((2, 2) if again or name == "answer 401" else (1, 1))
+# The table of faults: once, and for good.
+
+
+async def all_at_once(fault: Fault, test: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+    """Every call on which `fault` is played; a server that is slow is so for all of them at once."""
+    async with anyio.create_task_group() as group:
+        for call in READS:
+            if call in fault.where:
+                group.start_soon(test, call)
+
+
+def page_under(fault: Fault, token: str) -> Move:
+    return fault.make({**PAGES[token], "token": token})
+
+
+@pytest.mark.parametrize("fault", TABLE, ids=str)
+async def test_once_and_every_call_that_is_to_recover_does(pair: Pair, fault: Fault) -> None:
+    """Every row is there exactly once and in order, though each page fails, or one of them, where that takes time."""
+
+    async def one(call: str) -> None:
+        clock = FakeClock(chance=0.0)
+        failing = {"t2"} if "timeout" in fault.options else set(PAGES)
+        if call == "read":
+            wire = Wire([fault.make(BILL), say(BILL)])
+        elif call == "login":
+            wire = Wire([say(BILL)], login=[fault.make(GRANT), grant("good")])
+        else:
+            once = lambda token, time: page_under(fault, token) if time == 1 and token in failing else None  # noqa: E731
+            wire = Wire(listing(PAGES, once))
+        with wire:
+            async with wire.client(pair, clock=clock, **fault.options) as m3ter:
+                if call in LISTS:
+                    assert await LISTS[call](m3ter) == ROWS
+                else:
+                    assert (await m3ter.bills.retrieve("b1")).id == "b1"
+        if call in LISTS:
+            asked = [token for token, _ in itertools.groupby(bare(token_of(received)) for received in wire.requests)]
+            assert asked == list(PAGES)
+        elif call == "login":
+            assert wire.requests[-1].headers["authorization"] == "Bearer good"
+        assert sum(clock.sleeps) >= fault.wait
+
+    async def those(call: str) -> None:
+        if call in fault.again:
+            await one(call)
+
+    await all_at_once(fault, those)
+
+
+@pytest.mark.parametrize("fault", TABLE, ids=str)
+async def test_for_good_and_it_ends_in_an_error_of_its_type_from_which_one_can_go_on(pair: Pair, fault: Fault) -> None:
+    """No row that came before is lost, and with the position of the error the rest follows."""
+
+    def typed(error: APIError, call: str) -> None:
+        assert type(error) in (fault.error if isinstance(fault.error, tuple) else (fault.error,)), error
+        assert not error.outcome_unknown  # nothing was written
+        if fault.name.startswith(("answer ", "redirect ")):
+            assert error.status == int(fault.name.split()[1])
+            assert b"sorry" in error.body or "redirect" in fault.name or call == "login"  # of which nothing is kept
+            assert "another-host.invalid" in str(error) or "redirect" not in fault.name
+        elif isinstance(error, APIConnectionError):
+            assert error.status is None
+        settled = "timeout" in fault.options or "~" in (error.next_token or "")
+        assert error.attempts == (2 if call in fault.again and not settled else 1)
+
+    async def read(retries: int) -> None:
+        with Wire([fault.make(BILL)]) as wire:
+            async with wire.client(pair, max_retries=retries, **fault.options) as m3ter:
+                with pytest.raises(APIError) as caught:
+                    await m3ter.bills.retrieve("b1")
+        typed(caught.value, "read")
+        assert (caught.value.method, caught.value.path) == ("GET", f"{PATH}/b1")
+
+    async def login(retries: int) -> None:
+        with Wire(login=[fault.make(GRANT)]) as wire:
+            async with wire.client(pair, max_retries=retries, **fault.options) as m3ter:
+                with pytest.raises(APIError) as caught:
+                    await m3ter.bills.list(next_token="t2").collect()
+        typed(caught.value, "login")
+        error = caught.value
+        assert (error.method, error.path, error.next_token) == ("POST", "/oauth/token", "t2")
+        assert wire.requests == []
+
+    async def listed(call: str, retries: int) -> None:
+        broken = True
+
+        def lasting(token: str, _: int) -> Move | None:
+            return page_under(fault, token) if token == "t2" and broken else None
+
+        with Wire(listing(PAGES, lasting)) as wire:
+            async with wire.client(pair, max_retries=retries, **fault.options) as m3ter:
+                bills = m3ter.bills.list().raw() if call == "raw" else m3ter.bills.list()
+                count = 0
+                with pytest.raises(APIError) as caught:  # noqa: PT012
+                    async for _ in bills:
+                        count += 1
+                error = caught.value
+                typed(error, call)
+                assert count == 3
+                assert (error.method, error.path, bare(error.next_token or "")) == ("GET", PATH, "t2")
+                assert not bills.finished
+                broken = False
+                assert await LISTS[call](m3ter, error.next_token) == ROWS[3:]
+                assert await _rows(m3ter, bills.next_token) == ROWS[3:]
+
+    async def one(call: str) -> None:
+        retries = 0 if "timeout" in fault.options else 1
+        await (read(retries) if call == "read" else login(retries) if call == "login" else listed(call, retries))
+
+    await all_at_once(fault, one)
 
 
 async def test_a_service_that_is_down_is_called_again_and_named_in_the_end(pair: Pair) -> None:
@@ -167,53 +204,17 @@ async def test_an_answer_in_single_bytes_is_as_good_as_any(pair: Pair) -> None:
             assert [bill.id async for bill in m3ter.bills.list()] == ROWS, TRICKLE
 
 
-# Whole pages, raw records, one call.
-
-
-async def _collect(m3ter: AsyncM3ter) -> list[str | None]:
-    return [bill.id for bill in await m3ter.bills.list().collect()]
-
-
-async def _pages(m3ter: AsyncM3ter) -> list[str | None]:
-    return [bill.id async for page in m3ter.bills.list().pages() for bill in page.data]
-
-
-async def _raw(m3ter: AsyncM3ter) -> list[str | None]:
-    return [record.split(b'"')[3].decode() async for record in m3ter.bills.list().raw()]
-
-
-READS: dict[str, Callable[[AsyncM3ter], Awaitable[list[str | None]]]] = {
-    "collect": _collect,
-    "pages": _pages,
-    "raw": _raw,
-}
-
-
-@pytest.mark.parametrize("read", READS)
-async def test_every_way_of_reading_recovers(pair: Pair, read: str) -> None:
-    """A different fault at every attempt, and a good answer after each three."""
-    ring = itertools.cycle([name for name in PASSING if "stall" not in name])
+@pytest.mark.parametrize("read", [_collect, _pages, _raw])
+async def test_a_different_fault_at_every_attempt_is_survived_as_well(pair: Pair, read: Any) -> None:
+    """And a good answer after each three."""
+    ring = itertools.cycle([fault for fault in TABLE if "page" in fault.again and not fault.options and not fault.wait])
 
     def some(token: str, attempt: int) -> Move | None:
-        return fault(next(ring), PAGES[token]) if attempt <= 3 else None
+        return page_under(next(ring), token) if attempt <= 3 else None
 
     with Wire(listing(PAGES, some)) as wire:
         async with wire.client(pair) as m3ter:
-            assert await READS[read](m3ter) == ROWS
-
-
-@pytest.mark.parametrize("read", READS)
-async def test_every_way_of_reading_ends_in_an_error_with_its_place(pair: Pair, read: str) -> None:
-    for name in ("reset mid-body", "JSON cut", "broken gzip", "answer 503", "answer 400"):
-
-        def lasting(token: str, attempt: int, name: str = name) -> Move | None:
-            return fault(name, PAGES[token]) if token == "t3" else None
-
-        with Wire(listing(PAGES, lasting)) as wire:
-            async with wire.client(pair, max_retries=1) as m3ter:
-                with pytest.raises(APIError) as caught:
-                    await READS[read](m3ter)
-        assert (caught.value.next_token, caught.value.path) == ("t3", PATH)
+            assert await read(m3ter) == ROWS
 
 
 async def test_an_iteration_that_failed_does_not_look_finished_when_it_is_asked_again(pair: Pair) -> None:
@@ -320,42 +321,6 @@ async def test_a_retry_after_that_means_nothing_does_no_harm(pair: Pair, value: 
 
 
 # The login.
-
-
-LOGIN_FAULTS = [
-    "reset instead of an answer",
-    "closed mid-body",
-    "broken gzip",
-    "JSON cut",
-    "HTML 200",
-    "stalls mid-body",
-]
-LOGIN_FAULTS += ["not HTTP", "answer 429", "answer 500"]
-
-
-@pytest.mark.parametrize("name", LOGIN_FAULTS)
-async def test_a_login_recovers(pair: Pair, name: str) -> None:
-    login = [fault(name, {"access_token": "of-no-use", "expires_in": 5}), grant("good")]
-    with Wire([say({"id": "b1"})], login=login) as wire:
-        async with wire.client(pair, **patience(name)) as m3ter:
-            assert (await m3ter.bills.retrieve("b1")).id == "b1"
-    assert [received.headers["authorization"] for received in wire.requests] == ["Bearer good"]
-    assert len(wire.logins) == 2
-
-
-@pytest.mark.parametrize("name", [*LOGIN_FAULTS, "answer 400", "answer 401", "answer 302", "deep nesting", "null"])
-async def test_a_login_that_fails_for_good_is_the_error_of_the_call(pair: Pair, name: str) -> None:
-    move = say(HOSTILE[name]) if name in HOSTILE else fault(name, {"access_token": "of-no-use", "expires_in": 5})
-    with Wire(login=[move]) as wire:
-        async with wire.client(pair, **patience(name, max_retries=1)) as m3ter:
-            with pytest.raises(APIError) as caught:
-                await m3ter.bills.retrieve("b1")
-            assert (caught.value.method, caught.value.path) == ("POST", "/oauth/token")
-            assert not caught.value.outcome_unknown
-            with pytest.raises(APIError) as caught:
-                await m3ter.bills.list(next_token="t2").collect()
-            assert caught.value.next_token == "t2"
-    assert wire.requests == []
 
 
 @pytest.mark.parametrize("value", ["", " ", "a\nb", "ü", "a\x00b", "tab\t"])

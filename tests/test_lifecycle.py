@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -12,13 +13,17 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import aiohttp
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
+import httpx
 import pytest
 
 import m3ter_async
-from m3ter_async import APIError, AsyncM3ter, M3terError, TransportError
+from m3ter_async import APIConnectionError, APIError, AsyncM3ter, ConfigurationError, M3terError, TransportError
 from m3ter_async.operation import Request, Response
+from m3ter_async.transports import AiohttpTransport, HttpxTransport, Transport
 
 from .fakes import KEY, ORG, SECRET, FakeTransport, answer, client, grant
 from .wire import (
@@ -35,6 +40,7 @@ from .wire import (
     say,
     token_of,
     until,
+    whole,
 )
 from .wire import grant as granted
 
@@ -459,6 +465,193 @@ def test_a_client_in_a_second_loop_works_or_says_why_not(library: Any, monkeypat
         end = asyncio.run(main(close=False))
         assert end is not None
         assert "closed" in end
+
+
+ELSEWHERE = "another event loop or process"
+
+
+@pytest.mark.parametrize("library", ["aiohttp", "httpx"])
+def test_a_client_in_a_second_loop_after_the_first_says_so(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By any of its calls, and by its end: its connections live and die with the first."""
+    pair = ready(Pair("asyncio", library), monkeypatch)
+    with Wire(lambda received: say(PAGES[token_of(received)] if "bills" in received.path else {})) as wire:
+        m3ter = wire.client(pair)
+        rows = m3ter.bills.list().__aiter__()
+
+        async def first() -> None:
+            await rows.__anext__()
+            await until(lambda: len(wire.requests) == 2)
+
+        async def second() -> None:
+            calls: list[Callable[[], Awaitable[Any]]] = [
+                lambda: m3ter.request("GET", "/x"),
+                lambda: m3ter.with_options(timeout=1).request("POST", "/x"),
+                lambda: m3ter.bills.list().collect(),
+                lambda: anyio.to_thread.run_sync(asyncio.run, m3ter.request("GET", "/x")),
+            ]
+            for call in calls:
+                with pytest.raises(APIConnectionError, match=ELSEWHERE) as caught:
+                    await call()
+                assert not caught.value.outcome_unknown
+            with pytest.raises(APIConnectionError, match=ELSEWHERE):
+                [row async for row in rows]
+            with pytest.raises(ConfigurationError, match=ELSEWHERE):
+                await m3ter.aclose()
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(first())
+        asyncio.run(second())
+        loop.run_until_complete(m3ter.aclose())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+        assert len(wire.requests) == 2
+
+
+@pytest.mark.parametrize("library", ["aiohttp", "httpx"])
+def test_a_client_in_two_loops_at_once_serves_the_first_and_tells_the_second(
+    library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = ready(Pair("asyncio", library), monkeypatch)
+    with Wire([say({"id": "b1"})]) as wire:
+        m3ter = wire.client(pair)
+
+        def other() -> str:
+            try:
+                asyncio.run(m3ter.bills.retrieve("b1"))
+            except APIConnectionError as error:
+                return str(error)
+            return "worked"
+
+        async def main() -> None:
+            async with m3ter, anyio.create_task_group() as group:
+                await m3ter.bills.retrieve("b1")
+                for _ in range(5):
+                    group.start_soon(m3ter.bills.retrieve, "b1")
+                    assert ELSEWHERE in await anyio.to_thread.run_sync(other)
+
+        asyncio.run(main())
+        assert (len(wire.requests), len(wire.logins)) == (6, 1)
+
+
+FORK = """
+import asyncio, os, threading, warnings
+from m3ter_async import {transport}, AsyncM3ter, M3terError
+
+warnings.simplefilter("ignore")  # of Python, about forks of programs with threads
+
+def attempt(call):
+    try:
+        asyncio.run(call)
+        return "worked"
+    except M3terError as error:
+        return str(error)
+
+async def ended(rows):
+    async for _ in rows:
+        pass
+
+async def main(m3ter):
+    rows = m3ter.bills.list().__aiter__()
+    await rows.__anext__()
+    if os.fork() == 0:
+        said = []
+        calls = [m3ter.bills.list().collect(), ended(rows), m3ter.request("POST", "/x"), m3ter.aclose()]
+        for call in calls:
+            thread = threading.Thread(target=lambda: said.append(attempt(call)))
+            thread.start()
+            thread.join()
+        try:  # the loop of the parent, which asyncio does not take for one that runs
+            m3ter.request("GET", "/x").send(None)
+        except M3terError as error:
+            said.append(str(error))
+        fresh = AsyncM3ter("key-1", "secret-1", "org-1", base_url={url!r}, transport={transport}())
+        thread = threading.Thread(target=lambda: said.append(attempt(fresh.request("GET", "/x"))))
+        thread.start()
+        thread.join()
+        for line in said:
+            print(line, flush=True)
+        os._exit(0)
+    os.wait()
+    rest = [row async for row in rows]
+    more = await m3ter.bills.list().collect()
+    print(len(rest), len(more))
+    await m3ter.aclose()
+
+asyncio.run(main(AsyncM3ter("key-1", "secret-1", "org-1", base_url={url!r}, transport={transport}())))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("library", ["aiohttp", "httpx"])
+def test_after_a_fork_the_client_is_the_parents_alone(library: str) -> None:
+    """Two processes that write to one socket would read each other's answers."""
+    transport = "AiohttpTransport" if library == "aiohttp" else "HttpxTransport"
+    with Wire(lambda received: say(PAGES[token_of(received)] if "bills" in received.path else {})) as wire:
+        script = FORK.format(transport=transport, url=wire.url)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    *child, parent = done.stdout.splitlines()
+    assert [ELSEWHERE in line for line in child] == [True] * 5 + [False], done
+    assert child[-1] == "worked"
+    assert parent == "8 9"
+    assert [received.target for received in wire.requests].count("/x") == 1
+    of_the_child = {received.connection for received in wire.requests if received.target == "/x"}
+    assert not of_the_child & {received.connection for received in wire.requests if received.target != "/x"}
+
+
+# Who owns what.
+
+
+@pytest.mark.parametrize("end", ["closed", "crashed", "cancelled"])
+async def test_a_session_or_client_that_was_handed_in_is_never_closed(pair: Pair, end: str) -> None:
+    with Wire(stalling("t1")) as wire:
+        theirs: Any = aiohttp.ClientSession() if pair.library == "aiohttp" else httpx.AsyncClient()
+        transport: Transport = AiohttpTransport(theirs) if pair.library == "aiohttp" else HttpxTransport(theirs)
+        m3ter = wire.client(pair, transport=transport)
+        if end == "closed":
+            async with m3ter:
+                await m3ter.request("GET", "/x")
+        elif end == "crashed":
+            with pytest.raises(Crash):
+                await _crash(m3ter, wire)
+            await m3ter.aclose()
+        else:
+            with anyio.CancelScope() as scope:
+                async with m3ter:
+                    await leave_by_cancellation(m3ter, wire)
+                    scope.cancel()
+                    await m3ter.bills.list(next_token="t1").collect()
+        with pytest.raises(M3terError, match="closed"):
+            await m3ter.request("GET", "/x")
+        closed = theirs.closed if pair.library == "aiohttp" else theirs.is_closed
+        assert closed is False
+        async with wire.client(pair, transport=transport) as another:  # it still works
+            await another.request("GET", "/x")
+        await (theirs.close() if pair.library == "aiohttp" else theirs.aclose())
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+async def test_a_connection_that_was_closed_while_nobody_used_it_is_replaced(pair: Pair, pause: float) -> None:
+    """After a pause nothing is in doubt; with none, a write may have crossed the server's good-bye, and says so."""
+    doubts: list[bool] = []
+
+    def act(peer: Any) -> None:
+        peer.send(whole({"id": "e1"}))
+        peer.close()
+
+    with Wire([Move("answers and hangs up", act)]) as wire:
+        async with wire.client(pair) as m3ter:
+            for _ in range(4):
+                assert (await m3ter.balances.retrieve("e1")).id == "e1"
+                await anyio.sleep(pause)
+                try:
+                    await m3ter.balances.transactions.create("e1", amount=1)
+                except APIConnectionError as error:
+                    doubts.append(error.outcome_unknown)
+                await anyio.sleep(pause)
+    assert all(doubts)
+    if pause:
+        assert (doubts, len(wire.requests)) == ([], 8)
 
 
 SCRIPT = """

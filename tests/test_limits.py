@@ -408,6 +408,23 @@ async def test_a_pause_longer_than_the_time_for_retries_is_an_error_and_not_a_lo
     assert service.asked == ["refused", "other", "later"]
 
 
+@pytest.mark.parametrize("seconds", ["301", "86400", "9" * 300])
+async def test_an_absurd_pause_is_not_believed_for_longer_than_any_limit_looks_back(seconds: str) -> None:
+    """One broken answer must not keep an organization's calls from the service for a day."""
+    clock = RestingClock()
+    service = Service(clock)
+    service.replies["refused"] = [answer({}, 429, retry_after=seconds)]
+    async with running(clock), client(service.transport, clock) as m3ter:
+        with pytest.raises(RateLimitError):
+            await m3ter.bills.retrieve("refused")
+        await clock.sleep(100)
+        with pytest.raises(RateLimitError, match="another 200 s"):
+            await m3ter.bills.retrieve("held")
+        await clock.sleep(201)
+        await m3ter.bills.retrieve("later")
+    assert service.asked == ["refused", "later"]
+
+
 async def test_a_long_pause_also_ends_the_wait_of_those_who_queued_before_it() -> None:
     clock = RestingClock()
     service = Service(clock, latency=0.5)

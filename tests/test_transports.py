@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import time
+import tracemalloc
+import warnings
+import zlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 import respx
 
-from m3ter_async import TransportError
+from m3ter_async import ConfigurationError, TransportError
 from m3ter_async.operation import Request, encode_path, encode_query
-from m3ter_async.transports import AiohttpTransport, HttpxTransport, Transport
+from m3ter_async.transports import AiohttpTransport, HttpxTransport, Transport, inflating
 
 from .wire import (
     PAIR_IDS,
@@ -166,6 +172,80 @@ async def test_a_body_beyond_max_bytes_is_refused_while_it_is_read(transport: Tr
         assert error.sent
         if how != "gzip":  # which came whole, small as it is
             await until(lambda: wire.connections == 0)  # the rest is not waited for
+
+
+def bomb(encoding: str, megabytes: int) -> bytes:
+    """So many megabytes of nothing, packed, with a wrong check sum at the end: nobody is to come that far."""
+    packer = zlib.compressobj(1, wbits=31 if encoding == "gzip" else 15)
+    start = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    one = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return start + one * (megabytes - 1) + packer.flush()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_unpacks_to_a_gigabyte_takes_the_memory_of_what_is_allowed(
+    transport: Transport, encoding: str
+) -> None:
+    packed = bomb(encoding, 1000)
+    with Wire([say(packed, Content_Encoding=encoding)]) as wire:
+        tracemalloc.start()
+        try:
+            error = await failure(transport, wire.request(max_bytes=4_000_000))
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert error.too_large
+    assert len(packed) < 8_000_000
+    assert most < 12_000_000
+
+
+async def test_a_length_alone_takes_no_memory(transport: Transport) -> None:
+    def act(peer: Any) -> None:
+        peer.send(head(200, [("Content-Length", "1000000000")]) + b"x" * 1000)
+        peer.close()
+
+    with Wire([Move("all talk", act)]) as wire:
+        tracemalloc.start()
+        try:
+            error = await failure(transport, wire.request(max_bytes=2**30))
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert not error.too_large
+    assert most < 12_000_000
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "gzip, gzip", "x" * 5000])
+async def test_an_encoding_that_was_not_asked_for_is_no_answer(transport: Transport, encoding: str) -> None:
+    with Wire([say(b"{}", Content_Encoding=encoding)]) as wire:
+        error = await failure(transport, wire.request())
+    assert "not asked for" in error.reason
+    assert len(error.reason) < 200
+
+
+async def test_members_of_gzip_one_after_the_other_are_one_body(transport: Transport) -> None:
+    with Wire([say(gzip.compress(b"[1,") + gzip.compress(b"2]"), Content_Encoding="GZIP")]) as wire:
+        assert (await transport.send(wire.request())).content == b"[1,2]"
+
+
+async def test_others_get_their_turn_while_a_large_body_is_unpacked() -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async def at_once() -> AsyncIterator[bytes]:
+        yield gzip.compress(bytes(20 * 2**20), 1)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(other)
+        content = await inflating.read(at_once(), "gzip", 2**30)
+        group.cancel_scope.cancel()
+    assert len(content) == 20 * 2**20
+    assert turns >= 18
 
 
 async def test_a_body_of_just_max_bytes_is_taken(transport: Transport) -> None:
@@ -351,6 +431,23 @@ class TestSessionOfTheCallers:
                 assert (await transport.send(wire.request())).status == 200
         assert wire.requests[0].headers["x-mine"] == "1"
         assert wire.accepted == 1
+
+    async def test_one_that_would_act_for_itself_is_refused(self) -> None:
+        """It would replace the token, or be replaced without a word."""
+
+        async def twice(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            await handler(request)
+            return await handler(request)
+
+        async with aiohttp.ClientSession(middlewares=(twice,)) as session:
+            with pytest.raises(ConfigurationError, match="middlewares"):
+                AiohttpTransport(session)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # but it is still there
+            login = aiohttp.BasicAuth("a", "b")
+            async with aiohttp.ClientSession(auth=login) as session:
+                with pytest.raises(ConfigurationError, match="auth"):
+                    AiohttpTransport(session)
 
     async def test_its_settings_do_not_turn_answers_into_failures(self) -> None:
         """A 400 that became an exception would count as a write in doubt, and a 404 would be asked for again."""

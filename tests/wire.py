@@ -388,12 +388,17 @@ def token_of(received: Received) -> str:
     return fields.get("nextToken", "")
 
 
+def bare(token: str) -> str:
+    """The page that a token stands for: with anything after "~" it is another name of the same one."""
+    return token.partition("~")[0]
+
+
 def listing(made: dict[str, dict[str, Any]], fault: Callable[[str, int], Move | None] = lambda *_: None) -> Script:
     """Serves `made`; `fault(token, attempt)` may put something else in a page's place."""
     seen: dict[str, int] = {}
 
     def script(received: Received) -> Move:
-        token = token_of(received)
+        token = bare(token_of(received))
         seen[token] = attempt = seen.get(token, 0) + 1
         return fault(token, attempt) or say(made[token])
 

@@ -13,26 +13,32 @@ from yarl import URL
 
 from ..errors import ConfigurationError
 from ..operation import Request, Response
-from . import TransportError
+from . import TransportError, inflating
 
 _CONNECT = 10.0  # seconds
 # Shorter than the idle time after which load balancers hang up, so that no request is sent into a closing connection.
 _KEEP_ALIVE = 15.0
 _SMALL = 65_536  # bytes
+_LARGE = 67_108_864  # bytes; for more than that, a length alone is no reason to make room
 
 
 class AiohttpTransport:
     """Sends through an ``aiohttp.ClientSession``.
 
     Args:
-        session: A session of yours, which stays yours to close; by default one is opened with the first request. Its
-            own ``auth`` is refused and its own middlewares are not used.
+        session: A session of yours, which stays yours to close; by default one is opened with the first request. One
+            with an ``auth`` or middlewares of its own is refused.
         max_connections: The most connections of a session that is opened here.
+
+    Raises:
+        ConfigurationError: The session cannot be used as it is.
     """
 
     def __init__(self, session: aiohttp.ClientSession | None = None, *, max_connections: int = 100) -> None:
         if session is not None and session.auth is not None:
             raise ConfigurationError("session= has an auth of its own, which would replace the access token")
+        if getattr(session, "_middlewares", ()):  # nothing public tells
+            raise ConfigurationError("session= has middlewares, which would not run: nothing may repeat a request here")
         self._session = session
         self._owned = session is None
         self._closed = False
@@ -59,6 +65,7 @@ class AiohttpTransport:
                 timeout=timeout,
                 allow_redirects=False,
                 raise_for_status=False,
+                auto_decompress=False,  # only from 3.14 on does aiohttp's own know a bound
                 middlewares=(_once,),
             )
             try:
@@ -124,19 +131,17 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes | bytearray:
+    encoding = answer.headers.get("Content-Encoding")
     length = answer.content_length
-    if length is None or "Content-Encoding" in answer.headers or not 0 < length <= most:
-        length = 0
-    elif length < _SMALL:
+    if encoding is not None or length is None or not 0 < length <= min(most, _LARGE):
+        return await inflating.read(answer.content.iter_any(), encoding or "", most)
+    if length < _SMALL:
         return await answer.read()
     # filled in place where the length is known: joining the chunks of a large page would hold it twice
     body = bytearray(length)
     size = 0
     async for chunk in answer.content.iter_any():
         end = size + len(chunk)
-        if end > most:
-            answer.close()
-            raise TransportError(f"the answer is larger than {most} bytes", too_large=True)
         body[size:end] = chunk
         size = end
     del body[size:]  # an answer to HEAD has a length and no body

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
@@ -11,12 +10,11 @@ import anyio
 import httpx
 
 from ..operation import Request, Response
-from . import TransportError
+from . import TransportError, inflating
 
 _CONNECT = 10.0  # seconds
 _KEEP_ALIVE = 15.0
 _POOL = 8  # connections
-_GZIP = 47  # zlib's way to say: gzip or deflate, whichever it is
 
 
 class HttpxTransport:
@@ -119,19 +117,10 @@ class _Content(httpx.AsyncByteStream):
 
 async def _read(answer: httpx.Response, most: int) -> bytes:
     """Read and decompress the body; httpx's own decompression knows no bound."""
-    chunks: list[bytes] = []
-    size = 0
-    whole = False
-    inflater = _Inflater(answer.headers.get("content-encoding", "identity"))
     received = answer.aiter_raw()
+    whole = False
     try:
-        async for chunk in received:
-            for piece in inflater.pieces(chunk, most - size):
-                size += len(piece)
-                if size > most:
-                    raise TransportError(f"the answer is larger than {most} bytes", too_large=True)
-                chunks.append(piece)
-        inflater.check_end()
+        content = await inflating.read(received, answer.headers.get("content-encoding", ""), most)
         whole = True
     finally:
         if not whole:
@@ -141,39 +130,7 @@ async def _read(answer: httpx.Response, most: int) -> bytes:
                 scope.cancel()
                 async for _ in received:
                     pass
-    return b"".join(chunks)
-
-
-class _Inflater:
-    """Decompresses gzip piece by piece, so that a small body cannot fill the memory."""
-
-    def __init__(self, encoding: str) -> None:
-        if encoding not in ("identity", "", "gzip", "deflate"):
-            raise TransportError(f"the answer is encoded as {encoding[:40]}, which was not asked for")
-        self._gzip = zlib.decompressobj(_GZIP) if encoding in ("gzip", "deflate") else None
-        self._begun = False
-
-    def pieces(self, data: bytes, room: int) -> Iterator[bytes]:
-        """What `data` adds to the body, in pieces that go at most one byte past `room`."""
-        if self._gzip is None:
-            yield data
-            return
-        while data:
-            self._begun = True
-            if self._gzip.eof:  # a gzip file may have several members
-                self._gzip = zlib.decompressobj(_GZIP)
-            try:
-                piece = self._gzip.decompress(data, room + 1)
-            except zlib.error:
-                raise TransportError("broken gzip") from None
-            room -= len(piece)
-            yield piece
-            data = self._gzip.unconsumed_tail or self._gzip.unused_data
-
-    def check_end(self) -> None:
-        """Raise if the body was cut."""
-        if self._gzip is not None and self._begun and not self._gzip.eof:
-            raise TransportError("gzip that ends too early")
+    return content
 
 
 def _translate(error: Exception) -> TransportError:
