@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         RateLimitError,
         UnprocessableEntityError,
     )
+    from .ingest import Ingest
+    from .measurements import IngestError, IngestReport, MeasurementError, RefusedMeasurement
     from .pagination import Page, Paginator
     from .transports import AiohttpTransport, Transport, TransportError
     from .transports import HttpxTransport as HttpxTransport
@@ -45,14 +47,19 @@ __all__ = [
     "BadRequestError",
     "ConfigurationError",
     "ConflictError",
+    "Ingest",
+    "IngestError",
+    "IngestReport",
     "InternalServerError",
     "M3terError",
+    "MeasurementError",
     "NotFoundError",
     "Page",
     "Paginator",
     "PayloadTooLargeError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RefusedMeasurement",
     "Transport",
     "TransportError",
     "UnprocessableEntityError",
@@ -63,8 +70,13 @@ if not TYPE_CHECKING:
     # HttpxTransport is not in __all__: without the extra, `import *` would fail on it
     _HOME = {
         "AsyncM3ter": "client",
+        "Ingest": "ingest",
+        "IngestError": "measurements",
+        "IngestReport": "measurements",
+        "MeasurementError": "measurements",
         "Page": "pagination",
         "Paginator": "pagination",
+        "RefusedMeasurement": "measurements",
         "AiohttpTransport": "transports",
         "HttpxTransport": "transports",
         "Transport": "transports",

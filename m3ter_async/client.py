@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
@@ -20,6 +20,8 @@ from .settings import Settings, credentials, host, organization, plain_path, pos
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from .ingest import Ingest
+    from .measurements import IngestReport, RefusedMeasurement, Row
     from .transports import Transport
 
 T = TypeVar("T")
@@ -180,6 +182,40 @@ class AsyncM3ter(Namespaces):
         repeat: Repeat | None = None if repeatable is None else "safe" if repeatable else "never"
         operation: Operation[Any] = Operation("request", method.upper(), plain_path(path), type, repeat=repeat)
         return await self._pipeline.call(operation, {}, query or {}, body)
+
+    def ingest(self, *, max_age: float = 1.0, concurrency: int = 16) -> Ingest:
+        """Send measurements in batches: ``async with m3ter.ingest() as ingest: await ingest.send(...)``.
+
+        ``POST /organizations/{orgId}/measurements``
+
+        Args:
+            max_age: Seconds that a measurement waits at the most for others to go with it.
+            concurrency: The most requests under way at once; 50 in a second go out at the most, as for all calls.
+        """
+        from .ingest import Ingest
+        from .resources.usage import _SUBMIT_MEASUREMENTS
+
+        return Ingest(self._pipeline, _SUBMIT_MEASUREMENTS, max_age=max_age, concurrency=concurrency)
+
+    async def ingest_all(
+        self,
+        rows: Iterable[Row] | AsyncIterable[Row],
+        *,
+        on_refused: Callable[[RefusedMeasurement], object] | None = None,
+        concurrency: int = 16,
+    ) -> IngestReport:
+        """Send all measurements of an iterable, plain or async, in batches; see `Ingest.send_all`.
+
+        ``POST /organizations/{orgId}/measurements``
+
+        Raises:
+            IngestError: Some were not sent or, without `on_refused`, could never be accepted. All others were sent.
+        """
+        from .measurements import IngestReport
+
+        async with self.ingest(concurrency=concurrency) as ingest:
+            refused = await ingest.send_all(rows, on_refused=on_refused)
+        return IngestReport(ingest.accepted, refused, ingest.requests)
 
     async def aclose(self) -> None:
         """Stop what is under way and close the connections that this client opened."""

@@ -23,10 +23,10 @@ NAME = "m3ter_async"
 FLOORS = {
     **dict.fromkeys(["version", "redaction", "errors", "operation", "decoding", "models"], 0),
     **dict.fromkeys(
-        ["clock", "background", "retry", "limits", "settings", "transports", "auth", "failures"],
+        ["clock", "background", "retry", "limits", "settings", "transports", "auth", "failures", "measurements"],
         1,
     ),
-    **dict.fromkeys(["pipeline", "reading", "feed", "pagination"], 2),
+    **dict.fromkeys(["pipeline", "reading", "feed", "pagination", "delivery", "ingest"], 2),
     "resources": 3,
     "client": 4,
     "sandbox": 5,
