@@ -20,14 +20,13 @@ _LEFT = "the block was left, or the client closed, before this was sent"
 
 
 class _Batch:
-    """What one request sends, and the task that sends it."""
+    """What one request sends."""
 
-    __slots__ = ("body", "count", "task")
+    __slots__ = ("body", "count")
 
     def __init__(self, contents: list[bytes]) -> None:
         self.body = joined(contents)
         self.count = len(contents)
-        self.task: Task[None] | None = None
 
 
 class Delivery:
@@ -49,6 +48,7 @@ class Delivery:
         self._concurrency = concurrency
         self._waiting: deque[_Batch] = deque()
         self._in_flight: set[_Batch] = set()
+        self._tasks: list[Task[None]] = []
         self._freed = anyio.Event()
         self.error = IngestError()
         self.requests = 0
@@ -66,22 +66,20 @@ class Delivery:
 
     async def finish(self) -> None:
         """Wait until everything was sent or has failed."""
-        while under_way := [task for task in self._tasks() if not task.ended.is_set()]:
+        while under_way := self._under_way():
             await under_way[0].ended.wait()
 
     async def stop(self) -> None:
         """Cancel what is under way; it ends on the list of what was not sent, as does what is queued."""
         self._halt()
-        tasks = self._tasks()
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        for task in tasks:
-            await task.ended.wait()
+        await self.finish()
         for batch in (*self._in_flight, *self._waiting):  # of the former, those cancelled before they began
             self.error.add(batch.body, batch.count, TaskAbandoned(_LEFT))
 
-    def _tasks(self) -> list[Task[None]]:
-        return [batch.task for batch in self._in_flight if batch.task is not None]
+    def _under_way(self) -> list[Task[None]]:
+        return [task for task in self._tasks if not task.ended.is_set()]
 
     def _begin(self) -> None:
         while self._waiting and len(self._in_flight) < self._concurrency and not self.halted:
@@ -89,7 +87,8 @@ class Delivery:
 
     def _send(self, batch: _Batch) -> None:
         self._in_flight.add(batch)
-        batch.task = self._pipeline.background.start(lambda: self._deliver(batch))
+        task = self._pipeline.background.start(lambda: self._deliver(batch))
+        self._tasks = [*self._under_way(), task]
 
     async def _deliver(self, batch: _Batch) -> None:
         try:

@@ -63,6 +63,7 @@ class Ingest:
         self._state: Literal["new", "entered", "left"] = "new"
         self._hold = True  # who comes next has to see whether it may go on
         self._timer: Task[None] | None = None
+        self._watching = False
         self._open()
 
     @property
@@ -221,7 +222,8 @@ class Ingest:
             self._close()
         if not self._contents:
             self._born = self._clock.now()
-            if self._timer is None:
+            if not self._watching:
+                self._watching = True
                 self._timer = self._background.start(self._watch)
         self._contents.append(content)
         self._size += size
@@ -243,7 +245,7 @@ class Ingest:
                 await self._clock.sleep(wait)
             else:
                 self._close()
-        self._timer = None
+        self._watching = False
 
     async def __aenter__(self) -> Self:
         if self._state != "new":

@@ -49,14 +49,18 @@ def _keep(world: World, rows: list[object]) -> list[Row]:
     return failed
 
 
-def submit(world: World, call: Call) -> Row:
-    """POST /measurements: the answer says accepted whatever is in the measurements; failures become an event."""
-    failed = _keep(world, call.body["measurements"])
+def _report(world: World, failed: list[Row]) -> None:
+    """Let an event tell of measurements that failed, and where they can be downloaded."""
     if failed:
         name = f"failed-ingest-{len(world.store.files)}.json"
         file_url(world, name, "application/json", JSON.encode(failed))
         path = f"/organizations/{world.store.organization.id}/measurements/failedIngest/getDownloadUrl?file={name}"
         raise_event(world, FAILURE, {"file": name, "getDownloadUrl": world.url + path, "failures": len(failed)})
+
+
+def submit(world: World, call: Call) -> Row:
+    """POST /measurements: the answer says accepted whatever is in the measurements; failures become an event."""
+    _report(world, _keep(world, call.body["measurements"]))
     world.wrote(call)
     return {"result": "accepted"}
 
@@ -101,6 +105,7 @@ def _advance(world: World, job: Row) -> Row:
         return _put(world, job, {"status": "failed"})
     found = cast("list[object]", rows)
     failed = _keep(world, found)
+    _report(world, failed)
     counts = {"totalRows": len(found), "processedRows": len(found) - len(failed), "failedRows": len(failed)}
     return _put(world, job, {"status": "succeeded", **counts})
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from ipaddress import ip_address
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -112,6 +112,11 @@ class Sandbox:
     def applied(self) -> Counter[str]:
         """How many writes took effect, by operation id."""
         return self._store.applied
+
+    @property
+    def measurements(self) -> dict[str, dict[str, Any]]:
+        """The measurements that were accepted and passed validation, by `uid`."""
+        return self._store.measurements
 
     @property
     def requests(self) -> Counter[str]:
