@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import Mapping
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
@@ -11,17 +12,17 @@ from msgspec import UNSET
 
 from .clock import Clock
 from .limits import Limits
+from .measuring import Measuring
 from .operation import Operation, Repeat
 from .pipeline import Pipeline
-from .resources._namespaces import Namespaces
+from .redaction import Secret
 from .retry import RetryPolicy
 from .settings import Settings, credentials, host, organization, plain_path, positive, secret, whole
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .ingest import Ingest
-    from .measurements import IngestReport, RefusedMeasurement, Row
+    from .transfer import Content
     from .transports import Transport
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ _API = "https://api.m3ter.com"
 _INGEST = "https://ingest.m3ter.com"
 
 
-class AsyncM3ter(Namespaces):
+class AsyncM3ter(Measuring):
     """A client of the m3ter API.
 
     Use it as ``async with AsyncM3ter() as m3ter: ...``, or without and call ``await m3ter.aclose()`` at the end. One
@@ -91,6 +92,7 @@ class AsyncM3ter(Namespaces):
             policy=RetryPolicy(
                 max_retries=whole("max_retries", max_retries, 0), total=positive("max_retry_time", max_retry_time)
             ),
+            allow_insecure=allow_insecure_http,
         )
         rate = None if rate_limit is None else positive("rate_limit", rate_limit)
         in_flight = whole("max_connections", max_connections)
@@ -183,39 +185,44 @@ class AsyncM3ter(Namespaces):
         operation: Operation[Any] = Operation("request", method.upper(), plain_path(path), type, repeat=repeat)
         return await self._pipeline.call(operation, {}, query or {}, body)
 
-    def ingest(self, *, max_age: float = 1.0, concurrency: int = 16) -> Ingest:
-        """Send measurements in batches: ``async with m3ter.ingest() as ingest: await ingest.send(...)``.
+    async def download(self, url: str) -> bytes:
+        """Fetch what a presigned URL of the service gives, without the access token; at most `max_response_bytes`.
 
-        ``POST /organizations/{orgId}/measurements``
+        ``GET`` the URL. It is repeated like any read; errors name its host and path, never its query.
+        """
+        from .transfer import download
+
+        url = Secret(url)  # as with key and secret: a traceback may show local variables
+        return await download(self._pipeline, url)
+
+    async def download_to(self, url: str, path: str | PathLike[str]) -> None:
+        """As `download`, to a file and of any size; `path` appears, or is replaced, once the whole of it is there.
+
+        Here `timeout` is for silence, not for the whole. What the file system raises comes as ``OSError``.
+        """
+        from .transfer import download_to
+
+        url = Secret(url)
+        await download_to(self._pipeline, url, path)
+
+    async def upload(
+        self, url: str, content: Content, *, headers: Mapping[str, str] | None = None, length: int | None = None
+    ) -> None:
+        """Put a file to a presigned URL of the service, piece by piece and without the access token.
+
+        ``PUT`` the URL. It is repeated like any call that may be, but not if `content` is an iterator, which gives its
+        pieces only once. Here `timeout` is for silence, not for the whole.
 
         Args:
-            max_age: Seconds that a measurement waits at the most for others to go with it.
-            concurrency: The most requests under way at once; 50 in a second go out at the most, as for all calls.
+            url: What `generate_upload_url` and its like answered.
+            content: The path of a file, bytes, or an (async) iterable of bytes.
+            headers: Those that came with the URL.
+            length: How many bytes there are; an iterable needs it.
         """
-        from .ingest import Ingest
-        from .resources.usage import _SUBMIT_MEASUREMENTS
+        from .transfer import upload
 
-        return Ingest(self._pipeline, _SUBMIT_MEASUREMENTS, max_age=max_age, concurrency=concurrency)
-
-    async def ingest_all(
-        self,
-        rows: Iterable[Row] | AsyncIterable[Row],
-        *,
-        on_refused: Callable[[RefusedMeasurement], object] | None = None,
-        concurrency: int = 16,
-    ) -> IngestReport:
-        """Send all measurements of an iterable, plain or async, in batches; see `Ingest.send_all`.
-
-        ``POST /organizations/{orgId}/measurements``
-
-        Raises:
-            IngestError: Some were not sent or, without `on_refused`, could never be accepted. All others were sent.
-        """
-        from .measurements import IngestReport
-
-        async with self.ingest(concurrency=concurrency) as ingest:
-            refused = await ingest.send_all(rows, on_refused=on_refused)
-        return IngestReport(ingest.accepted, refused, ingest.requests)
+        url = Secret(url)
+        await upload(self._pipeline, url, content, headers=headers, length=length)
 
     async def aclose(self) -> None:
         """Stop what is under way and close the connections that this client opened."""

@@ -41,7 +41,12 @@ _PAUSE = 1.0
 
 @dataclass(slots=True)
 class Call:
-    """An operation with its arguments filled in, ready to be sent any number of times."""
+    """An operation with its arguments filled in, ready to be sent any number of times.
+
+    Attributes:
+        bare: Makes the request of each attempt, where the URL is presigned: no login goes with it.
+        secrets: What of that URL must not be seen.
+    """
 
     operation: Operation[Any]
     path: str
@@ -49,6 +54,8 @@ class Call:
     content: bytes | None = None
     repeatable: bool = True
     gate: Gate | None = None
+    bare: Callable[[], Request] | None = None
+    secrets: tuple[str, ...] = ()
 
 
 class Pipeline:
@@ -155,7 +162,7 @@ class Pipeline:
             try:
                 outcome = await self._send(call, token)
             finally:
-                if token is not None:
+                if call.operation.id != LOGIN.id:
                     self._slots.release()
             sent += 1
             if isinstance(outcome, Response):
@@ -175,7 +182,7 @@ class Pipeline:
                         return value
                 else:
                     shown = call.operation.id != LOGIN.id or b"access_token" not in outcome.content
-                    outcome = self._failures.refused(method, call.path, outcome, keep=shown)
+                    outcome = self._reader(call).refused(method, call.path, outcome, keep=shown)
             failed += 1
             doubt = doubt or outcome.doubt
             delay = self._delay(call, outcome, failed, elapsed + self.clock.now() - began)
@@ -188,17 +195,22 @@ class Pipeline:
             await self.clock.sleep(delay)
             elapsed += self.clock.now() - began
 
+    def _reader(self, call: Call) -> FailureReader:
+        if not call.secrets:
+            return self._failures
+        return FailureReader(lambda: (*self._tokens.secrets(), *call.secrets), self.clock.wall)
+
     def unreadable(self, call: Call, response: Response, cause: Unreadable) -> Failure:
         """What an answer comes to that cannot be read, be it only after `run` had returned."""
         keep = call.operation.id != LOGIN.id
-        return self._failures.unreadable(call.operation.method, call.path, response, cause, keep=keep)
+        return self._reader(call).unreadable(call.operation.method, call.path, response, cause, keep=keep)
 
     async def _turn(self, call: Call, elapsed: float) -> Token | None:
         """Wait until `call` may be sent: for a token that is good, a place in flight, and a pass of the rate limit.
 
         The pass comes last, in the moment before sending, but nobody holds a place while waiting for it: an
         organization at its limit must not keep the calls to others waiting. A login goes without all three, since
-        those who hold a place may wait for that very login.
+        those who hold a place may wait for that very login; a presigned URL takes no token.
         """
         if self._closed[0]:
             raise self._closed_error(call)
@@ -206,7 +218,7 @@ class Pipeline:
             return None
         while True:
             try:
-                token = self._tokens.current() or await self._tokens.get()
+                token = None if call.bare else self._tokens.current() or await self._tokens.get()
             except TaskAbandoned:
                 raise self._closed_error(call) from None
             if not self._place_now():
@@ -236,6 +248,16 @@ class Pipeline:
 
     async def _send(self, call: Call, token: Token | None) -> Response | Failure:
         """Send `call` once."""
+        operation = call.operation
+        try:
+            response = await self._transport.send(call.bare() if call.bare else self._request(call, token))
+        except TransportError as error:
+            return self._reader(call).broken(operation.method, call.path, error)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s %s: %d", operation.method, call.path, response.status)
+        return response
+
+    def _request(self, call: Call, token: Token | None) -> Request:
         operation, settings = call.operation, self.settings
         headers = {"Authorization": self._tokens.basic() if token is None else token.header, **_HEADERS}
         if call.content is not None:
@@ -243,14 +265,7 @@ class Pipeline:
         url = self._hosts[operation.server] + call.path
         if call.query:
             url += "?" + call.query
-        request = Request(operation.method, url, headers, call.content, settings.timeout, settings.max_bytes)
-        try:
-            response = await self._transport.send(request)
-        except TransportError as error:
-            return self._failures.broken(operation.method, call.path, error)
-        if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s %s: %d", operation.method, call.path, response.status)
-        return response
+        return Request(operation.method, url, headers, call.content, settings.timeout, settings.max_bytes)
 
     def _delay(self, call: Call, failure: Failure, failed: int, elapsed: float) -> float | None:
         """Seconds until the next attempt, or None if there is none; a 429 slows all calls down, not just this one."""

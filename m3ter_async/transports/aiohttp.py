@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 from yarl import URL
@@ -11,6 +13,7 @@ from yarl import URL
 from ..errors import ConfigurationError
 from ..operation import Request, Response
 from . import TransportError
+from .streams import move
 
 _CONNECT = 10.0  # seconds
 # Shorter than the idle time after which load balancers hang up, so that no request is sent into a closing connection.
@@ -38,26 +41,33 @@ class AiohttpTransport:
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     async def send(self, request: Request) -> Response:
-        """Send one request and read its answer to the end."""
+        """Send one request and read its answer to the end, or hand it on."""
+        return await (move(request, self._exchange) if request.streamed else self._exchange(request))
+
+    async def _exchange(self, request: Request) -> Response:
         if self._closed or (self._session is not None and self._session.closed):
             raise TransportError("this transport, or the session it was given, is closed", sent=False)
         session = self._session or self._open()
         timeout = self._timeouts.get(request.timeout)
         if timeout is None:
-            timeout = aiohttp.ClientTimeout(total=request.timeout, sock_connect=_CONNECT)
+            total = None if request.timeout == math.inf else request.timeout
+            timeout = aiohttp.ClientTimeout(total=total, sock_connect=_CONNECT)
             self._timeouts = {request.timeout: timeout}
         try:
             answer = await session.request(
                 request.method,
                 self._url(request.url),
                 headers=request.headers,
-                data=request.content,
+                data=request.pieces or request.content,
                 timeout=timeout,
                 allow_redirects=False,
                 raise_for_status=False,
-                middlewares=(_once,),
+                middlewares=_LOGGED_IN if "Authorization" in request.headers else _BARE,
             )
             try:
+                if request.into is not None and 200 <= answer.status < 300:
+                    await _hand_on(answer, request.into, request.max_bytes)
+                    return Response(answer.status, answer.headers, b"")
                 return Response(answer.status, answer.headers, await _read(answer, request.max_bytes))
             finally:
                 answer.close()  # cuts what was not read to its end; after that, the connection is back in the pool
@@ -105,6 +115,24 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
     raise failure
 
 
+async def _bare(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    request.headers.popall("Authorization", None)  # of the caller's session, or out of ~/.netrc
+    return await handler(request)
+
+
+_LOGGED_IN = (_once,)
+_BARE = (_bare, _once)
+
+
+async def _hand_on(answer: aiohttp.ClientResponse, into: Callable[[bytes], Awaitable[None]], most: int) -> None:
+    size = 0
+    async for chunk in answer.content.iter_any():
+        size += len(chunk)
+        if size > most:
+            raise _too_large(most)
+        await into(chunk)
+
+
 async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes | bytearray:
     length = answer.content_length
     if length is None or "Content-Encoding" in answer.headers or not 0 < length <= most:
@@ -118,11 +146,15 @@ async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes | bytearray:
         end = size + len(chunk)
         if end > most:
             answer.close()
-            raise TransportError(f"the answer is larger than {most} bytes", too_large=True)
+            raise _too_large(most)
         body[size:end] = chunk
         size = end
     del body[size:]  # an answer to HEAD has a length and no body
     return body
+
+
+def _too_large(most: int) -> TransportError:
+    return TransportError(f"the answer is larger than {most} bytes", too_large=True)
 
 
 def _translate(error: Exception) -> TransportError:
