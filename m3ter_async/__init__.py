@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .pagination import Page, Paginator
     from .transports import AiohttpTransport, Transport, TransportError
     from .transports import HttpxTransport as HttpxTransport
+    from .validation import IngestFailure, IngestFailures
 
 __all__ = [
     "APIConnectionError",
@@ -49,6 +50,8 @@ __all__ = [
     "ConflictError",
     "Ingest",
     "IngestError",
+    "IngestFailure",
+    "IngestFailures",
     "IngestReport",
     "InternalServerError",
     "M3terError",
@@ -72,6 +75,8 @@ if not TYPE_CHECKING:
         "AsyncM3ter": "client",
         "Ingest": "ingest",
         "IngestError": "measurements",
+        "IngestFailure": "validation",
+        "IngestFailures": "validation",
         "IngestReport": "measurements",
         "MeasurementError": "measurements",
         "Page": "pagination",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Texts: TypeAlias = Mapping[str, str]
-Numbers: TypeAlias = Mapping[str, Decimal] | Mapping[str, int] | Mapping[str, float]
+Numbers: TypeAlias = Mapping[str, Decimal | float]
 
 _MOST_REFUSED = 1000  # rows: it is all of them, then
 _measurement: Any = Measurement  # of values that are still to be checked

@@ -171,15 +171,18 @@ def measurement(row: Row, uid: str) -> Measurement:
         MeasurementError: It is neither a measurement nor a mapping, or has a field that no measurement has.
     """
     if isinstance(row, Measurement):
-        return row if row.uid is not None else msgspec.structs.replace(row, uid=uid)
-    if not isinstance(row, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise MeasurementError("", f"a {type(row).__name__} is neither a Measurement nor a mapping of its fields")
-    if unknown := row.keys() - _HINTS.keys():
-        raise MeasurementError(str(next(iter(unknown))), "a measurement has no such field")
-    fields = dict(row)
-    if fields.get("uid") is None:
-        fields["uid"] = uid
-    return Measurement(**fields)
+        given = row
+    else:
+        try:
+            fields: dict[str, Any] = {"uid": uid, **row}
+            given = Measurement(**fields)
+        except TypeError:
+            if not isinstance(row, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+                reason = f"a {type(row).__name__} is neither a Measurement nor a mapping of its fields"
+                raise MeasurementError("", reason) from None
+            unknown = next(name for name in row if name not in _HINTS)
+            raise MeasurementError(str(unknown), "a measurement has no such field") from None
+    return given if given.uid is not None else msgspec.structs.replace(given, uid=uid)
 
 
 def encode(measurement: Measurement) -> bytes:

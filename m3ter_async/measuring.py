@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 from .resources._namespaces import Namespaces
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
+
     from .ingest import Ingest
     from .measurements import IngestReport, RefusedMeasurement, Row
+    from .models.usage import UploadJob
+    from .uploading import Measurements
+    from .validation import IngestFailures
 
 
 class Measuring(Namespaces):
@@ -48,3 +53,65 @@ class Measuring(Namespaces):
         async with self.ingest(concurrency=concurrency) as ingest:
             refused = await ingest.send_all(rows, on_refused=on_refused)
         return IngestReport(ingest.accepted, refused, ingest.requests)
+
+    async def upload_measurements(
+        self,
+        content: Measurements,
+        *,
+        file_name: str | None = None,
+        timeout: float = 3600.0,
+        on_progress: Callable[[UploadJob], object] | None = None,
+    ) -> UploadJob:
+        """Upload a file of measurements, of at most 1 GiB, and wait until the service has read it.
+
+        ``POST /organizations/{orgId}/fileuploads/measurements/generateUploadUrl``, a ``PUT`` to the URL that it
+        answers, without the access token, and ``GET .../jobs/{id}`` until the job has ended.
+
+        Args:
+            content: The path of a file with a JSON array of measurements; an iterable, plain or async, of measurements
+                (`Measurement`, or mappings of its fields); or one of the pieces of such a file, as ``bytes``.
+                Iterables are written to a temporary file first, and measurements without a `uid` are given one.
+            file_name: How the service shall call it, in at most 100 characters; by default as the file is called.
+            timeout: Seconds to wait for the job: the service reads some thousands of rows a second.
+            on_progress: Gets the job at each look.
+
+        Returns:
+            The job. Look at its `failed_rows`, also when it succeeded; `ingest_failures` has what was wrong with them.
+
+        Raises:
+            MeasurementError: A row could never be accepted, so that nothing was sent; the error tells which.
+            ValueError: The file is empty, no JSON array, or too large.
+            JobFailedError: The job failed. `JobTimeoutError`: it did not end in time.
+        """
+        from .uploading import upload_measurements
+
+        return await upload_measurements(
+            self._pipeline, self.usage, content, file_name=file_name, timeout=timeout, on_progress=on_progress
+        )
+
+    def ingest_failures(
+        self,
+        *,
+        since: datetime | date | str | None = None,
+        until: datetime | date | str | None = None,
+        include_actioned: bool = False,
+    ) -> IngestFailures:
+        """Stream the measurements that were accepted and failed validation: ``async for failure in ...``.
+
+        ``GET /organizations/{orgId}/events``, and the file of each event, asked for and fetched when its turn comes.
+
+        Args:
+            since: The first moment of events to look at.
+            until: The first moment after them.
+            include_actioned: Whether events count that somebody has marked as dealt with.
+        """
+        from .validation import IngestFailures
+
+        return IngestFailures(
+            self._pipeline,
+            self.events,
+            self.usage,
+            since=since,
+            until=until,
+            include_actioned=include_actioned,
+        )

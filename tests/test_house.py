@@ -27,7 +27,7 @@ FLOORS = {
         1,
     ),
     **dict.fromkeys(["pipeline", "reading", "feed", "pagination", "transfer", "delivery", "ingest"], 2),
-    **dict.fromkeys(["resources", "measuring"], 3),
+    **dict.fromkeys(["resources", "measuring", "validation", "uploading"], 3),
     "client": 4,
     "sandbox": 5,
     "demo": 6,

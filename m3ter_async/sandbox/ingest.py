@@ -86,8 +86,7 @@ def generate_upload_url(world: World, call: Call) -> Row:
     world.store.table(UPLOAD_JOBS, {}).put({**job, "status": "notUploaded"})
     headers = {"Content-Type": call.body["contentType"]}
     name = f"measurements/{job_id}"
-    world.store.uploads[name] = headers["Content-Type"]
-    return {"jobId": job_id, "url": upload_url(world, name), "headers": headers}
+    return {"jobId": job_id, "url": upload_url(world, name, headers["Content-Type"]), "headers": headers}
 
 
 def _advance(world: World, job: Row) -> Row:

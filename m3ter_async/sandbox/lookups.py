@@ -167,9 +167,8 @@ def generate_upload_url(world: World, call: Call) -> Row:
     _open(world, call)
     job = _start_job(world, call, "UPLOAD", fileName=call.body["fileName"])
     name = f"lookups/{job['id']}"
-    world.store.uploads[name] = call.body["contentType"]
     headers = {"Content-Type": call.body["contentType"]}
-    return {"jobId": job["id"], "url": upload_url(world, name), "headers": headers}
+    return {"jobId": job["id"], "url": upload_url(world, name, call.body["contentType"]), "headers": headers}
 
 
 def download(world: World, call: Call) -> Row:

@@ -41,6 +41,7 @@ class Sandbox:
         port: The TCP port; 0 takes a free one.
         host: The loopback address to listen on.
         token_seconds: How long an access token is good for.
+        upload_seconds: How long a URL to upload a file to is good for.
         latency: Seconds that every answer is held back, after the call took effect.
         rate_limit: Requests per second before 429 is answered for the rest of that second; None for no limit.
         retry_after: Seconds to name in a `Retry-After` header on a 429; None sends no such header.
@@ -60,6 +61,7 @@ class Sandbox:
         port: int = 0,
         host: str = "127.0.0.1",
         token_seconds: float = 18000,
+        upload_seconds: float = 60,
         latency: float = 0.0,
         rate_limit: int | None = None,
         retry_after: int | None = None,
@@ -73,7 +75,7 @@ class Sandbox:
         self._seed, self._bills, self._host, self._port = seed, bills, host, port
         self._store = Store(seed, bills)
         self._access = Access(seed, self._store.organization.id, token_seconds)
-        self._world = World(self._store, SCHEMAS, seed, empty_pages)
+        self._world = World(self._store, SCHEMAS, seed, empty_pages, upload_seconds)
         self._server = Server(
             self._world, self._access, RateLimit(rate_limit), latency, retry_after, faults or Faults()
         )

@@ -39,8 +39,8 @@ class Store:
         self.applied: Counter[str] = Counter()
         # Files behind presigned URLs, by name: the content type and the bytes.
         self.files: dict[str, tuple[str, bytes]] = {}
-        # Names of files that may be uploaded, and the content type each must have.
-        self.uploads: dict[str, str] = {}
+        # Names of files that may be uploaded: the content type each must have, and when its URL ends.
+        self.uploads: dict[str, tuple[str, float]] = {}
         self.measurements: dict[str, Row] = {}
         self.catalog: Catalog = Catalog(self.organization)
         self._ids = draw(seed, IDS, 1)
