@@ -26,7 +26,7 @@ FLOORS = {
         ["clock", "background", "retry", "limits", "settings", "transports", "auth", "failures"],
         1,
     ),
-    **dict.fromkeys(["pipeline", "reading", "feed", "pagination", "transfer"], 2),
+    **dict.fromkeys(["pipeline", "reading", "feed", "pagination", "transfer", "jobs", "documents"], 2),
     "resources": 3,
     "client": 4,
     "sandbox": 5,
