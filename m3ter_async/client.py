@@ -15,7 +15,6 @@ from .limits import Limits
 from .measuring import Measuring
 from .operation import Operation, Repeat
 from .pipeline import Pipeline
-from .redaction import Secret
 from .retry import RetryPolicy
 from .settings import Settings, credentials, host, organization, plain_path, positive, secret, whole
 
@@ -185,28 +184,28 @@ class AsyncM3ter(Measuring):
         operation: Operation[Any] = Operation("request", method.upper(), plain_path(path), type, repeat=repeat)
         return await self._pipeline.call(operation, {}, query or {}, body)
 
-    async def download(self, url: str) -> bytes:
+    async def download(self, url: str | None) -> bytes:
         """Fetch what a presigned URL of the service gives, without the access token; at most `max_response_bytes`.
 
         ``GET`` the URL. It is repeated like any read; errors name its host and path, never its query.
         """
         from .transfer import download
 
-        url = Secret(url)  # as with key and secret: a traceback may show local variables
+        url = secret(url)  # as with key and secret: a traceback may show local variables
         return await download(self._pipeline, url)
 
-    async def download_to(self, url: str, path: str | PathLike[str]) -> None:
+    async def download_to(self, url: str | None, path: str | PathLike[str]) -> None:
         """As `download`, to a file and of any size; `path` appears, or is replaced, once the whole of it is there.
 
         Here `timeout` is for silence, not for the whole. What the file system raises comes as ``OSError``.
         """
         from .transfer import download_to
 
-        url = Secret(url)
+        url = secret(url)
         await download_to(self._pipeline, url, path)
 
     async def upload(
-        self, url: str, content: Content, *, headers: Mapping[str, str] | None = None, length: int | None = None
+        self, url: str | None, content: Content, *, headers: Mapping[str, str] | None = None, length: int | None = None
     ) -> None:
         """Put a file to a presigned URL of the service, piece by piece and without the access token.
 
@@ -221,7 +220,7 @@ class AsyncM3ter(Measuring):
         """
         from .transfer import upload
 
-        url = Secret(url)
+        url = secret(url)
         await upload(self._pipeline, url, content, headers=headers, length=length)
 
     async def aclose(self) -> None:

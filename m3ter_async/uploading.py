@@ -11,6 +11,7 @@ from typing import TypeAlias
 import anyio
 
 from .errors import APIResponseValidationError
+from .jobs import check_timeout
 from .measurements import MeasurementError, Row, encode, measurement
 from .models.usage import UploadJob
 from .pipeline import Pipeline
@@ -38,6 +39,7 @@ async def upload_measurements(
     on_progress: Callable[[UploadJob], object] | None,
 ) -> UploadJob:
     """Upload a file of measurements and wait until it was read; see `AsyncM3ter.upload_measurements`."""
+    check_timeout(timeout)
     if isinstance(content, (str, os.PathLike)):
         job_id = await _put(pipeline, usage, Path(content), file_name)
     else:

@@ -26,7 +26,9 @@ FLOORS = {
         ["clock", "background", "retry", "limits", "settings", "transports", "auth", "failures", "measurements"],
         1,
     ),
-    **dict.fromkeys(["pipeline", "reading", "feed", "pagination", "transfer", "delivery", "ingest"], 2),
+    **dict.fromkeys(
+        ["pipeline", "reading", "feed", "pagination", "transfer", "jobs", "documents", "delivery", "ingest"], 2
+    ),
     **dict.fromkeys(["resources", "measuring", "validation", "uploading"], 3),
     "client": 4,
     "sandbox": 5,

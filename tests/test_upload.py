@@ -206,6 +206,7 @@ async def test_what_cannot_be_uploaded_is_refused_before_anything_is_sent(
     assert "holds nothing" in await refused([], ValueError)
     assert "1 to 100" in await refused([ROW], ValueError, file_name="n" * 101)
     assert "1 to 100" in await refused([ROW], ValueError, file_name="")
+    assert "timeout" in await refused([ROW], ValueError, timeout=-1)
     assert "mixed" in await refused([ROW, b"[]"], TypeError)
     assert "mixed" in await refused([b"[]", ROW], TypeError)
     assert await refused([ROW, {**ROW, "ts": "x"}], MeasurementError) == "ts: Invalid RFC3339 encoded datetime (row 1)"

@@ -100,7 +100,7 @@ def _advance(world: World, job: Row) -> Row:
         rows: Any = DECODER.decode(uploaded[1])
     except (msgspec.DecodeError, UnicodeDecodeError):
         rows = None
-    if not isinstance(rows, list):
+    if not isinstance(rows, list) or world.store.end("succeeded", "failed", "failed") == "failed":
         return _put(world, job, {"status": "failed"})
     found = cast("list[object]", rows)
     failed = _keep(world, found)

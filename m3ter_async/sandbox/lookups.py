@@ -218,6 +218,8 @@ def _advance(world: World, job: Row, path: dict[str, str]) -> Row:
     revision = world.store.row(REVISIONS, path, "lookupTableRevisionId")
     change: Row = {"status": "SUCCEEDED", "version": job["version"] + 1}
     try:
+        if world.store.end("SUCCEEDED", "FAILED", "FAILED") == "FAILED":
+            raise Problem(500, "the sandbox was told to fail")
         if job["type"] == "UPLOAD" and uploaded is not None:
             items = _read(*uploaded)
             _store(world, path, revision, [_checked(revision, item, "item") for item in items])

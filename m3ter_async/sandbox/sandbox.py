@@ -157,6 +157,15 @@ class Sandbox:
         """
         self._server.mischief.order(count, Fault(kind, applied, retry_after), operation)
 
+    def fail_next_job(self, *, cancelled: bool = False) -> None:
+        """Let the next job that comes to its end come to a bad one.
+
+        Args:
+            cancelled: Whether it is cancelled instead of failing. Bill jobs can only be cancelled; exports, uploads and
+                the jobs of lookup tables can only fail.
+        """
+        self._store.bad_ends.append(cancelled)
+
     def __enter__(self) -> Self:
         if self._running is not None:
             raise RuntimeError("the sandbox is running already")
