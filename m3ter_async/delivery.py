@@ -50,9 +50,9 @@ class Delivery:
         self._in_flight: set[_Batch] = set()
         self._tasks: list[Task[None]] = []
         self._freed = anyio.Event()
-        self.error = IngestError()
-        self.requests = 0
-        self.halted = False
+        self.error: IngestError = IngestError()
+        self.requests: int = 0
+        self.halted: bool = False
 
     def put(self, contents: list[bytes]) -> None:
         """Queue the measurements of one request."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import math
 import pickle
@@ -604,6 +605,20 @@ async def test_a_cancellation_stops_at_once_and_tells_what_was_not_sent(within: 
     assert Counter(each.uid for each in error.unsent) == Counter(row["uid"] for row in rows(3500, 1000))
     assert all(isinstance(cause, M3terError) for cause in error.causes)
     assert "was left" in str(error)
+
+
+async def test_a_task_that_is_cancelled_ends_with_the_list(anyio_backend_name: str) -> None:
+    if anyio_backend_name != "asyncio":
+        pytest.skip("on trio, tasks are cancelled by scopes only")
+    _, m3ter = ageless(Gate(), rate_limit=None)
+    async with m3ter:
+        task = asyncio.create_task(send(m3ter.ingest(max_age=AGELESS, concurrency=1), 1500, anyio.sleep_forever))
+        await anyio.wait_all_tasks_blocked()
+        task.cancel()
+        with pytest.raises(IngestError) as caught:
+            await task
+        assert tasks(m3ter) == 0
+    assert Counter(each.uid for each in caught.value.unsent) == Counter(row["uid"] for row in rows(1500))
 
 
 async def test_a_cancellation_with_nothing_left_to_send_is_just_that() -> None:
