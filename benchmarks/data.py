@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,7 @@ LINE_ITEMS = 40
 BANDS = 3
 DISTINCT_BILLS = 61  # prime, so that pages of 100 differ from one another
 DISTINCT_TRANSACTIONS = 997
+DISTINCT_MEASUREMENTS = 991
 
 FIRST_DAY = dt.date(2024, 1, 1)
 DAYS = 366
@@ -55,6 +57,9 @@ class Catalog:
 
     def expected(self, kind: str, count: int) -> dict[str, Any]:
         """What a client that saw every record of a list of `count` must report."""
+        if kind == "measurements":
+            amounts = [row["measure"]["bytes"] for row in measurements(DISTINCT_MEASUREMENTS)]
+            return {"rows": count, "amounts": str(_cycle(amounts, count))}
         if kind == "transactions":
             return {
                 "rows": count,
@@ -189,6 +194,23 @@ class Catalog:
     def _uuid(self) -> str:
         digits = f"{self._random.getrandbits(128):032x}"
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def measurements(count: int, number: Callable[[Decimal], Any] = Decimal) -> Iterator[dict[str, Any]]:
+    """Rows to send, without uid; their quantities repeat, their moments do not."""
+    chance = random.Random(SEED)
+    quantities = [number(Decimal(chance.randrange(1, 10**18)).scaleb(-9)) for _ in range(DISTINCT_MEASUREMENTS)]
+    accounts = [f"acct-{chance.getrandbits(32):08x}" for _ in range(DISTINCT_MEASUREMENTS)]
+    moment, step = datetime(2024, 2, 1, tzinfo=timezone.utc), timedelta(milliseconds=137)
+    for place in range(count):
+        moment += step
+        yield {
+            "meter": "object_storage",
+            "account": accounts[place % DISTINCT_MEASUREMENTS],
+            "ts": moment,
+            "measure": {"bytes": quantities[place % DISTINCT_MEASUREMENTS], "calls": place},
+            "where": {"region": "eu-west-17"},
+        }
 
 
 _BILL_JOB = {

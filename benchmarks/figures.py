@@ -14,6 +14,7 @@ from .works import (
     ONE_CURSOR,
     OURS,
     OURS_RAW,
+    OURS_SEND,
     OURS_TYPED,
     PARQUET,
     PEER,
@@ -75,6 +76,14 @@ def figures(outcomes: Mapping[str, Outcome], imports: Mapping[str, Mapping[str, 
         _speed("small GETs, times as fast as m3ter with aiohttp", 4, gets, PEER_AIOHTTP, OURS),
         _speed("small GETs, of the speed of bare aiohttp", 0.8, gets, BY_HAND, OURS),
         *_export_figures(outcomes),
+        _rate("measurements a second, a `send()` for each", 100_000, outcomes.get("ingest")),
+        _speed(
+            "measurements by `ingest_all()`, times as fast as m3ter with httpx",
+            10,
+            outcomes.get("ingest"),
+            PEER,
+            OURS,
+        ),
         *_import_figures(imports),
     ]
 
@@ -107,6 +116,15 @@ def _speed(what: str, asked: float, outcome: Outcome | None, other: str, ours: s
     if outcome is None:
         return Figure(what, asked, "x", None)
     return Figure(what, asked, "x", outcome.ratio(other, ours), by_cpu=outcome.ratio(other, ours, "cpu"))
+
+
+def _rate(what: str, asked: float, outcome: Outcome | None) -> Figure:
+    """How many rows in a second."""
+    seconds = outcome.median(OURS_SEND, "seconds") if outcome else None
+    cpu = outcome.median(OURS_SEND, "cpu") if outcome else None
+    if outcome is None or not seconds or not cpu:
+        return Figure(what, asked, "/s", None)
+    return Figure(what, asked, "/s", outcome.count / seconds, by_cpu=outcome.count / cpu)
 
 
 def _peak(outcome: Outcome | None, name: str = OURS) -> float | None:

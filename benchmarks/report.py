@@ -23,7 +23,7 @@ that wakes every millisecond was late. CPU per call is process time divided by H
 The first call, a small GET that connects and loads what the client loads late, is timed by itself, and before the
 small GETs as many more as open all connections; then the clock starts. Row counts and sums are
 checked in every run: a client with `Decimal` amounts must arrive at the exact sum, one with doubles near it, and the
-table says by how much it is off.
+table says by how much it is off. Measurements are counted and added up by the server, after the clock has stopped.
 
 "m3ter" is given a token, as its async client cannot log in, and otherwise keeps its defaults, as this client does but
 for its rate limit. It decodes every bill in full: `.raw()` and `.as_type()` are compared with that. "By hand" is the

@@ -22,7 +22,7 @@ from .events import (
     ResponseReceived,
     RetryScheduled,
 )
-from .operation import BY_HAND, Operation, Response
+from .operation import BY_HAND, PRESIGNED, Operation, Request, Response
 from .stats import Counters
 
 Hook: TypeAlias = Callable[[Event], object]
@@ -115,9 +115,11 @@ class Entry:
         self._counters.waits += 1
         self._counters.waited_seconds += seconds
 
-    def sent(self, content: bytes | None) -> None:
+    def sent(self, request: Request) -> None:
         """The request is being sent; `answered` or `lost` must follow, whatever this raises."""
-        size = 0 if content is None else len(content)
+        size = 0 if request.content is None else len(request.content)
+        if request.pieces is not None:
+            size = int(request.headers["Content-Length"])
         counters = self._counters
         counters.requests += 1
         counters.in_flight += 1
@@ -131,6 +133,8 @@ class Entry:
     def answered(self, response: Response) -> None:
         """A whole response came."""
         size = len(response.content)
+        if not size and self._operation.id == PRESIGNED:  # handed on, and not kept
+            size = _on_the_wire(response) or 0
         counters = self._counters
         counters.in_flight -= 1
         counters.responses += 1
@@ -138,8 +142,10 @@ class Entry:
         if self._heard:
             seconds = self._journal.now() - self._began
             status = response.status
-            # a login's answer holds a token that is not known yet, so that it could not be masked
-            name = None if self._login and 200 <= status < 300 else request_id(response.headers)
+            # a login's answer holds a token that is not known yet, so that it could not be masked; and a presigned
+            # URL's holds whatever its host likes
+            known = self._operation.id != PRESIGNED and not (self._login and 200 <= status < 300)
+            name = request_id(response.headers) if known else None
             self._journal.tell(
                 ResponseReceived(
                     self._info(),
@@ -191,7 +197,7 @@ class Entry:
         if self._call is None:
             operation = self._operation
             host, path, query = self._where
-            by_hand = operation.id == BY_HAND
+            by_hand = operation.id in (BY_HAND, PRESIGNED)
             url = host + path
             if query:  # under a path by hand, a parameter's name says nothing of its value
                 url += "?" + _masked(query, set() if by_hand else _SHOWN)

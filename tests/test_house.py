@@ -23,11 +23,27 @@ NAME = "m3ter_async"
 FLOORS = {
     **dict.fromkeys(["version", "redaction", "errors", "operation", "decoding", "models", "stats", "events"], 0),
     **dict.fromkeys(
-        ["clock", "background", "retry", "limits", "settings", "transports", "auth", "failures", "journal"],
+        [
+            *(
+                "clock",
+                "background",
+                "retry",
+                "limits",
+                "calls",
+                "settings",
+                "transports",
+                "auth",
+                "failures",
+                "journal",
+            ),
+            "measurements",
+        ],
         1,
     ),
-    **dict.fromkeys(["pipeline", "reading", "feed", "pagination"], 2),
-    "resources": 3,
+    **dict.fromkeys(
+        ["pipeline", "reading", "feed", "pagination", "transfer", "jobs", "documents", "delivery", "ingest"], 2
+    ),
+    **dict.fromkeys(["resources", "measuring", "validation", "uploading"], 3),
     "client": 4,
     "sandbox": 5,
     "telemetry": 5,

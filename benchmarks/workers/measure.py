@@ -6,7 +6,7 @@ import asyncio
 import resource
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -35,7 +35,13 @@ class Settings:
 
 
 class Contender(Protocol):
-    """A client, wrapped so that all are driven alike. Bills as bytes and as totals only some can do."""
+    """A client, wrapped so that all are driven alike. Not each can do everything.
+
+    Attributes:
+        exact: Whether the numbers that it sends are decimals.
+    """
+
+    exact: bool
 
     async def open(self) -> None:
         """Make the client, without connecting."""
@@ -63,6 +69,18 @@ class Contender(Protocol):
 
     async def get(self, identifier: str) -> Any:
         """One bill job, fully decoded."""
+        ...
+
+    def measurements(self, count: int) -> Iterator[dict[str, Any]]:
+        """Rows to send, with numbers of the type that this client takes."""
+        ...
+
+    async def ingest(self, rows: Iterator[dict[str, Any]]) -> int:
+        """Send all of them; returns the number of requests."""
+        ...
+
+    async def send(self, rows: Iterator[dict[str, Any]]) -> int:
+        """Send each by a call of its own, as an application does that measures; returns the number of requests."""
         ...
 
 
@@ -158,7 +176,23 @@ async def _gets(client: Contender, count: int) -> dict[str, Any]:
     return {"calls": count, "rows": answered}
 
 
-_TASKS = {"bills": _bills, "raw": _raw, "typed": _typed, "transactions": _transactions, "gets": _gets}
+async def _ingest(client: Contender, count: int) -> dict[str, Any]:
+    return {"calls": await client.ingest(client.measurements(count)), "exact": client.exact}
+
+
+async def _send(client: Contender, count: int) -> dict[str, Any]:
+    return {"calls": await client.send(client.measurements(count)), "exact": client.exact}
+
+
+_TASKS = {
+    "bills": _bills,
+    "raw": _raw,
+    "typed": _typed,
+    "transactions": _transactions,
+    "gets": _gets,
+    "ingest": _ingest,
+    "send": _send,
+}
 
 
 def _sum(name: str, value: Any) -> dict[str, Any]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from m3ter_async import AsyncM3ter
 
+from ..data import measurements
 from .measure import BALANCE, BILLS_PER_PAGE, TOKEN, TRANSACTIONS_PER_PAGE, Settings
 from .records import BillTotal
 
 
 class Contender:
     """The client over aiohttp, its default, or over httpx."""
+
+    exact = True
 
     def __init__(self, settings: Settings, org_id: str | None = None) -> None:
         self._settings = settings
@@ -44,6 +47,18 @@ class Contender:
 
     async def get(self, identifier: str) -> Any:
         return await self._client.bill_jobs.retrieve(identifier)
+
+    def measurements(self, count: int) -> Iterator[dict[str, Any]]:
+        return measurements(count)
+
+    async def ingest(self, rows: Iterator[dict[str, Any]]) -> int:
+        return (await self._client.ingest_all(rows)).requests
+
+    async def send(self, rows: Iterator[dict[str, Any]]) -> int:
+        async with self._client.ingest() as ingest:
+            for row in rows:
+                await ingest.send(**row)
+        return ingest.requests
 
 
 def _httpx_transport() -> Any:

@@ -27,9 +27,9 @@ from m3ter_async.sandbox.uploads import accept
 from m3ter_async.sandbox.validate import check_body, check_query
 
 TOKEN_OPERATION: Final = "GenerateToken"
-# Measurements are the only bodies with a limit of their own, and one byte over it is, as documented, a 403.
+# Measurements are the only bodies with a limit of their own; to reach it is, as documented, a 403.
 INGEST_OPERATION: Final = "SubmitMeasurements"
-MOST_INGEST_BYTES: Final = 512_000
+TOO_MANY_INGEST_BYTES: Final = 512_000
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
@@ -120,8 +120,8 @@ class Server:
             return self._access.issue(authorization)
         self._access.check(authorization, path.get("orgId", ""))
         self._limit.admit()
-        if route.operation == INGEST_OPERATION and len(body) > MOST_INGEST_BYTES:
-            raise Problem(403, f"body: over {MOST_INGEST_BYTES} bytes")
+        if route.operation == INGEST_OPERATION and len(body) >= TOO_MANY_INGEST_BYTES:
+            raise Problem(403, f"body: not under {TOO_MANY_INGEST_BYTES} bytes")
         query = request.raw_path.partition("?")[2]
         values = check_query(route.query, parse_qsl(query, keep_blank_values=True))
         call = Call(route, path, values, _check_body(route, request.content_type, body, self._world))

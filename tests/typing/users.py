@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +23,10 @@ from m3ter_async import (
     APIResponseValidationError,
     AsyncM3ter,
     HttpxTransport,
+    Ingest,
+    IngestError,
+    IngestFailure,
+    IngestReport,
     Page,
     Paginator,
     Stats,
@@ -40,9 +45,11 @@ from m3ter_async.models import (
     IntegrationConfig,
     IntegrationM3terSignedCredentialsRequest,
     LineItem,
+    Measurement,
     PermissionPolicy,
     ResourceGroupItem,
     System,
+    UploadJob,
 )
 from m3ter_async.telemetry import OpenTelemetry
 
@@ -129,6 +136,40 @@ async def whole_api(m3ter: AsyncM3ter, signed: IntegrationM3terSignedCredentials
         "id", billing_entities=["CONTRACT", "of tomorrow"], end_date=datetime(2025, 1, 1)
     )
     assert_type(ended, EndDateBillingEntities)
+
+
+async def measurements(m3ter: AsyncM3ter, moment: datetime, rows: list[Measurement], given: Sequence[bytes]) -> None:
+    async with m3ter.ingest(max_age=0.5, concurrency=4) as ingest:
+        assert_type(ingest, Ingest)
+        assert_type(await ingest.send(meter="m", account="a", ts=moment, measure={"calls": 1}), str)
+        await ingest.send(meter="m", account="a", ts="2025-01-01T00:00:00Z", measure={"gb": Decimal("0.1"), "calls": 2})
+        await ingest.send(meter="m", account="a", ts=moment, cost={"eur": 1.5}, where={"region": "eu"}, uid=None)
+        await ingest.send(meter="m", account="a")  # type: ignore[call-arg]
+        await ingest.send("m", "a", moment)  # type: ignore[call-arg]
+        await ingest.send(meter="m", account="a", ts=1)  # type: ignore[arg-type]
+        await ingest.send(meter="m", account="a", ts=moment, data={})  # type: ignore[call-arg]
+        await ingest.send(meter="m", account="a", ts=moment, measure={"calls": "1"})  # type: ignore[dict-item]
+        assert_type(await ingest.send_all(rows), int)
+    report = await m3ter.ingest_all(rows, on_refused=lambda refused: refused.error.field)
+    assert_type(report, IngestReport)
+    assert_type(report.accepted, int)
+    await m3ter.ingest_all({"meter": "m", "account": "a", "ts": moment} for _ in range(5))
+    await m3ter.ingest_all(row async for row in m3ter.events.list().as_type(Measurement))
+    await m3ter.ingest_all([1])  # type: ignore[list-item]
+    async for failure in m3ter.ingest_failures(since=moment, until=date(2025, 1, 1)):
+        assert_type(failure, IngestFailure)
+        assert_type(failure.event.event_time, datetime)
+    assert_type(await m3ter.upload_measurements("usage.json", on_progress=print), UploadJob)
+    assert_type((await m3ter.upload_measurements(Path("usage.json"))).failed_rows, int | None)
+    await m3ter.upload_measurements(rows, file_name="june.json", timeout=60)
+    await m3ter.upload_measurements(given)
+    await m3ter.upload_measurements(5)  # type: ignore[arg-type]
+
+
+def unsent(error: IngestError) -> None:
+    assert_type(error.unsent, list[Measurement])
+    assert_type(error.causes, list[Exception])
+    assert_type(error.refused[0].error.field, str)
 
 
 async def any_path(m3ter: AsyncM3ter) -> None:
