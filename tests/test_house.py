@@ -32,6 +32,7 @@ FLOORS = {
     "sandbox": 5,
     "export": 5,
     "demo": 6,
+    "cli": 6,
 }
 GENERATED = {"models", "resources"}
 
