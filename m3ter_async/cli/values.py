@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec import UnsetType
@@ -37,7 +37,7 @@ class Kind:
 
 def kind_of(annotation: Any) -> Kind:
     """What an annotation of the client's methods asks for; where it allows None, the text ``null`` stands for that."""
-    members = set(get_args(annotation) or (annotation,)) - {UnsetType}
+    members = set(_members(annotation)) - {UnsetType}
     kind = _kind(members - {NoneType})
     if NoneType not in members:
         return kind
@@ -48,7 +48,7 @@ def _kind(members: set[Any]) -> Kind:
     origins = {get_origin(each) or each for each in members}
     if Sequence in origins:
         (item,) = next(get_args(each) for each in members if get_origin(each) is Sequence)
-        if _is_object(get_args(item) or (item,)):
+        if _is_object(_members(item)):
             return Kind("a JSON list of objects (- reads it from stdin)", lambda text: _objects.decode(_or_stdin(text)))
         return Kind("a list: texts joined by commas, or in JSON", _read_texts)
     if _is_object(members):
@@ -61,10 +61,14 @@ def _kind(members: set[Any]) -> Kind:
         if type in members:
             return kind
     choices = [repr(choice) for each in members if get_origin(each) is Literal for choice in get_args(each)]
-    return Kind(f"a text, such as {' or '.join(choices)}" if choices else "a text", str)
+    return Kind(f"a text, such as {' or '.join(choices)}" if choices else "a text, not empty", _read_text)
 
 
-def _is_object(members: Sequence[Any] | set[Any]) -> bool:
+def _members(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _is_object(members: Iterable[Any]) -> bool:
     return any((get_origin(each) or each) is Mapping for each in members)
 
 
@@ -85,8 +89,14 @@ def _read_instant(text: str) -> date | datetime:
     return msgspec.convert(text, date if "T" not in text.upper() else _Instant)
 
 
+def _read_text(text: str) -> str:
+    if not text:  # a shell's variable that is not set, perhaps, and the service takes it for no filter at all
+        raise ValueError
+    return text
+
+
 def _read_texts(text: str) -> list[str]:
-    return _texts.decode(text) if text.startswith("[") else text.split(",")
+    return [_read_text(each) for each in (_texts.decode(text) if text.startswith("[") else text.split(","))]
 
 
 def _or_stdin(text: str) -> str:
