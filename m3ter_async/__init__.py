@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from .pagination import Page, Paginator
+    from .stats import Stats
     from .transports import AiohttpTransport, Transport, TransportError
     from .transports import HttpxTransport as HttpxTransport
 
@@ -53,6 +54,7 @@ __all__ = [
     "PayloadTooLargeError",
     "PermissionDeniedError",
     "RateLimitError",
+    "Stats",
     "Transport",
     "TransportError",
     "UnprocessableEntityError",
@@ -65,6 +67,7 @@ if not TYPE_CHECKING:
         "AsyncM3ter": "client",
         "Page": "pagination",
         "Paginator": "pagination",
+        "Stats": "stats",
         "AiohttpTransport": "transports",
         "HttpxTransport": "transports",
         "Transport": "transports",

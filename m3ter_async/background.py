@@ -7,6 +7,7 @@ ahead belongs to an iterator that may be dropped at any moment, without a word.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -105,7 +106,8 @@ class _TrioTask(Generic[T]):
         self._scope: trio.CancelScope = trio.CancelScope()
         self._token = trio.lowlevel.current_trio_token()
         self._outcome: outcome.Outcome[T] | None = None
-        trio.lowlevel.spawn_system_task(self._run, work)
+        # as asyncio does it: what is awaited here belongs to the trace of whoever began it
+        trio.lowlevel.spawn_system_task(self._run, work, context=contextvars.copy_context())
 
     async def _run(self, work: Callable[[], Awaitable[T]]) -> None:
         import outcome

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from msgspec import UNSET
 
 from .clock import Clock
+from .journal import Hook, hooks
 from .limits import Limits
-from .operation import Operation, Repeat
+from .operation import BY_HAND, Operation, Repeat
 from .pipeline import Pipeline
 from .resources._namespaces import Namespaces
 from .retry import RetryPolicy
 from .settings import Settings, credentials, host, organization, plain_path, positive, secret, whole
+from .stats import Stats
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -50,6 +52,7 @@ class AsyncM3ter(Namespaces):
         max_connections: The most requests in flight at once.
         max_response_bytes: An answer larger than this is refused while it is read.
         transport: ``AiohttpTransport(session)`` or ``HttpxTransport(client)``; on trio it has to be the latter.
+        on_event: What is called with each of `m3ter_async.events`: a function, or several.
         allow_insecure_http: Take a plain-http `base_url` that is not loopback, where key and secret travel in the
             clear.
 
@@ -73,6 +76,7 @@ class AsyncM3ter(Namespaces):
         max_connections: int = 100,
         max_response_bytes: int = 2**30,
         transport: Transport | None = None,
+        on_event: Hook | Sequence[Hook] = (),
         allow_insecure_http: bool = False,
         _clock: Clock | None = None,
     ) -> None:
@@ -107,7 +111,13 @@ class AsyncM3ter(Namespaces):
             max_in_flight=in_flight,
             clock=clock,
             settings=settings,
+            hooks=hooks(on_event),
         )
+
+    @property
+    def org_id(self) -> str:
+        """The organization that is called."""
+        return self._pipeline.settings.org_id
 
     def with_options(
         self,
@@ -178,8 +188,12 @@ class AsyncM3ter(Namespaces):
         if not (method.isascii() and method.isalpha()):
             raise ValueError(f"{method!r} is not an HTTP method")
         repeat: Repeat | None = None if repeatable is None else "safe" if repeatable else "never"
-        operation: Operation[Any] = Operation("request", method.upper(), plain_path(path), type, repeat=repeat)
+        operation: Operation[Any] = Operation(BY_HAND, method.upper(), plain_path(path), type, repeat=repeat)
         return await self._pipeline.call(operation, {}, query or {}, body)
+
+    def stats(self) -> Stats:
+        """What this client and all its views have done so far; it costs next to nothing to ask."""
+        return self._pipeline.stats()
 
     async def aclose(self) -> None:
         """Stop what is under way and close the connections that this client opened."""

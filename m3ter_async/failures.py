@@ -55,10 +55,19 @@ class FailureReader:
     def __init__(self, secrets: Callable[[], Iterable[str]], wall: Callable[[], float]) -> None:
         self._secrets = secrets
         self._wall = wall
+        self._masked: tuple[str, ...] = ()
+        self._redactor = Redactor(())
+
+    def redactor(self) -> Redactor:
+        """One that masks the secrets of now; making it takes longer than using it, so it is kept."""
+        secrets = tuple(self._secrets())
+        if secrets != self._masked:
+            self._masked, self._redactor = secrets, Redactor(secrets)
+        return self._redactor
 
     def broken(self, method: str, path: str, error: TransportError) -> Failure:
         """No whole answer came."""
-        reason = Redactor(self._secrets()).text(error.reason)
+        reason = self.redactor().text(error.reason)
         if error.too_large:
             return Failure(APIResponseValidationError(reason, method=method, path=path), "final", doubt=True)
         kind = APITimeoutError if error.timeout else APIConnectionError
@@ -71,7 +80,7 @@ class FailureReader:
         Args:
             keep: Whether the body may be shown at all; that of a login holds a token.
         """
-        redactor = Redactor(self._secrets())
+        redactor = self.redactor()
         body = redactor.clean(response.content, _KEPT_BODY) if keep else b""
         headers = {name.lower(): redactor.text(value) for name, value in response.headers.items()}
         error = status_error(response.status, headers, body, method=method, path=path)
@@ -89,7 +98,7 @@ class FailureReader:
         Args:
             keep: As in `refused`.
         """
-        redactor = Redactor(self._secrets())
+        redactor = self.redactor()
         body = redactor.clean(response.content, _KEPT_BODY) if keep else b""
         where = f" at {cause.json_path}" if cause.json_path else ""
         error = APIResponseValidationError(

@@ -93,9 +93,17 @@ class Gate:
                     raise Paused(pause)
                 await self._clock.sleep(wait)
 
-    def pause(self, seconds: float) -> None:
-        """Let nobody pass for so long: the service said that it has had enough."""
-        self._paused_until = max(self._paused_until, self._clock.now() + seconds)
+    def pause(self, seconds: float) -> tuple[bool, float]:
+        """Let nobody pass for so long: the service said that it has had enough.
+
+        Returns:
+            Whether that begins a pause, and by how many seconds it is longer than what is left of one already.
+        """
+        now = self._clock.now()
+        until = max(self._paused_until, now + seconds)
+        begins, added = self._paused_until <= now < until, until - max(self._paused_until, now)
+        self._paused_until = until
+        return begins, added
 
     def _try(self) -> float:
         """Take a token of each bucket and return 0, or return the seconds until that is worth another try."""

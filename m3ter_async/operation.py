@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 Repeat = Literal["safe", "versioned", "never"]
 Scope = Literal["configuration", "ingest", "explorer", "usage_query"]
+BY_HAND = "request"  # the id of an operation that is in no contract, whose path somebody wrote by hand
 _REPEAT_BY_METHOD: dict[str, Repeat] = {"GET": "safe", "DELETE": "safe", "PUT": "versioned"}
 
 

@@ -53,11 +53,15 @@ class Paginator(Generic[T]):
         page_offset: How many records of that page were handed out already: going on from `next_token` hands them
             out again, unless you skip as many. After each page of `pages()` it is 0.
         finished: Whether the latest iteration reached the end.
+        operation: What it asks the service for.
     """
 
-    def __init__(self, open_feed: _OpenFeed, reader: Reader[T], now: Callable[[], float]) -> None:
+    def __init__(
+        self, open_feed: _OpenFeed, reader: Reader[T], now: Callable[[], float], operation: Operation[Any]
+    ) -> None:
         self._open_feed = open_feed
         self.reader: Reader[T] = reader
+        self.operation = operation
         self._now = now
         self.next_token: str | None = self._feed(ahead=False).token
         self.page_offset = 0
@@ -72,13 +76,17 @@ class Paginator(Generic[T]):
     def __await__(self) -> Generator[Any, Any, Page[T]]:
         return Pages(self, self._feed(ahead=False)).__anext__().__await__()
 
-    def pages(self) -> Pages[T]:
-        """The same listing page by page: the place to save `next_token` between pages, when each row counts."""
-        return Pages(self, self._feed())
+    def pages(self, *, ahead: bool = True) -> Pages[T]:
+        """The same listing page by page: the place to save `next_token` between pages, when each row counts.
+
+        Args:
+            ahead: Fetch the next page while one is consumed; without, no more than one page is in memory.
+        """
+        return Pages(self, self._feed(ahead=ahead))
 
     def raw(self) -> Paginator[bytes]:
         """The same listing, each record as the bytes of its JSON."""
-        return Paginator(self._open_feed, RawReader(), self._now)
+        return Paginator(self._open_feed, RawReader(), self._now, self.operation)
 
     def as_type(self, type: type[S]) -> Paginator[S]:
         """The same listing, each record decoded as a type of yours: fields that it does not name are skipped unread.
@@ -87,7 +95,7 @@ class Paginator(Generic[T]):
             type: Anything that msgspec decodes; ``class Total(msgspec.Struct, rename="camel")`` reads ``billTotal``
                 into ``bill_total``. Name amounts ``Decimal`` to keep them exact.
         """
-        return Paginator(self._open_feed, Reader(type, self._now), self._now)
+        return Paginator(self._open_feed, Reader(type, self._now), self._now, self.operation)
 
     async def collect(self, *, limit: int | None = None) -> list[T]:
         """The records as a list, `limit` of them at the most: no page is asked for beyond those."""
@@ -227,4 +235,4 @@ def paginate(
         return Feed(pipeline, operation, path, query, body, reader, limit=limit, ahead=ahead)
 
     now = pipeline.clock.now
-    return Paginator(open_feed, Reader(operation.answer, now), now)
+    return Paginator(open_feed, Reader(operation.answer, now), now, operation)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -18,18 +17,19 @@ from .clock import Clock
 from .decoding import Unreadable, decode
 from .errors import APIConnectionError, APIError, RateLimitError
 from .failures import Failure, FailureReader
+from .journal import Entry, Hook, Journal
 from .limits import Gate, Limits, Paused
 from .operation import Operation, Request, Response, encode_body, encode_path, encode_query
 from .redaction import Secret
 from .retry import RetryBudget
 from .settings import Settings
+from .stats import Stats
 from .transports import Transport, TransportError
 from .version import __version__
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_log = logging.getLogger("m3ter_async")
 _HEADERS = {
     "Accept": "application/json",
     "Accept-Encoding": "gzip",
@@ -58,6 +58,7 @@ class Pipeline:
         hosts: The base URL of each of the contract's servers, without a slash at the end.
         credentials: The access key id and the API secret, to log in with.
         token: An access token from elsewhere.
+        hooks: What is called with each event.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Pipeline:
         max_in_flight: int,
         clock: Clock,
         settings: Settings,
+        hooks: tuple[Hook, ...],
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -83,12 +85,17 @@ class Pipeline:
         self._closed = [False]  # a list, so that views see it too
         self._tokens = TokenManager(self._login, credentials, fixed=token, clock=clock, background=self.background)
         self._failures = FailureReader(self._tokens.secrets, clock.wall)
+        self._journal = Journal(hooks, clock, lambda text: self._failures.redactor().text(text))
 
     def view(self, settings: Settings) -> Pipeline:
         """The same connections, token, limits and budget under other settings."""
         other = copy.copy(self)
         other.settings = settings
         return other
+
+    def stats(self) -> Stats:
+        """The numbers of all views."""
+        return self._journal.counters.snapshot(getattr(self._transport, "connections", None))
 
     async def aclose(self) -> None:
         """End what goes on beside the calls, then the transport."""
@@ -139,29 +146,31 @@ class Pipeline:
             APIError: The last failure.
         """
         method = call.operation.method
-        sent = failed = 0
+        entry = Entry(self._journal, call.operation, self._hosts[call.operation.server], call.path, call.query)
+        failed = 0
         elapsed = 0.0  # seconds spent sending and backing off: waiting for one's turn is no failure
         doubt = renewed = False
         while True:
             try:
-                token = await self._turn(call, elapsed)
+                token = await self._turn(call, entry, elapsed)
             except APIError as unsent:
                 # a write that does not get to its next attempt may have taken effect in one before
                 unsent.outcome_unknown = doubt and call.operation.writes
                 if unsent.path == call.path:
-                    unsent.attempts = sent
+                    unsent.attempts = entry.attempts
+                entry.failed(unsent)
                 raise
             began = self.clock.now()
             try:
-                outcome = await self._send(call, token)
+                outcome = await self._send(call, entry, token)
             finally:
                 if token is not None:
                     self._slots.release()
-            sent += 1
             if isinstance(outcome, Response):
                 status = outcome.status
                 if status in (401, 403) and token and not renewed and self._tokens.replace(token, status):
                     renewed = True
+                    entry.again(0.0, self._failures.refused(method, call.path, outcome, keep=True).error)
                     continue
                 if doubt and status == 404 and method == "DELETE":
                     outcome, status = _gone(call), 200
@@ -172,19 +181,21 @@ class Pipeline:
                         outcome = self.unreadable(call, outcome, cause)
                     else:
                         self._budget.refill()
+                        entry.succeeded(value)
                         return value
                 else:
                     shown = call.operation.id != LOGIN.id or b"access_token" not in outcome.content
                     outcome = self._failures.refused(method, call.path, outcome, keep=shown)
             failed += 1
             doubt = doubt or outcome.doubt
-            delay = self._delay(call, outcome, failed, elapsed + self.clock.now() - began)
+            delay = self._delay(call, entry, outcome, failed, elapsed + self.clock.now() - began)
             error = outcome.error
-            error.attempts = sent
+            error.attempts = entry.attempts
             if delay is None:
                 error.outcome_unknown = doubt and call.operation.writes
+                entry.failed(error)
                 raise error
-            _log.info("%s %s: %s; again in %.2f s", method, call.path, error.reason, delay)
+            entry.again(delay, error)
             await self.clock.sleep(delay)
             elapsed += self.clock.now() - began
 
@@ -193,7 +204,7 @@ class Pipeline:
         keep = call.operation.id != LOGIN.id
         return self._failures.unreadable(call.operation.method, call.path, response, cause, keep=keep)
 
-    async def _turn(self, call: Call, elapsed: float) -> Token | None:
+    async def _turn(self, call: Call, entry: Entry, elapsed: float) -> Token | None:
         """Wait until `call` may be sent: for a token that is good, a place in flight, and a pass of the rate limit.
 
         The pass comes last, in the moment before sending, but nobody holds a place while waiting for it: an
@@ -215,11 +226,14 @@ class Pipeline:
             if gate is None or gate.pass_now():
                 return token
             self._slots.release()
+            began = self.clock.now()
             try:
                 await gate.wait_to_pass(self.settings.policy.total - elapsed)
             except Paused as pause:
                 reason = f"not sent: the service asked not to be called for another {pause.seconds:.0f} s"
                 raise RateLimitError(reason, method=call.operation.method, path=call.path, status=429) from None
+            finally:
+                entry.waited(self.clock.now() - began)
             if self._place_now():
                 # one that ended in the queue is sent all the same: its refusal brings a new one, as any other would
                 return self._tokens.current() or token
@@ -234,7 +248,7 @@ class Pipeline:
     def _closed_error(self, call: Call) -> APIConnectionError:
         return APIConnectionError("this client is closed", method=call.operation.method, path=call.path)
 
-    async def _send(self, call: Call, token: Token | None) -> Response | Failure:
+    async def _send(self, call: Call, entry: Entry, token: Token | None) -> Response | Failure:
         """Send `call` once."""
         operation, settings = call.operation, self.settings
         headers = {"Authorization": self._tokens.basic() if token is None else token.header, **_HEADERS}
@@ -245,17 +259,23 @@ class Pipeline:
             url += "?" + call.query
         request = Request(operation.method, url, headers, call.content, settings.timeout, settings.max_bytes)
         try:
+            entry.sent(call.content)
             response = await self._transport.send(request)
         except TransportError as error:
-            return self._failures.broken(operation.method, call.path, error)
-        if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s %s: %d", operation.method, call.path, response.status)
-        return response
+            failure = self._failures.broken(operation.method, call.path, error)
+        except BaseException as error:
+            entry.lost(error)
+            raise
+        else:
+            entry.answered(response)
+            return response
+        entry.lost(failure.error)  # not while `error` is handled, which may hold what a server echoed
+        return failure
 
-    def _delay(self, call: Call, failure: Failure, failed: int, elapsed: float) -> float | None:
+    def _delay(self, call: Call, entry: Entry, failure: Failure, failed: int, elapsed: float) -> float | None:
         """Seconds until the next attempt, or None if there is none; a 429 slows all calls down, not just this one."""
         if failure.throttled and call.gate is not None and not call.operation.busy:
-            call.gate.pause(_PAUSE if failure.retry_after is None else failure.retry_after)
+            entry.paused(*call.gate.pause(_PAUSE if failure.retry_after is None else failure.retry_after))
         if failure.verdict == "final" or (failure.verdict == "doubtful" and not call.repeatable):
             return None
         delay = self.settings.policy.delay(failed, elapsed, failure.retry_after, self.clock.random())

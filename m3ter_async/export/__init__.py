@@ -1,7 +1,27 @@
-"""Every record of a listing into files, in parallel, resumable, each exactly once."""
+"""Every record of a listing into files, in parallel, resumable, each exactly once.
+
+``await export(client, ["bills"], "out")`` is the whole of it. `plan_slices` and `read_slice` are what it is made of,
+for those who spread the work over machines of their own.
+"""
 
 from __future__ import annotations
 
+from .errors import ExportError
+from .exporting import export
+from .planning import plan_slices
 from .report import ExportedFile, ExportProgress, ExportReport, ResourceProgress
+from .slices import Position, Slice, SlicePage, read_slice
 
-__all__ = ["ExportProgress", "ExportReport", "ExportedFile", "ResourceProgress"]
+__all__ = [
+    "ExportError",
+    "ExportProgress",
+    "ExportReport",
+    "ExportedFile",
+    "Position",
+    "ResourceProgress",
+    "Slice",
+    "SlicePage",
+    "export",
+    "plan_slices",
+    "read_slice",
+]

@@ -58,6 +58,7 @@ CLOCKS: Final = (
 TODAY: Final = date(2025, 6, 30)
 SPAN_DAYS: Final = 1095
 ZERO: Final = Decimal("0.00")
+SMALLEST: Final = Decimal("1e-13")
 ONE: Final = Decimal(1)
 
 # The first number of every place handed to `draw`: what the draw is for.
@@ -207,7 +208,7 @@ class Organization:
             "subtotal": subtotal,
             "currency": currency,
             "conversionRate": rate,
-            "convertedSubtotal": EXACT.multiply(subtotal, rate) if subtotal else ZERO,
+            "convertedSubtotal": charge(subtotal, rate) if subtotal else ZERO,
             "lineItemType": kind,
             "usagePerPricingBand": bands,
             "servicePeriodStartDate": bill["startDateTimeUTC"],
@@ -240,7 +241,7 @@ class Organization:
         for number in range(chance.below(5)):
             units, price = chance.pick(self.units), chance.pick(self.prices)
             fixed = ZERO if chance.random() < 0.8 else chance.pick(self.amounts)
-            unit_subtotal = EXACT.multiply(units, price)
+            unit_subtotal = charge(units, price)
             subtotal = EXACT.add(unit_subtotal, fixed)
             band: Row = {
                 "pricingBandId": self.known_ids["band"][number],
@@ -251,10 +252,17 @@ class Organization:
                 "bandUnits": units,
                 "bandQuantity": units,
                 "bandSubtotal": subtotal,
-                "convertedBandSubtotal": EXACT.multiply(subtotal, rate),
+                "convertedBandSubtotal": charge(subtotal, rate),
             }
             bands.append(band)
         return bands
+
+
+def charge(quantity: Decimal, price: Decimal) -> Decimal:
+    """A product, which a service that charges for it rounds to 13 decimals."""
+    exact = quantity if price is ONE else EXACT.multiply(quantity, price)
+    places = exact.as_tuple().exponent
+    return exact if isinstance(places, int) and places >= -13 else EXACT.quantize(exact, SMALLEST)
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:

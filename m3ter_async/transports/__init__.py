@@ -13,7 +13,10 @@ __all__ = ["AiohttpTransport", "HttpxTransport", "Transport", "TransportError"]
 
 
 class Transport(Protocol):
-    """What the pipeline asks of a backend. It follows no redirect and repeats nothing by itself."""
+    """What the pipeline asks of a backend. It follows no redirect and repeats nothing by itself.
+
+    One that can tell how many connections it has open now has an attribute ``connections: int | None`` as well.
+    """
 
     async def send(self, request: Request) -> Response:
         """Send one request and read its answer to the end.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
@@ -36,6 +39,7 @@ class AiohttpTransport:
         self._max_connections = max_connections
         self._origins: dict[str, URL] = {}
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+        self._sockets = WeakSet[socket.socket]()
 
     async def send(self, request: Request) -> Response:
         """Send one request and read its answer to the end."""
@@ -66,6 +70,11 @@ class AiohttpTransport:
         # raised here, where nothing is chained: aiohttp's frames hold headers, and its texts quote what came in
         raise failure
 
+    @property
+    def connections(self) -> int | None:
+        """How many connections are open now, idle ones included; None if the session is yours."""
+        return sum(one.fileno() >= 0 for one in self._sockets) if self._owned else None
+
     async def aclose(self) -> None:
         """Close what was opened here."""
         self._closed = self._owned
@@ -89,10 +98,19 @@ class AiohttpTransport:
         except RuntimeError:
             raise ConfigurationError("aiohttp needs asyncio; on trio pass transport=HttpxTransport()") from None
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=_KEEP_ALIVE),
+            connector=aiohttp.TCPConnector(
+                limit=self._max_connections, keepalive_timeout=_KEEP_ALIVE, socket_factory=self._socket
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         return self._session
+
+    def _socket(self, address: tuple[Any, ...]) -> socket.socket:
+        # made here so that they can be counted: aiohttp itself does not tell how many are open
+        family, kind, protocol = address[:3]
+        made = socket.socket(family, kind, protocol)
+        self._sockets.add(made)
+        return made
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

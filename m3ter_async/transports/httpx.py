@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from typing import Any
 
 import anyio
 import httpx
@@ -70,6 +71,11 @@ class HttpxTransport:
         # raised here, where nothing is chained: httpx's frames hold headers, and its texts quote what came in
         raise failure
 
+    @property
+    def connections(self) -> int | None:
+        """How many connections are open now, idle ones included; None if the client is yours."""
+        return sum(map(_connections, self._clients)) if self._owned else None
+
     async def aclose(self) -> None:
         """Close what was opened here."""
         self._closed = self._owned
@@ -87,6 +93,13 @@ class HttpxTransport:
             limits = httpx.Limits(max_connections=size, max_keepalive_connections=size, keepalive_expiry=_KEEP_ALIVE)
             self._clients.append(httpx.AsyncClient(verify=certificates, limits=limits, timeout=None))
         self._busy = [0] * len(self._clients)
+
+
+def _connections(client: httpx.AsyncClient) -> int:
+    # httpx shows its pools to nobody; the ones beside the first are for proxies from the environment
+    inside: Any = client
+    pools = (getattr(one, "_pool", None) for one in (inside._transport, *inside._mounts.values()))
+    return sum(len(pool.connections) for pool in pools if pool is not None)
 
 
 class _Content(httpx.AsyncByteStream):

@@ -24,7 +24,9 @@ from m3ter_async import (
     HttpxTransport,
     Page,
     Paginator,
+    Stats,
 )
+from m3ter_async.events import Event, ResponseReceived
 from m3ter_async.models import (
     Account,
     Balance,
@@ -145,6 +147,36 @@ async def clients() -> None:
     AsyncM3ter(timeout=None)  # type: ignore[arg-type]
     AsyncM3ter(retries=5)  # type: ignore[call-arg]
     AsyncM3ter(transport=object())  # type: ignore[arg-type]
+
+
+def numbers(m3ter: AsyncM3ter) -> None:
+    stats = m3ter.stats()
+    assert_type(stats, Stats)
+    assert_type(stats.requests, int)
+    assert_type(stats.paused_seconds, float)
+    assert_type(stats.connections, int | None)
+    stats.requests = 0  # type: ignore[misc]
+    stats.request  # type: ignore[attr-defined]
+
+
+def seen(event: Event) -> None:
+    assert_type(event.call.template, str | None)
+    assert_type(event.attempt, int)
+    if isinstance(event, ResponseReceived):
+        assert_type(event.status, int)
+        assert_type(event.request_id, str | None)
+    event.attempt = 2  # type: ignore[misc]
+    event.status  # type: ignore[attr-defined]
+
+
+def seen_partly(event: ResponseReceived) -> None: ...
+
+
+async def listeners() -> None:
+    AsyncM3ter(on_event=seen)
+    AsyncM3ter(on_event=[seen, print])
+    AsyncM3ter(on_event=seen_partly)  # type: ignore[arg-type]
+    AsyncM3ter(on_event=5)  # type: ignore[arg-type]
 
 
 def errors(error: APIError, other: APIResponseValidationError) -> None:

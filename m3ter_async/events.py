@@ -1,0 +1,189 @@
+"""What a client tells of its calls, as values that hold no secret.
+
+Pass ``AsyncM3ter(on_event=...)`` a function, or several, to be told. It is called at once, in the task of the call
+(so context variables are the caller's), for each of these; it should be quick. Whatever it raises is logged and
+changes nothing for the call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .operation import Scope
+
+__all__ = [
+    "CallInfo",
+    "Event",
+    "LoggedIn",
+    "LoginFailed",
+    "RateLimitPaused",
+    "RequestFailed",
+    "RequestSent",
+    "ResponseReceived",
+    "RetryScheduled",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CallInfo:
+    """The call that an event belongs to, the same in all its events. Each page of a listing is a call, so is a login.
+
+    Attributes:
+        id: Its number, unique in this process.
+        operation: Its name in the contract, such as ``ListBills``; ``GenerateToken`` is a login, ``request`` a call
+            of any path by ``client.request()``.
+        method: The HTTP method.
+        template: The path with its parameters in braces; None where it was written by hand, for ``request()``.
+        path: The path as it is called, percent-encoded, without host and query.
+        url: Host, path and query, in which every value is masked but for pages, states, flags and dates.
+    """
+
+    id: int
+    operation: str
+    method: str
+    template: str | None
+    path: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What all events have.
+
+    Attributes:
+        call: The call that it belongs to.
+        attempt: How often the request was sent so far, counted from 1.
+    """
+
+    call: CallInfo
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.call.method} {self.call.path}: {self._text()}"
+
+    def _text(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSent(Event):
+    """A request is about to be sent; `ResponseReceived` or `RequestFailed` follows.
+
+    Attributes:
+        body_bytes: The size of its body.
+    """
+
+    body_bytes: int
+
+    def _text(self) -> str:
+        return f"attempt {self.attempt}, {self.body_bytes} bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseReceived(Event):
+    """A response was read to its end, whatever its status.
+
+    Attributes:
+        status: The HTTP status.
+        seconds: From sending to the last byte.
+        body_bytes: The size of its body, decompressed.
+        wire_bytes: The size of its body as it was transferred, or None where that is not known.
+        request_id: What the service calls this request, or None; always None for a login that succeeds.
+    """
+
+    status: int
+    seconds: float
+    body_bytes: int
+    wire_bytes: int | None
+    request_id: str | None
+
+    def _text(self) -> str:
+        text = f"{self.status}, {self.body_bytes} bytes in {self.seconds:.3f} s"
+        return f"{text} [request id {self.request_id}]" if self.request_id else text
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFailed(Event):
+    """No whole response came.
+
+    Attributes:
+        error: ``connection``, ``timeout``, ``too_large`` (see ``max_response_bytes``), ``cancelled`` by the caller,
+            or else the name of the exception.
+        reason: The same in words.
+        seconds: From sending to the failure.
+    """
+
+    error: str
+    reason: str
+    seconds: float
+
+    def _text(self) -> str:
+        return f"{self.reason} after {self.seconds:.3f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled(Event):
+    """The request will be sent again.
+
+    Attributes:
+        delay: After so many seconds, to which a pause of the rate limit may add.
+        reason: What was wrong with this attempt.
+        status: Its HTTP status, or None where there was no response.
+        request_id: What the service calls this attempt, or None.
+    """
+
+    delay: float
+    reason: str
+    status: int | None
+    request_id: str | None
+
+    def _text(self) -> str:
+        return f"{self.reason}; again in {self.delay:.2f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitPaused(Event):
+    """The service answered 429, so that no call of this scope to this organization is sent for a while.
+
+    More 429s within a pause may make it longer; they are no events of their own.
+
+    Attributes:
+        scope: Which of the service's rate limits it is.
+        seconds: How long.
+    """
+
+    scope: Scope
+    seconds: float
+
+    def _text(self) -> str:
+        return f"429, so all {self.scope} calls to this organization pause for {self.seconds:.2f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn(Event):
+    """A login brought an access token.
+
+    Attributes:
+        expires_in: Its life in seconds, or None where the service does not say.
+    """
+
+    expires_in: float | None
+
+    def _text(self) -> str:
+        return "logged in" if self.expires_in is None else f"logged in for {self.expires_in:.0f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFailed(Event):
+    """A login was given up. Calls go on as long as there is a token that is still good.
+
+    Attributes:
+        reason: What was wrong with its last attempt.
+        status: The HTTP status of that, or None where there was no response.
+    """
+
+    reason: str
+    status: int | None
+
+    def _text(self) -> str:
+        return f"the login failed: {self.reason}"

@@ -1,0 +1,222 @@
+"""What happens on the way of a call, noted in one place: in the numbers, in the log, and for hooks."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from inspect import iscoroutinefunction
+from typing import TypeAlias, cast
+
+from .auth import LOGIN
+from .clock import Clock
+from .errors import APIError, APIResponseValidationError, APITimeoutError, ConfigurationError, request_id
+from .events import (
+    CallInfo,
+    Event,
+    LoggedIn,
+    LoginFailed,
+    RateLimitPaused,
+    RequestFailed,
+    RequestSent,
+    ResponseReceived,
+    RetryScheduled,
+)
+from .operation import BY_HAND, Operation, Response
+from .stats import Counters
+
+Hook: TypeAlias = Callable[[Event], object]
+
+_log = logging.getLogger("m3ter_async")
+_LEVELS: dict[type[Event], int] = {
+    RetryScheduled: logging.INFO,
+    LoggedIn: logging.INFO,
+    RateLimitPaused: logging.WARNING,
+    LoginFailed: logging.WARNING,
+}
+_numbers = itertools.count(1)
+# The query parameters that are shown: pages, states, flags and dates, never an id, a name or a text of somebody's.
+_SHOWN = {
+    *("pageSize", "fromDocument", "limit", "sortOrder", "status", "billingFrequency", "lineItemType"),
+    *("archived", "active", "locked"),
+    *("billDate", "billDateStart", "billDateEnd", "dateStart", "dateEnd", "startDate", "endDate"),
+}
+
+
+def hooks(on_event: object) -> tuple[Hook, ...]:
+    """The functions to tell of events, checked."""
+    several = isinstance(on_event, Sequence) and not callable(on_event)
+    given = tuple(cast("Sequence[object]", on_event)) if several else (on_event,)
+    for hook in given:
+        if not callable(hook):
+            raise ConfigurationError(f"on_event={hook!r} is not a function")
+        if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
+            raise ConfigurationError(f"on_event={hook!r} is async; it is called, not awaited, so make it a plain one")
+    return cast("tuple[Hook, ...]", given)
+
+
+class Journal:
+    """The numbers of a client and those whom it tells of its calls, shared by all its views.
+
+    Args:
+        redact: Masks the client's secrets in a text.
+    """
+
+    def __init__(self, hooks: tuple[Hook, ...], clock: Clock, redact: Callable[[str], str]) -> None:
+        self.counters: Counters = Counters()
+        self.hooks: tuple[Hook, ...] = hooks
+        self.now: Callable[[], float] = clock.now
+        self.redact: Callable[[str], str] = redact
+
+    def tell(self, event: Event) -> None:
+        """Log an event and hand it to every hook."""
+        _log.log(_LEVELS.get(type(event), logging.DEBUG), "%s", event)
+        for hook in self.hooks:
+            try:
+                hook(event)
+            except Exception:  # noqa: BLE001  raised on, it would make a write that took effect look as if it had failed
+                _log.exception("a function of on_event= failed on %s", type(event).__name__)
+
+
+class Entry:
+    """What happens to one call, from its begin to its end; each method is named after what it is told of.
+
+    Args:
+        host: The base URL that is called.
+        query: The query string.
+
+    Attributes:
+        attempts: How often the request was sent so far.
+    """
+
+    __slots__ = ("_began", "_call", "_counters", "_heard", "_journal", "_login", "_operation", "_where", "attempts")
+
+    def __init__(self, journal: Journal, operation: Operation[object], host: str, path: str, query: str) -> None:
+        self._journal = journal
+        self._counters = journal.counters
+        self._operation = operation
+        self._where = host, path, query
+        self._call: CallInfo | None = None
+        self._began = 0.0
+        self._login = operation.id == LOGIN.id
+        # whether anybody listens to what happens to every request; otherwise it costs no more than this
+        self._heard = journal.hooks or _log.isEnabledFor(logging.DEBUG)
+        self.attempts: int = 0
+        if not self._login:
+            self._counters.calls += 1
+
+    def waited(self, seconds: float) -> None:
+        """The call waited for its turn under the rate limit."""
+        self._counters.waits += 1
+        self._counters.waited_seconds += seconds
+
+    def sent(self, content: bytes | None) -> None:
+        """The request is being sent; `answered` or `lost` must follow, whatever this raises."""
+        size = 0 if content is None else len(content)
+        counters = self._counters
+        counters.requests += 1
+        counters.in_flight += 1
+        counters.bytes_sent += size
+        self.attempts += 1
+        if self._heard:
+            self._began = self._journal.now()  # for the case that a hook is cancelled
+            self._journal.tell(RequestSent(self._info(), self.attempts, size))
+            self._began = self._journal.now()
+
+    def answered(self, response: Response) -> None:
+        """A whole response came."""
+        size = len(response.content)
+        counters = self._counters
+        counters.in_flight -= 1
+        counters.responses += 1
+        counters.bytes_received += size
+        if self._heard:
+            seconds = self._journal.now() - self._began
+            status = response.status
+            # a login's answer holds a token that is not known yet, so that it could not be masked
+            name = None if self._login and 200 <= status < 300 else request_id(response.headers)
+            self._journal.tell(
+                ResponseReceived(
+                    self._info(),
+                    self.attempts,
+                    status,
+                    seconds,
+                    size,
+                    _on_the_wire(response),
+                    None if name is None else self._journal.redact(name),
+                )
+            )
+
+    def lost(self, error: BaseException) -> None:
+        """No whole response came: an `APIError`, with its secrets masked, or what cut the call short."""
+        self._counters.in_flight -= 1
+        if self._heard:
+            seconds = self._journal.now() - self._began
+            self._journal.tell(RequestFailed(self._info(), self.attempts, *_failure(error), seconds))
+
+    def paused(self, begins: bool, seconds: float) -> None:
+        """A 429 stopped all calls of an organization, or (`begins` is False) made that last for more seconds."""
+        self._counters.paused_seconds += seconds
+        if begins:
+            self._counters.pauses += 1
+            self._journal.tell(RateLimitPaused(self._info(), self.attempts, self._operation.scope, seconds))
+
+    def again(self, delay: float, error: APIError) -> None:
+        """The request will be sent again."""
+        self._counters.retries += 1
+        self._journal.tell(
+            RetryScheduled(self._info(), self.attempts, delay, error.reason, error.status, error.request_id)
+        )
+
+    def succeeded(self, value: object) -> None:
+        """The call has its answer."""
+        if self._login:
+            self._counters.logins += 1
+            self._journal.tell(LoggedIn(self._info(), self.attempts, getattr(value, "expires_in", None)))
+
+    def failed(self, error: APIError) -> None:
+        """The call ends in an error."""
+        if self._login:
+            self._counters.login_failures += 1
+            self._journal.tell(LoginFailed(self._info(), self.attempts, error.reason, error.status))
+        else:
+            self._counters.failures += 1
+
+    def _info(self) -> CallInfo:
+        if self._call is None:
+            operation = self._operation
+            host, path, query = self._where
+            by_hand = operation.id == BY_HAND
+            url = host + path
+            if query:  # under a path by hand, a parameter's name says nothing of its value
+                url += "?" + _masked(query, set() if by_hand else _SHOWN)
+            template = None if by_hand else operation.path
+            self._call = CallInfo(next(_numbers), operation.id, operation.method, template, path, url)
+        return self._call
+
+
+def _masked(query: str, shown: set[str]) -> str:
+    """A query string, with every value masked but for those of the names in `shown`."""
+    parts = (part.partition("=") for part in query.split("&"))
+    return "&".join(f"{name}={value if name in shown else 'REDACTED'}" for name, _, value in parts)
+
+
+def _on_the_wire(response: Response) -> int | None:
+    """The size of a body as it was transferred."""
+    length = response.headers.get("content-length", "")
+    if length.isascii() and length.isdigit():
+        return int(length)
+    return None if response.headers.get("content-encoding") else len(response.content)
+
+
+def _failure(error: BaseException) -> tuple[str, str]:
+    """The kind of a failure, and what to say of it."""
+    if isinstance(error, APITimeoutError):
+        return "timeout", error.reason
+    if isinstance(error, APIResponseValidationError):
+        return "too_large", error.reason
+    if isinstance(error, APIError):
+        return "connection", error.reason
+    # of anything else only the kind: its text was not looked through for secrets
+    kind = type(error).__name__ if isinstance(error, Exception) else "cancelled"
+    return kind, kind
