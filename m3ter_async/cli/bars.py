@@ -9,7 +9,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from ..export.report import ExportProgress
-from .display import Lines, duration, traffic
+from .display import Lines
+from .words import duration, traffic
 
 
 class _Table(Progress):
@@ -28,8 +29,8 @@ class Bars(Lines):
 
     interval = 0.2
 
-    def __init__(self, console: Console | None = None) -> None:
-        super().__init__()
+    def __init__(self, resources: Sequence[str], out: str, console: Console | None = None) -> None:
+        super().__init__(resources, out)
         words = [
             TextColumn(f"{{task.fields[{name}]}}", justify="right", markup=False) for name in ("rows", "rate", "left")
         ]
@@ -43,15 +44,15 @@ class Bars(Lines):
         )
         self._tasks: list[TaskID] = []
 
-    def started(self, resources: Sequence[str], out: str) -> None:
+    def started(self) -> None:
         """Draw the bars."""
-        super().started(resources, out)
-        self._tasks = [self._table.add_task(each, total=None, rows="", rate="", left="") for each in resources]
+        super().started()
+        self._tasks = [self._table.add_task(each, total=None, rows="", rate="", left="") for each in self.resources]
         self._table.start()
 
-    def show(self, progress: ExportProgress, now: float) -> None:
+    def show(self, progress: ExportProgress) -> None:
         """Draw them anew."""
-        for task, (each, rate, left) in zip(self._tasks, self._pace.take(now, progress), strict=False):
+        for task, (each, rate, left) in zip(self._tasks, self.pace, strict=False):
             share = 1.0 if each.finished else each.share
             self._table.update(
                 task,
@@ -61,7 +62,7 @@ class Bars(Lines):
                 rate="" if rate is None else f"{rate:,.0f}/s",
                 left="done" if each.finished else "" if left is None else f"{duration(left)} left",
             )
-        self._table.below = f"{duration(progress.seconds)}  {traffic(progress)}"
+        self._table.below = "  ".join([duration(progress.seconds), *traffic(progress)])
         self._table.refresh()
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from ..export.report import ExportProgress, ExportReport, ResourceProgress
 from .console import complain, note, one_line
+from .words import describe, duration, summary, traffic
 
 _WINDOW = 15.0  # seconds that a rate is taken over
 _LEAST = 1.0  # seconds before there is one
@@ -44,14 +45,15 @@ class Pace:
     def __init__(self) -> None:
         self._seen: deque[tuple[float, ExportProgress]] = deque()
 
-    def take(
-        self, now: float, progress: ExportProgress
-    ) -> Iterator[tuple[ResourceProgress, float | None, float | None]]:
-        """Each resource with its rows per second and the seconds that are left, where they can be told."""
+    def add(self, now: float, progress: ExportProgress) -> None:
+        """It stood here, at `now` on a monotonic clock."""
         self._seen.append((now, progress))
         while len(self._seen) > 1 and self._seen[1][0] <= now - _WINDOW:
             self._seen.popleft()
-        since, before = self._seen[0]
+
+    def __iter__(self) -> Iterator[tuple[ResourceProgress, float | None, float | None]]:
+        """Each resource with its rows per second and the seconds that are left, where they can be told."""
+        (since, before), (now, progress) = self._seen[0], self._seen[-1]
         seconds = now - since
         for then, each in zip(before.resources, progress.resources, strict=False):
             if seconds < _LEAST or each.finished:
@@ -63,34 +65,57 @@ class Pace:
 
 
 class Display:
-    """Shows nothing but errors."""
+    """Shows nothing but errors.
+
+    Args:
+        resources: What is exported.
+        out: Where to.
+    """
 
     interval = 3600.0  # seconds from one look at the progress to the next
 
-    def __init__(self) -> None:
+    def __init__(self, resources: Sequence[str], out: str) -> None:
+        self.resources = resources
+        self.out = out
+        self.pace = Pace()
         self.latest: ExportProgress | None = None
+        self._started = False
 
     def note(self, progress: ExportProgress) -> None:
         """Keep `progress` until it is shown: an export must not wait for a display."""
+        if self.latest is None:
+            self._start()
+            self.pace.add(time.monotonic(), progress)
         self.latest = progress
 
     async def keep_showing(self) -> None:
         """Show the latest progress time and again, until cancelled."""
         while True:
             await anyio.sleep(self.interval)
-            if self.latest is not None:
-                self.show(self.latest, time.monotonic())
+            self._start()
+            self.show_latest()
 
-    def started(self, resources: Sequence[str], out: str) -> None:
-        """The export begins."""
+    def show_latest(self) -> None:
+        """Show where it is, if it has come anywhere."""
+        if self.latest is not None:
+            self.pace.add(time.monotonic(), self.latest)
+            self.show(self.latest)
 
-    def show(self, progress: ExportProgress, now: float) -> None:
-        """It stands here, at `now` on a monotonic clock."""
+    def _start(self) -> None:
+        if not self._started:  # and not before: what is refused at once has not started
+            self._started = True
+            self.started()
+
+    def started(self) -> None:
+        """The export is under way."""
+
+    def show(self, progress: ExportProgress) -> None:
+        """It stands here; `pace` knows it already."""
 
     def stopping(self) -> None:
         """A signal came."""
 
-    def finished(self, report: ExportReport, out: str) -> None:
+    def finished(self, report: ExportReport) -> None:
         """All is there."""
 
     def failed(self, failure: Failure) -> None:
@@ -106,35 +131,29 @@ class Lines(Display):
 
     interval = 5.0
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._pace = Pace()
-
-    def started(self, resources: Sequence[str], out: str) -> None:
+    def started(self) -> None:
         """Say what it is."""
-        note(f"exporting {', '.join(resources)} to {out}")
+        note(f"exporting {', '.join(self.resources)} to {self.out}")
 
-    def show(self, progress: ExportProgress, now: float) -> None:
+    def show(self, progress: ExportProgress) -> None:
         """All resources in one line."""
-        parts = [describe(*each) for each in self._pace.take(now, progress)]
-        note(f"{duration(progress.seconds)}  {'; '.join([*parts, traffic(progress)])}")
+        parts = [*(describe(*each) for each in self.pace), *traffic(progress)]
+        note(f"{duration(progress.seconds)}  {'; '.join(parts)}")
 
     def stopping(self) -> None:
         """Say how to be quicker."""
         self.close()
         note("stopping: what is finished is kept; Ctrl-C again ends it at once")
 
-    def finished(self, report: ExportReport, out: str) -> None:
+    def finished(self, report: ExportReport) -> None:
         """Where it ended, and a summary on stdout."""
-        if self.latest is not None:
-            self.show(self.latest, time.monotonic())
+        self.show_latest()
         self.close()
-        sys.stdout.writelines(f"{line}\n" for line in summary(report, out))
+        sys.stdout.writelines(f"{line}\n" for line in summary(report, self.out))
 
     def failed(self, failure: Failure) -> None:
         """Where it ended, and why."""
-        if self.latest is not None:
-            self.show(self.latest, time.monotonic())
+        self.show_latest()
         self.close()
         super().failed(failure)
 
@@ -144,32 +163,31 @@ class JsonLines(Display):
 
     interval = 5.0
 
-    def __init__(self, *, quiet: bool) -> None:
-        super().__init__()
+    def __init__(self, resources: Sequence[str], out: str, *, quiet: bool) -> None:
+        super().__init__(resources, out)
         self._quiet = quiet
-        self._pace = Pace()
 
-    def started(self, resources: Sequence[str], out: str) -> None:
+    def started(self) -> None:
         """Event ``start``."""
-        self._say("start", resources=resources, out=out)
+        self._say("start", resources=self.resources, out=self.out)
 
-    def show(self, progress: ExportProgress, now: float) -> None:
+    def show(self, progress: ExportProgress) -> None:
         """Event ``progress``, one of each resource."""
         whole = {"seconds": round(progress.seconds, 3), "in_flight": progress.in_flight, "retries": progress.retries}
-        for each, rate, left in self._pace.take(now, progress):
+        for each, rate, left in self.pace:
             self._say("progress", **asdict(each), rows_per_second=_rounded(rate), seconds_left=_rounded(left), **whole)
 
     def stopping(self) -> None:
         """Event ``stopping``."""
         self._say("stopping")
 
-    def finished(self, report: ExportReport, out: str) -> None:
+    def finished(self, report: ExportReport) -> None:
         """Event ``finished``."""
-        if self.latest is not None:
-            self.show(self.latest, time.monotonic())
+        self._start()
+        self.show_latest()
         self._say(
             "finished",
-            out=out,
+            out=self.out,
             records=report.records,
             rows=report.rows,
             files=len(report.files),
@@ -182,6 +200,7 @@ class JsonLines(Display):
 
     def failed(self, failure: Failure) -> None:
         """Event ``failed``."""
+        self.show_latest()
         self._quiet = False
         self._say(
             "failed",
@@ -197,12 +216,12 @@ class JsonLines(Display):
             note(msgspec.json.encode({"time": now, "event": event, **fields}).decode())
 
 
-def display_for(log_format: str, *, quiet: bool) -> Display:
+def display_for(resources: Sequence[str], out: str, log_format: str, *, quiet: bool) -> Display:
     """What suits the place: bars on a terminal, where rich is installed, lines elsewhere."""
     if log_format == "json":
-        return JsonLines(quiet=quiet)
+        return JsonLines(resources, out, quiet=quiet)
     if quiet:
-        return Display()
+        return Display(resources, out)
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         try:
             from .bars import Bars
@@ -210,65 +229,8 @@ def display_for(log_format: str, *, quiet: bool) -> Display:
             if missing.name != "rich":
                 raise
         else:
-            return Bars()
-    return Lines()
-
-
-def describe(resource: ResourceProgress, rate: float | None, left: float | None) -> str:
-    """One resource in a few words."""
-    words = [f"{resource.resource} {resource.rows:,} rows"]
-    if resource.finished:
-        words.append("done")
-    else:
-        words += [f"{rate:,.0f}/s"] if rate is not None else []
-        words += [f"{resource.share:.0%}"] if resource.share is not None else []
-        words += [f"{duration(left)} left"] if left is not None else []
-    return ", ".join(words)
-
-
-def traffic(progress: ExportProgress) -> str:
-    """What goes on with the service."""
-    retries = f", {counted(progress.retries, 'retry', 'retries')}" if progress.retries else ""
-    return f"{counted(progress.in_flight, 'request', 'requests')} in flight{retries}"
-
-
-def summary(report: ExportReport, out: str) -> Iterator[str]:
-    """What a finished export comes to, in lines."""
-    size = sum(each.bytes for each in report.files)
-    parts = [counted(report.pages, "page", "pages"), counted(report.retries, "retry", "retries")]
-    parts.append(f"{counted(len(report.files), 'file', 'files')} of {megabytes(size)} in {out}")
-    yield f"Exported {', '.join(report.records)} in {report.seconds:,.1f} s: {', '.join(parts)}"
-    rows = [
-        (_label(resource, table), f"{count:,}")
-        for resource, tables in report.rows.items()
-        for table, count in tables.items()
-    ]
-    wide, long = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
-    for label, count in rows:
-        yield f"  {label:<{wide}}  {count:>{long}} rows"
-
-
-def _label(resource: str, table: str) -> str:
-    return resource if resource.rpartition(".")[2] == table else f"{resource}: {table}"
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """``1 page``, ``2 pages``."""
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def duration(seconds: float) -> str:
-    """``0:32``, ``1:02:03``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def megabytes(size: int) -> str:
-    """In the unit that fits."""
-    return (
-        f"{size / 1e9:,.2f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
-    )
+            return Bars(resources, out)
+    return Lines(resources, out)
 
 
 def _rounded(number: float | None) -> float | None:

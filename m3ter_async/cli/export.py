@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
@@ -91,14 +92,14 @@ def main(arguments: Sequence[str], job: Job | None = None) -> int:
         The exit status; what is wrong, the display has told.
     """
     options, where = _parse(arguments)
-    display = display_for(options.log_format, quiet=options.quiet)
+    display = display_for(options.resources, options.out, options.log_format, quiet=options.quiet)
     again = f"{PROGRAM} export {shlex.join(_to_resume(arguments))}"
     try:
         work = job or _exporter()
-        display.started(options.resources, options.out)
         report = run(lambda: _export(options, where, work, display), display.stopping)
     except (CommandFailed, ValueError, ImportError) as error:
-        failure = Failure(str(error), 2)
+        # what exports speaks of its arguments; of a command these are options
+        failure = Failure(re.sub(r"\b(?:by|with) (resume|overwrite|where)\b", r"by --\1", str(error)), 2)
     except OSError as error:
         failure = Failure(f"cannot write to {error.filename or options.out}: {error.strerror or error}", 2)
     except M3terError as error:
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str], job: Job | None = None) -> int:
     except Stopped as stopped:
         failure = Failure("stopped", stopped.status, again)
     else:
-        display.finished(report, options.out)
+        display.finished(report)
         return 0
     finally:
         display.close()
