@@ -15,7 +15,7 @@ from ..errors import APIError
 from ..operation import Operation
 from ..pagination import Paginator, Records
 from ..pipeline import Pipeline
-from .console import PROGRAM, CommandFailed, connect
+from .console import PROGRAM, CommandFailed, complain, connect, warnings_to
 from .methods import Method, every, find
 from .stopping import Stopped, run
 
@@ -128,7 +128,8 @@ def _call(line: _Line) -> None:
                 await _put(answer if isinstance(answer, Raw) else _encoder.encode(answer))
 
     try:
-        run(work)
+        with warnings_to(complain):
+            run(work)
     except APIError as error:
         raise CommandFailed(f"{error}{_go_on(error, method)}", 1) from None
     except Stopped as stopped:

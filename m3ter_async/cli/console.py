@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TextIO
 
@@ -45,6 +45,26 @@ def note(line: str) -> None:
         sys.stderr.flush()
     except BrokenPipeError:
         silence(sys.stderr)
+
+
+@contextmanager
+def warnings_to(tell: Callable[[str], None]) -> Generator[None]:
+    """Hand what the client warns of to `tell`, a line each; logging would write it to stderr as it is."""
+    import logging
+
+    from ..events import LoginFailed
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if not any(isinstance(each, LoginFailed) for each in record.args or ()):  # the calls will fail with it
+                tell(one_line(record.getMessage()))
+
+    log, handler = logging.getLogger("m3ter_async"), Handler(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def silence(stream: TextIO) -> None:

@@ -112,6 +112,9 @@ class Display:
     def show(self, progress: ExportProgress) -> None:
         """It stands here; `pace` knows it already."""
 
+    def warned(self, text: str) -> None:
+        """The client warns of something, such as a pause that the service asks for."""
+
     def stopping(self) -> None:
         """A signal came."""
 
@@ -139,6 +142,10 @@ class Lines(Display):
         """All resources in one line."""
         parts = [*(describe(*each) for each in self.pace), *traffic(progress)]
         note(f"{duration(progress.seconds)}  {'; '.join(parts)}")
+
+    def warned(self, text: str) -> None:
+        """Say so."""
+        note(text)
 
     def stopping(self) -> None:
         """Say how to be quicker."""
@@ -176,6 +183,10 @@ class JsonLines(Display):
         whole = {"seconds": round(progress.seconds, 3), "in_flight": progress.in_flight, "retries": progress.retries}
         for each, rate, left in self.pace:
             self._say("progress", **asdict(each), rows_per_second=_rounded(rate), seconds_left=_rounded(left), **whole)
+
+    def warned(self, text: str) -> None:
+        """Event ``warning``."""
+        self._say("warning", warning=text)
 
     def stopping(self) -> None:
         """Event ``stopping``."""
@@ -226,7 +237,7 @@ def display_for(resources: Sequence[str], out: str, log_format: str, *, quiet: b
         try:
             from .bars import Bars
         except ModuleNotFoundError as missing:
-            if missing.name != "rich":
+            if (missing.name or "").partition(".")[0] != "rich":
                 raise
         else:
             return Bars(resources, out)

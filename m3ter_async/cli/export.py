@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import anyio
 
 from ..errors import APIError, M3terError
-from .console import PROGRAM, CommandFailed, connect, near
+from .console import PROGRAM, CommandFailed, connect, near, warnings_to
 from .display import Display, Failure, display_for
 from .stopping import Stopped, run
 
@@ -96,7 +96,8 @@ def main(arguments: Sequence[str], job: Job | None = None) -> int:
     again = f"{PROGRAM} export {shlex.join(_to_resume(arguments))}"
     try:
         work = job or _exporter()
-        report = run(lambda: _export(options, where, work, display), display.stopping)
+        with warnings_to(display.warned):
+            report = run(lambda: _export(options, where, work, display), display.stopping)
     except (CommandFailed, ValueError, ImportError) as error:
         # what exports speaks of its arguments; of a command these are options
         failure = Failure(re.sub(r"\b(?:by|with) (resume|overwrite|where)\b", r"by --\1", str(error)), 2)
