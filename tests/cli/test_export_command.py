@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shlex
 import signal
@@ -240,13 +241,20 @@ def test_a_refused_login_is_one_line(
         assert "401" in lines[0]
 
 
-def test_a_pause_that_the_service_asks_for_is_told(sandbox: Sandbox, capsys: Captured, tmp_path: Path) -> None:
-    words = ["export", "bills", "--out", str(tmp_path / "x"), "--overwrite"]
-    for more, shown in ([], "/bills: 429, so all"), (["--log-format", "json"], '"event":"warning"'), (["--quiet"], ""):
-        sandbox.fail_next(1, 429, retry_after=0)
-        assert main([*words, *more]) == 0
-        err = capsys.readouterr().err
-        assert (shown in err) if shown else err == ""
+@pytest.mark.usefixtures("credentials")
+def test_what_the_client_warns_of_is_told_where_the_progress_is(capsys: Captured) -> None:
+    async def job(*arguments: Any, **more: Any) -> ExportReport:
+        logging.getLogger("m3ter_async").warning("all calls pause\nfor %d s", 60)
+        return await Job()(*arguments, **more)
+
+    words = ["bills", "--out", "x"]
+    assert export(words, job) == 0
+    assert "all calls pause for 60 s" in capsys.readouterr().err.splitlines()
+    assert export([*words, "--log-format", "json"], job) == 0
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [each["warning"] for each in told if each["event"] == "warning"] == ["all calls pause for 60 s"]
+    assert export([*words, "--quiet"], job) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_it_exports(sandbox: Sandbox, capsys: Captured, tmp_path: Path) -> None:
