@@ -6,7 +6,9 @@ a page is those joined around fresh ids. Any number of bills then costs the same
 
 from __future__ import annotations
 
+import datetime as dt
 import random
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +19,10 @@ LINE_ITEMS = 40
 BANDS = 3
 DISTINCT_BILLS = 61  # prime, so that pages of 100 differ from one another
 DISTINCT_TRANSACTIONS = 997
+
+FIRST_DAY = dt.date(2024, 1, 1)
+DAYS = 366
+_DATE = b'","billDate":"%b'
 
 _json = msgspec.json.Encoder(decimal_format="number")
 
@@ -39,13 +45,13 @@ class Catalog:
         self._amounts: list[Decimal] = [each["amount"] for each in transactions]
         self.bill_job = _without_opening(_BILL_JOB)
 
-    def bills(self, start: int, stop: int) -> list[bytes]:
-        """The pieces of a JSON array of the bills numbered start to stop, without its brackets."""
-        return _array(self._bills, start, stop)
+    def bills(self, start: int, stop: int, length: int) -> list[bytes]:
+        """The pieces of a JSON array of the bills numbered start to stop of so many, without its brackets."""
+        return _array(self._bills, start, stop, [_DATE % day(number, length) for number in range(start, stop)])
 
     def transactions(self, start: int, stop: int) -> list[bytes]:
         """The pieces of a JSON array of balance transactions, without its brackets."""
-        return _array(self._transactions, start, stop)
+        return _array(self._transactions, start, stop, [b""] * (stop - start))
 
     def expected(self, kind: str, count: int) -> dict[str, Any]:
         """What a client that saw every record of a list of `count` must report."""
@@ -60,7 +66,7 @@ class Catalog:
             "line_items": count * LINE_ITEMS,
             "amounts": str(_cycle(self._subtotals, count)),
             "totals": str(_cycle(self._totals, count)),
-            "bytes": _size(self._bills, count),
+            "bytes": _size(self._bills, count) + count * len(_DATE % b"2024-03-01"),
         }
 
     def _bill(self) -> tuple[dict[str, Any], Decimal]:
@@ -76,7 +82,6 @@ class Catalog:
             "endDate": "2024-03-01",
             "startDateTimeUTC": "2024-02-01T00:00:00Z",
             "endDateTimeUTC": "2024-03-01T00:00:00Z",
-            "billDate": "2024-03-01",
             "dueDate": "2024-03-31",
             "billingFrequency": "MONTHLY",
             "billFrequencyInterval": 1,
@@ -218,10 +223,22 @@ def record_id(number: int) -> bytes:
     return b"5ca1ab1e-0000-4000-8000-%012d" % number
 
 
-def _array(finished: list[bytes], start: int, stop: int) -> list[bytes]:
+def day(number: int, length: int) -> bytes:
+    """The date of a bill in a list of so many, newest first, spread over the days of one year."""
+    return (FIRST_DAY + timedelta(days=DAYS - 1 - number * DAYS // length)).isoformat().encode()
+
+
+def from_day(date: bytes, length: int) -> int:
+    """How many bills of a list of so many are of this date or of a later one."""
+    days = (dt.date.fromisoformat(date.decode()) - FIRST_DAY).days
+    return -(-max(0, min(DAYS, DAYS - days)) * length // DAYS)
+
+
+def _array(finished: list[bytes], start: int, stop: int, dates: list[bytes]) -> list[bytes]:
     pieces: list[bytes] = []
-    for number in range(start, stop):
-        pieces += (b'{"id":"' if number == start else b',{"id":"', record_id(number), finished[number % len(finished)])
+    for number, date in zip(range(start, stop), dates, strict=True):
+        opening = b'{"id":"' if number == start else b',{"id":"'
+        pieces += (opening, record_id(number), date, finished[number % len(finished)])
     return pieces
 
 

@@ -1,6 +1,7 @@
 """A static HTTP/1.1 server that costs as little as possible: run as a process of its own, it prints its port.
 
-The organization id in a path says how long the organization's lists are, so one server serves every size of work.
+The organization id in a path says how long the organization's lists are, so one server serves every size of work; with
+a hyphen behind it, also how many milliseconds every page of them takes.
 Requests have no body and are not pipelined; anything unknown is a 404.
 """
 
@@ -11,9 +12,10 @@ import json
 import re
 from typing import cast
 
-from benchmarks.data import Catalog
+from benchmarks.data import Catalog, from_day
 
-_LIST = re.compile(rb"/organizations/(\d+)/(?:(bills)|balances/[^/?]+/transactions)(?:\?(.*))?$")
+_LIST = re.compile(rb"/organizations/(\d+)(?:-(\d+))?/(?:(bills)|balances/[^/?]+/transactions)(?:\?(.*))?$")
+_LATENCY = re.compile(rb"/organizations/\d+-(\d+)/")  # milliseconds before the answer
 _EXPECTED = re.compile(rb"/expected/(\w+)/(\d+)$")
 _HEAD = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
@@ -34,7 +36,11 @@ class StaticServer(asyncio.Protocol):
             return
         target = self._received.split(b" ", 2)[1]
         self._received = b""
-        self._transport.write(self._answer(target))
+        answer = self._answer(target)
+        if match := _LATENCY.search(target):
+            asyncio.get_running_loop().call_later(int(match[1]) / 1e3, self._transport.write, answer)
+        else:
+            self._transport.write(answer)
 
     def _answer(self, target: bytes) -> bytes:
         path, _, identifier = target.rpartition(b"/billjobs/")
@@ -42,7 +48,7 @@ class StaticServer(asyncio.Protocol):
             body = b'{"id":"' + identifier + self._catalog.bill_job
             return _HEAD % (b"200 OK", len(body)) + body
         if match := _LIST.match(target):
-            return self._page(int(match[1]), match[2] is not None, match[3] or b"")
+            return self._page(int(match[1]), match[3] is not None, match[4] or b"")
         if match := _EXPECTED.match(target):
             body = json.dumps(self._catalog.expected(match[1].decode(), int(match[2]))).encode()
             return _HEAD % (b"200 OK", len(body)) + body
@@ -50,10 +56,15 @@ class StaticServer(asyncio.Protocol):
 
     def _page(self, length: int, bills: bool, query: bytes) -> bytes:
         parameters = dict(pair.split(b"=", 1) for pair in query.split(b"&") if pair)
-        start = int(parameters.get(b"nextToken", 0))
-        stop = min(start + int(parameters.get(b"pageSize", 100)), length)
-        records = self._catalog.bills(start, stop) if bills else self._catalog.transactions(start, stop)
-        end = b'],"nextToken":"%d"}' % stop if stop < length else b"]}"
+        first, last = 0, length
+        if b"billDateEnd" in parameters:
+            first = from_day(parameters[b"billDateEnd"], length)
+        if b"billDateStart" in parameters:
+            last = from_day(parameters[b"billDateStart"], length)
+        start = int(parameters.get(b"nextToken", first))
+        stop = min(start + int(parameters.get(b"pageSize", 100)), last)
+        records = self._catalog.bills(start, stop, length) if bills else self._catalog.transactions(start, stop)
+        end = b'],"nextToken":"%d"}' % stop if stop < last else b"]}"
         body_length = len(b'{"data":[') + sum(map(len, records)) + len(end)
         return b"".join((_HEAD % (b"200 OK", body_length), b'{"data":[', *records, end))
 

@@ -20,13 +20,12 @@ FORMATS: Sequence[FormatName] = get_args(FormatName)
 
 
 class Sink(Protocol):
-    """The open files of one part; all that it does is blocking.
+    """The open files of one part; all that it does is blocking."""
 
-    Attributes:
-        rows: How many rows each table has got.
-    """
-
-    rows: dict[str, int]
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """How many rows each table has got."""
+        ...
 
     def write(self, records: Sequence[bytes]) -> None:
         """Append records, each the JSON of one.

@@ -99,6 +99,11 @@ def check(out: Path, resource: str, parts: Iterable[int]) -> int:
     return count
 
 
+def forget(out: Path) -> None:
+    """Remove what is kept of them; it is of no more use. Blocking."""
+    rmtree(out / FOLDER, ignore_errors=True)
+
+
 def _slowly(record: bytes) -> bytes | None:
     try:
         name = _decoder.decode(record).id

@@ -90,6 +90,7 @@ class Progress:
         self.parts: dict[int, Part] = {}
         self.planned = False
         self.next_parents: str | None = None
+        self.parents_seen: set[str | None] = {None}
         self.named = 0  # slices that were ever planned, so that the next ones get other names
         self.ended = 0.0  # how much of the listing those were that were read to the end
 
@@ -97,6 +98,7 @@ class Progress:
         """Count an entry in."""
         if isinstance(entry, Planned):
             self.planned, self.next_parents = True, entry.next_parents
+            self.parents_seen.add(entry.next_parents)
             self._add(entry.slices)
         elif isinstance(entry, Split):
             self.slices.pop(entry.slice, None)
@@ -164,7 +166,7 @@ class Manifest:
             try:
                 self._take(_decoder.decode(line))
             except (msgspec.DecodeError, KeyError) as error:
-                reason = f"{self._path} is damaged after {good} bytes ({error}): export anew with overwrite"
+                reason = f"{self._path} is damaged after {good} bytes ({error}): remove {self.folder} and export anew"
                 raise ExportError(reason) from None
             good += len(line)
         os.ftruncate(self._file, good)
@@ -203,7 +205,8 @@ class Manifest:
     def _take(self, entry: Entry) -> None:
         if isinstance(entry, Begun):
             if entry.version != _VERSION:
-                raise ExportError(f"{self._path} is of another version of this package: export anew with overwrite")
+                reason = f"{self._path} is of another version of this package: remove {self.folder} and export anew"
+                raise ExportError(reason)
             self.begun = entry
             self.resources = {name: Progress() for name in entry.resources}
         elif isinstance(entry, Finished):
