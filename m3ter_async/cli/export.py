@@ -38,10 +38,15 @@ def _parser() -> _Parser:
     parser = _Parser(prog=f"{PROGRAM} export", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
     parser.add_argument("resources", nargs="+", metavar="RESOURCE", help="a listing, such as bills")
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder to write to")
-    parser.add_argument("--since", type=_day, metavar="DATE", help="the first day (of bills: of their billDate)")
+    parser.add_argument(
+        "--since",
+        type=_day,
+        metavar="DATE",
+        help="the first day, by the date of the bill; lets bills be read side by side",
+    )
     parser.add_argument("--until", type=_day, metavar="DATE", help="the day after the last one")
     parser.add_argument("--format", choices=("parquet", "csv", "ndjson"), help="of the files (ndjson)")
-    parser.add_argument("--concurrency", type=_count, default=8, metavar="N", help="slices read side by side (8)")
+    parser.add_argument("--concurrency", type=_count, default=8, metavar="N", help="cursors side by side (8)")
     parser.add_argument(
         "--where", action="append", default=[], type=_condition, metavar="NAME=VALUE", help="a parameter of the listing"
     )
@@ -99,12 +104,13 @@ def main(arguments: Sequence[str], job: Job | None = None) -> int:
         with warnings_to(display.warned):
             report = run(lambda: _export(options, where, work, display), display.stopping)
     except (CommandFailed, ValueError, ImportError) as error:
-        # what exports speaks of its arguments; of a command these are options
-        failure = Failure(re.sub(r"\b(?:by|with) (resume|overwrite|where)\b", r"by --\1", str(error)), 2)
+        failure = Failure(_of_options(error), 2)
     except OSError as error:
         failure = Failure(f"cannot write to {error.filename or options.out}: {error.strerror or error}", 2)
     except M3terError as error:
-        failure = Failure(str(error), 1, again, error.request_id if isinstance(error, APIError) else None)
+        anew = "overwrite" in str(error)  # where going on would not help, the text says so
+        request_id = error.request_id if isinstance(error, APIError) else None
+        failure = Failure(_of_options(error), 1, None if anew else again, request_id)
     except Stopped as stopped:
         failure = Failure("stopped", stopped.status, again)
     else:
@@ -163,6 +169,11 @@ async def _export(options: argparse.Namespace, where: Mapping[str, str], job: Jo
     if report is None:
         raise failure or RuntimeError("an export ended without a word")
     return report
+
+
+def _of_options(error: Exception) -> str:
+    """The text of an error that speaks of arguments; of a command these are options."""
+    return re.sub(r"\b(?:by|with) (resume|overwrite|where)\b", r"by --\1", str(error))
 
 
 def _to_resume(arguments: Sequence[str]) -> list[str]:

@@ -171,6 +171,15 @@ def test_a_failure_on_the_way_says_how_to_go_on(capsys: Captured, failure: Excep
 
 
 @pytest.mark.usefixtures("credentials")
+def test_a_failure_that_going_on_would_not_mend_does_not_tell_to_go_on(capsys: Captured) -> None:
+    assert (
+        export(["bills", "--out", "x", "--quiet"], Job(ExportError("2 ids came twice: export anew with overwrite")))
+        == 1
+    )
+    assert capsys.readouterr().err == "m3ter-async: 2 ids came twice: export anew by --overwrite\n"
+
+
+@pytest.mark.usefixtures("credentials")
 def test_a_bug_is_not_dressed_up_as_a_failure() -> None:
     with pytest.raises(BaseException) as raised:  # noqa: PT011  a group of them, of another class on each Python
         export(["bills", "--out", "x", "--quiet"], Job(KeyError("of a bug")))
