@@ -1,7 +1,7 @@
 """A static HTTP/1.1 server that costs as little as possible: run as a process of its own, it prints its port.
 
 The organization id in a path says how long the organization's lists are, so one server serves every size of work; with
-a hyphen behind it, also how many milliseconds every page of them takes.
+a hyphen behind it, also how many milliseconds every page of them takes, and pages are small.
 Requests have no body and are not pipelined; anything unknown is a 404.
 """
 
@@ -48,13 +48,14 @@ class StaticServer(asyncio.Protocol):
             body = b'{"id":"' + identifier + self._catalog.bill_job
             return _HEAD % (b"200 OK", len(body)) + body
         if match := _LIST.match(target):
-            return self._page(int(match[1]), match[3] is not None, match[4] or b"")
+            largest = 100 if match[2] is None else 10
+            return self._page(int(match[1]), match[3] is not None, match[4] or b"", largest)
         if match := _EXPECTED.match(target):
             body = json.dumps(self._catalog.expected(match[1].decode(), int(match[2]))).encode()
             return _HEAD % (b"200 OK", len(body)) + body
         return _HEAD % (b"404 Not Found", 2) + b"{}"
 
-    def _page(self, length: int, bills: bool, query: bytes) -> bytes:
+    def _page(self, length: int, bills: bool, query: bytes, largest: int) -> bytes:
         parameters = dict(pair.split(b"=", 1) for pair in query.split(b"&") if pair)
         first, last = 0, length
         if b"billDateEnd" in parameters:
@@ -62,7 +63,7 @@ class StaticServer(asyncio.Protocol):
         if b"billDateStart" in parameters:
             last = from_day(parameters[b"billDateStart"], length)
         start = int(parameters.get(b"nextToken", first))
-        stop = min(start + int(parameters.get(b"pageSize", 100)), last)
+        stop = min(start + min(int(parameters.get(b"pageSize", 100)), largest if bills else 200), last)
         records = self._catalog.bills(start, stop, length) if bills else self._catalog.transactions(start, stop)
         end = b'],"nextToken":"%d"}' % stop if stop < last else b"]}"
         body_length = len(b'{"data":[') + sum(map(len, records)) + len(end)

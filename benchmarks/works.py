@@ -41,6 +41,11 @@ OURS_TYPED = "m3ter-async, .as_type()"
 BY_HAND = "by hand, aiohttp + msgspec"
 BY_HAND_RAW = "by hand, raw"
 BY_HAND_TYPED = "by hand, three fields"
+PARQUET = "m3ter-async, Parquet"
+NDJSON = "m3ter-async, NDJSON"
+EIGHT_SLICES = "m3ter-async, 8 slices"
+ONE_CURSOR = "m3ter-async, one cursor"
+SCRIPT = "m3ter 0.9.0 and pandas, Parquet"
 PEER = "m3ter 0.9.0 (httpx)"
 PEER_AIOHTTP = "m3ter 0.9.0 (aiohttp)"
 
@@ -74,5 +79,29 @@ WORKS = {
     "transactions": Work("Stream {count:,} balance transactions", "transactions", 20_000, 2_000, _all("transactions")),
     "gets": Work("{count:,} small GETs, 100 in flight", "gets", 3_000, 500, _all("gets")),
 }
+WORKS["export"] = Work(
+    "Export {count:,} bills to files",
+    "bills",
+    2_000,
+    200,
+    (
+        Contender(PARQUET, "export_files", "aiohttp", "parquet"),
+        Contender(NDJSON, "export_files", "aiohttp", "ndjson"),
+        Contender(SCRIPT, "export_script", "httpx", "parquet", passes=1),
+    ),
+)
+WORKS["export-long"] = Work(
+    "Export {count:,} bills to files: the memory", "bills", 20_000, 2_000, WORKS["export"].contenders[:2], once=True
+)
+WORKS["export-slow"] = Work(
+    "Export {count:,} bills of a service that takes 100 ms for a page of 10",
+    "bills",
+    2_000,
+    400,
+    (
+        Contender(EIGHT_SLICES, "export_files", "aiohttp", "slow-8"),
+        Contender(ONE_CURSOR, "export_files", "aiohttp", "slow-1", passes=1),
+    ),
+)
 IMPORT = "import"  # measured by its own means, see `benchmarks.imports`
 NAMES = (*WORKS, IMPORT)

@@ -28,6 +28,7 @@ from .stats import Counters
 Hook: TypeAlias = Callable[[Event], object]
 
 _log = logging.getLogger("m3ter_async")
+_log.addHandler(logging.NullHandler())  # where nobody has set up logging, warnings do not go to stderr
 _LEVELS: dict[type[Event], int] = {
     RetryScheduled: logging.INFO,
     LoggedIn: logging.INFO,
@@ -45,14 +46,17 @@ _SHOWN = {
 
 def hooks(on_event: object) -> tuple[Hook, ...]:
     """The functions to tell of events, checked."""
-    several = isinstance(on_event, Sequence) and not callable(on_event)
-    given = tuple(cast("Sequence[object]", on_event)) if several else (on_event,)
-    for hook in given:
-        if not callable(hook):
-            raise ConfigurationError(f"on_event={hook!r} is not a function")
-        if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
-            raise ConfigurationError(f"on_event={hook!r} is async; it is called, not awaited, so make it a plain one")
-    return cast("tuple[Hook, ...]", given)
+    if callable(on_event) or not isinstance(on_event, Sequence):
+        on_event = (on_event,)
+    return tuple(map(_hook, cast("Sequence[object]", on_event)))
+
+
+def _hook(given: object) -> Hook:
+    if not callable(given):
+        raise ConfigurationError(f"on_event={given!r} is not a function")
+    if iscoroutinefunction(given) or iscoroutinefunction(getattr(given, "__call__", None)):  # noqa: B004
+        raise ConfigurationError(f"on_event={given!r} is async; it is called, not awaited, so make it a plain one")
+    return given
 
 
 class Journal:
@@ -74,7 +78,8 @@ class Journal:
         for hook in self.hooks:
             try:
                 hook(event)
-            except Exception:  # noqa: BLE001  raised on, it would make a write that took effect look as if it had failed
+            except Exception:  # noqa: BLE001  this is anybody's code
+                # raised on, it would make a write that took effect look as if it had failed, to be made once more
                 _log.exception("a function of on_event= failed on %s", type(event).__name__)
 
 
@@ -204,7 +209,7 @@ def _masked(query: str, shown: set[str]) -> str:
 def _on_the_wire(response: Response) -> int | None:
     """The size of a body as it was transferred."""
     length = response.headers.get("content-length", "")
-    if length.isascii() and length.isdigit():
+    if length.isascii() and length.isdigit() and len(length) < 20:
         return int(length)
     return None if response.headers.get("content-encoding") else len(response.content)
 

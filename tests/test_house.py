@@ -30,6 +30,7 @@ FLOORS = {
     "resources": 3,
     "client": 4,
     "sandbox": 5,
+    "telemetry": 5,
     "export": 5,
     "demo": 6,
     "cli": 6,
@@ -200,13 +201,13 @@ BARE_MODULES = {NAME, f"{NAME}.version"}
 def test_importing_the_package_loads_next_to_nothing() -> None:
     names = loaded("import m3ter_async; m3ter_async.__version__; dir(m3ter_async)")
     assert {name for name in names if name.startswith(NAME)} == BARE_MODULES
-    assert not names & {"aiohttp", "httpx", "anyio", "trio", "msgspec", "asyncio", "rich"}
+    assert not names & {"aiohttp", "httpx", "anyio", "trio", "msgspec", "asyncio", "rich", "opentelemetry"}
 
 
 def test_importing_the_client_loads_no_backend_and_no_resource() -> None:
     names = loaded("from m3ter_async import AsyncM3ter")
     assert f"{NAME}.client" in names
-    assert not names & {"aiohttp", "httpx", "trio", "rich"}
+    assert not names & {"aiohttp", "httpx", "trio", "rich", "opentelemetry"}
     assert rooms(names, "resources") == rooms(names, "models") == set()
     assert not any(name.startswith(f"{NAME}.sandbox") for name in names)
 

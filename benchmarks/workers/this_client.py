@@ -14,13 +14,14 @@ from .records import BillTotal
 class Contender:
     """The client over aiohttp, its default, or over httpx."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, org_id: str | None = None) -> None:
         self._settings = settings
+        self._org_id = org_id or settings.org_id
 
     async def open(self) -> None:
         self._client = AsyncM3ter(
             token=TOKEN,
-            org_id=self._settings.org_id,
+            org_id=self._org_id,
             base_url=self._settings.url,
             rate_limit=None,  # 50 requests a second are the service's limit, not what is measured
             transport=_httpx_transport() if self._settings.backend == "httpx" else None,

@@ -117,7 +117,7 @@ class CsvSink:
         self._table = table
         self._decoder = msgspec.json.Decoder(table.row)
         self._files = {name: path.open("w", encoding="utf-8", newline="") for name, path in paths.items()}
-        self._writers = {name: csv.writer(file, lineterminator="\n") for name, file in self._files.items()}
+        self._writers = {name: csv.writer(file) for name, file in self._files.items()}
         for each in table.walk():
             self._writers[each.name].writerow([column.title for column in each.header])
 

@@ -107,7 +107,7 @@ def forget(out: Path) -> None:
 def _slowly(record: bytes) -> bytes | None:
     try:
         name = _decoder.decode(record).id
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ExportError(f"a record has no id that can be read: {error} (in {record[:80]!r}...)") from None
     return None if name is None else str(name).encode()
 

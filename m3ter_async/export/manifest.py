@@ -165,7 +165,7 @@ class Manifest:
                 break  # cut short by a kill or a full disk, so what it says was never relied on
             try:
                 self._take(_decoder.decode(line))
-            except (msgspec.DecodeError, KeyError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
                 reason = f"{self._path} is damaged after {good} bytes ({error}): remove {self.folder} and export anew"
                 raise ExportError(reason) from None
             good += len(line)

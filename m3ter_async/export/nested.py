@@ -108,7 +108,7 @@ class _Struct:
             frozen=True,
             gc=False,
         )
-        self.read = row | None if len(within) > 1 else row
+        self.read = row | None if within else row
         self.type = pa.struct([(name.rstrip("_"), node.type) for name, node in self._fields])
 
     def members(self, values: Sequence[Any], where: Where) -> list[Any]:

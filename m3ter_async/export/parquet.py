@@ -121,7 +121,7 @@ def array(kind: Kind, values: Sequence[Any], where: Callable[[int], str]) -> Any
         if kind in ("date", "instant"):
             return pa.array(values, pa.string()).cast(type_)
         return pa.array(values, type_)
-    except (pa.ArrowInvalid, OverflowError):
+    except (pa.ArrowInvalid, OverflowError, ExportError):
         return pa.chunked_array([_one(kind, value, where(row)) for row, value in enumerate(values)]).combine_chunks()
 
 
@@ -129,7 +129,7 @@ def _amounts(values: Sequence[Any]) -> Any:
     """Amounts from their digits: parsed by Arrow, which refuses whatever it would have to round."""
     if not values:
         return pa.array([], AMOUNT)
-    lines = b"\n".join(values).decode()
+    lines = b"\n".join(values).decode(errors="replace")
     found = pc.list_flatten(pc.split_pattern(pa.array([lines]), "\n"))
     if len(found) != len(values):
         raise pa.ArrowInvalid("not one amount a line")

@@ -189,8 +189,15 @@ def _repeated(values: Sequence[Any], counts: Sequence[int]) -> list[Any]:
 
 
 def texts(values: Iterable[Raw]) -> list[str | None]:
-    """What was taken from the JSON as it stands there, as text; None for null."""
-    return [None if value == b"null" else value.decode() for value in map(bytes, values)]
+    """What was taken from the JSON as it stands there, as text; None for null.
+
+    Raises:
+        ExportError: It is no UTF-8.
+    """
+    try:
+        return [None if value == b"null" else value.decode() for value in map(bytes, values)]
+    except UnicodeDecodeError as error:
+        raise ExportError(f"{error.object[:80]!r} is no UTF-8") from None
 
 
 def amounts(values: Sequence[Raw]) -> list[str | None]:
@@ -199,7 +206,7 @@ def amounts(values: Sequence[Raw]) -> list[str | None]:
     Raises:
         ExportError: One of them is no amount.
     """
-    joined = b"\n".join(values).decode()
+    joined = b"\n".join(values).decode(errors="replace")
     found = joined.split("\n")
     if len(found) != len(values) or not _PLAIN.fullmatch(joined):
         return list(map(amount, values))
@@ -214,6 +221,6 @@ def amount(value: Raw) -> str | None:
     """
     try:
         found = msgspec.json.decode(value, type=Decimal | None)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise ExportError(f"{bytes(value)[:80]!r} is no amount") from None
     return None if found is None else bytes(value).strip(b'"').decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -142,8 +143,9 @@ async def _broken(request: web.BaseRequest, response: web.Response, fault: Fault
     if fault.kind == "cut" and isinstance(body, bytes) and len(body) > 1:
         half = web.StreamResponse(status=response.status, headers=response.headers)
         half.content_length = len(body)
-        await half.prepare(request)
-        await half.write(body[: len(body) // 2])
+        with suppress(ConnectionResetError):  # the caller may be gone already
+            await half.prepare(request)
+            await half.write(body[: len(body) // 2])
     if request.transport is not None:
         request.transport.close()
     return response

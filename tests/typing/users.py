@@ -44,6 +44,7 @@ from m3ter_async.models import (
     ResourceGroupItem,
     System,
 )
+from m3ter_async.telemetry import OpenTelemetry
 
 
 class BillTotal(msgspec.Struct, rename="camel"):
@@ -174,7 +175,7 @@ def seen_partly(event: ResponseReceived) -> None: ...
 
 async def listeners() -> None:
     AsyncM3ter(on_event=seen)
-    AsyncM3ter(on_event=[seen, print])
+    AsyncM3ter(on_event=[seen, print, OpenTelemetry()])
     AsyncM3ter(on_event=seen_partly)  # type: ignore[arg-type]
     AsyncM3ter(on_event=5)  # type: ignore[arg-type]
 
