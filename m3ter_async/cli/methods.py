@@ -91,15 +91,11 @@ class Method:
             if option in given:
                 raise CommandFailed(f"{option} is given twice")
             given[option] = text
-        missing = [
-            each.name if each.positional else each.option for each in self._required() if each.option not in given
-        ]
+        missing = [each for each in self.parameters.values() if each.required and each.option not in given]
         if missing:
-            raise CommandFailed(f"{self.name} needs {' and '.join(missing)}")
+            names = " and ".join(each.name if each.positional else each.option for each in missing)
+            raise CommandFailed(f"{self.name} needs {names}")
         return self._arguments(given)
-
-    def _required(self) -> list[Parameter]:
-        return [each for each in self.parameters.values() if each.required]
 
     def _arguments(self, given: dict[str, str]) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
@@ -156,7 +152,7 @@ def find(name: str, client: Namespaces | None = None) -> Method:
     value: object = client or _NoClient()
     for part in name.split("."):
         member = None if part.startswith("_") else getattr(type(value), part, None)
-        if inspect.isfunction(value) or not (isinstance(member, cached_property) or _is_operation(value, part)):
+        if not (isinstance(member, cached_property) or _is_operation(value, part)):
             raise CommandFailed(f"there is no operation {name!r}{near(name, [each.name for each in every()])}")
         value = getattr(value, part)
     if inspect.ismethod(value):
