@@ -27,7 +27,7 @@ class _Table(Progress):
 class Bars(Lines):
     """A bar for each resource, which runs to and fro where nobody can tell how much there is."""
 
-    interval = 0.2
+    interval: float = 0.2
 
     def __init__(self, resources: Sequence[str], out: str, console: Console | None = None) -> None:
         super().__init__(resources, out)

@@ -72,12 +72,12 @@ class Display:
         out: Where to.
     """
 
-    interval = 3600.0  # seconds from one look at the progress to the next
+    interval: float = 3600.0  # seconds from one look at the progress to the next
 
     def __init__(self, resources: Sequence[str], out: str) -> None:
         self.resources = resources
         self.out = out
-        self.pace = Pace()
+        self.pace: Pace = Pace()
         self.latest: ExportProgress | None = None
         self._started = False
 
@@ -132,7 +132,7 @@ class Display:
 class Lines(Display):
     """A line every few seconds."""
 
-    interval = 5.0
+    interval: float = 5.0
 
     def started(self) -> None:
         """Say what it is."""
@@ -168,7 +168,7 @@ class Lines(Display):
 class JsonLines(Display):
     """A JSON object a line, on stderr."""
 
-    interval = 5.0
+    interval: float = 5.0
 
     def __init__(self, resources: Sequence[str], out: str, *, quiet: bool) -> None:
         super().__init__(resources, out)

@@ -24,7 +24,7 @@ class Stopped(Exception):
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.status = 128 + number
+        self.status: int = 128 + number
 
 
 def run(work: Callable[[], Awaitable[T]], on_stop: Callable[[], None] = lambda: None) -> T:
