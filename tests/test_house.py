@@ -49,6 +49,7 @@ FLOORS = {
     "telemetry": 5,
     "export": 5,
     "demo": 6,
+    "cli": 6,
 }
 GENERATED = {"models", "resources"}
 
