@@ -30,7 +30,7 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "export"
 
 
-@pytest.fixture(params=FORMS.values(), ids=FORMS)
+@pytest.fixture(params=list(FORMS.values()), ids=list(FORMS))
 def form(request: pytest.FixtureRequest) -> Form:
     found: Form = request.param
     return found

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +15,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from m3ter_async import AsyncM3ter, Transport
 from m3ter_async.clock import Clock
-from m3ter_async.export import ExportReport
+from m3ter_async.export import ExportedFile, ExportReport
 from m3ter_async.export.arrow import pa, pq
+from m3ter_async.export.formats import layout
+from m3ter_async.export.listings import find
 from m3ter_async.operation import Request, Response
 from m3ter_async.sandbox import Sandbox
 
@@ -104,6 +108,24 @@ class Shelf:
 def bill(number: int, day: str = "2024-05-01", **more: Any) -> dict[str, Any]:
     """A small bill."""
     return {"id": f"bill-{number}", "billDate": day, "billTotal": number, **more}
+
+
+@contextmanager
+def written(records: Sequence[bytes], form: Form, resource: str = "bills", **where: str) -> Iterator[ExportReport]:
+    """The files for some records, as an export would have left them."""
+    listing = find(Shelf({}).client(), resource, where)
+    form_layout = layout(listing, form.format, nested=bool(form.nested), compression=form.compression)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {table: Path(folder, table + form_layout.suffix) for table in form_layout.tables}
+        sink = form_layout.open(paths)
+        try:
+            sink.write(records)
+        finally:
+            sink.close()
+        files = [
+            ExportedFile(path, resource, table, sink.rows[table], path.stat().st_size) for table, path in paths.items()
+        ]
+        yield ExportReport({resource: len(records)}, {resource: dict(sink.rows)}, tuple(files), 0, 0, 0, 0.0)
 
 
 def files(out: Path) -> list[str]:
