@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 try:
     from opentelemetry.metrics import MeterProvider, get_meter
     from opentelemetry.trace import SpanKind, StatusCode, TracerProvider, get_tracer, set_span_in_context
-except ModuleNotFoundError as error:
-    if error.name is None or error.name.partition(".")[0] != "opentelemetry":
+except ModuleNotFoundError as _missing:
+    if _missing.name is None or _missing.name.partition(".")[0] != "opentelemetry":
         raise
     raise ImportError("m3ter_async.telemetry needs OpenTelemetry: pip install 'm3ter-async[otel]'") from None
 

@@ -108,9 +108,9 @@ def main(arguments: Sequence[str], job: Job | None = None) -> int:
     except OSError as error:
         failure = Failure(f"cannot write to {error.filename or options.out}: {error.strerror or error}", 2)
     except M3terError as error:
-        anew = "overwrite" in str(error)  # where going on would not help, the text says so
+        helps = getattr(error, "resumable", True)  # an ExportError knows whether going on does
         request_id = error.request_id if isinstance(error, APIError) else None
-        failure = Failure(_of_options(error), 1, None if anew else again, request_id)
+        failure = Failure(_of_options(error), 1, again if helps else None, request_id)
     except Stopped as stopped:
         failure = Failure("stopped", stopped.status, again)
     else:

@@ -86,7 +86,7 @@ class NdjsonSink:
     """The bytes that the service sent, a record a line; compressed with zstd if asked for."""
 
     def __init__(self, table: str, path: Path, compression: str | None) -> None:
-        self.rows = {table: 0}
+        self.rows: dict[str, int] = {table: 0}
         self._table = table
         self._file: Any = path.open("wb")
         if compression is not None:
@@ -113,7 +113,7 @@ class CsvSink:
     """A file for each table, with a header; amounts digit for digit as they were sent."""
 
     def __init__(self, table: Table, paths: Mapping[str, Path]) -> None:
-        self.rows = {each.name: 0 for each in table.walk()}
+        self.rows: dict[str, int] = {each.name: 0 for each in table.walk()}
         self._table = table
         self._decoder = msgspec.json.Decoder(table.row)
         self._files = {name: path.open("w", encoding="utf-8", newline="") for name, path in paths.items()}

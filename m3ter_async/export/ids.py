@@ -94,7 +94,8 @@ def check(out: Path, resource: str, parts: Iterable[int]) -> int:
     if unique != count:
         raise ExportError(
             f"{count - unique} of {count} ids of {resource} came more than once, perhaps because records changed while "
-            "they were read: export anew with overwrite"
+            "they were read: export anew with overwrite",
+            resumable=False,
         )
     return count
 
@@ -108,7 +109,9 @@ def _slowly(record: bytes) -> bytes | None:
     try:
         name = _decoder.decode(record).id
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ExportError(f"a record has no id that can be read: {error} (in {record[:80]!r}...)") from None
+        raise ExportError(
+            f"a record has no id that can be read: {error} (in {record[:80]!r}...)", resumable=False
+        ) from None
     return None if name is None else str(name).encode()
 
 

@@ -88,11 +88,11 @@ class Progress:
         self.slices: dict[str, Slice] = {}  # those that are not read to the end
         self.positions: dict[str, Position] = {}
         self.parts: dict[int, Part] = {}
-        self.planned = False
+        self.planned: bool = False
         self.next_parents: str | None = None
         self.parents_seen: set[str | None] = {None}
-        self.named = 0  # slices that were ever planned, so that the next ones get other names
-        self.ended = 0.0  # how much of the listing those were that were read to the end
+        self.named: int = 0  # slices that were ever planned, so that the next ones get other names
+        self.ended: float = 0.0  # how much of the listing those were that were read to the end
 
     def take(self, entry: Planned | Split | Part) -> None:
         """Count an entry in."""
@@ -147,7 +147,7 @@ class Manifest:
         self.folder = folder
         self.begun: Begun | None = None
         self.resources: dict[str, Progress] = {}
-        self.finished = False
+        self.finished: bool = False
         self._turn = Lock()
         self._path = folder / NAME
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -167,7 +167,7 @@ class Manifest:
                 self._take(_decoder.decode(line))
             except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
                 reason = f"{self._path} is damaged after {good} bytes ({error}): remove {self.folder} and export anew"
-                raise ExportError(reason) from None
+                raise ExportError(reason, resumable=False) from None
             good += len(line)
         os.ftruncate(self._file, good)
 
@@ -206,7 +206,7 @@ class Manifest:
         if isinstance(entry, Begun):
             if entry.version != _VERSION:
                 reason = f"{self._path} is of another version of this package: remove {self.folder} and export anew"
-                raise ExportError(reason)
+                raise ExportError(reason, resumable=False)
             self.begun = entry
             self.resources = {name: Progress() for name in entry.resources}
         elif isinstance(entry, Finished):

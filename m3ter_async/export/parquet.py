@@ -39,7 +39,7 @@ class RowGroups:
         self._writer = pq.ParquetWriter(str(path), self._schema, compression=_COMPRESSION)
         self._waiting: list[Any] = []
         self._bytes = 0
-        self.rows = 0
+        self.rows: int = 0
 
     def write(self, arrays: Sequence[Any]) -> None:
         """Append rows, given as an array for each column."""
@@ -150,4 +150,4 @@ def _one(kind: Kind, value: Any, where: str) -> Any:
         return pa.array([text], pa.string() if isinstance(text, str) else None).cast(TYPES[kind])
     except (pa.ArrowInvalid, OverflowError, ExportError) as error:
         reason = str(error) if isinstance(error, ExportError) else f"{text} does not fit {TYPES[kind]}"
-        raise ExportError(f"{where}: {reason}; NDJSON and CSV keep it as it is") from None
+        raise ExportError(f"{where}: {reason}; NDJSON and CSV keep it as it is", resumable=False) from None

@@ -52,8 +52,8 @@ class OpenPart:
         self._waiting: list[bytes] = []
         self._waiting_bytes = self._bytes = 0
         self._slices: dict[str, Position | None] = {}
-        self.records = 0
-        self.sound = True  # whether what was taken is either waiting or in the files
+        self.records: int = 0
+        self.sound: bool = True  # whether what was taken is either waiting or in the files
 
     def add(self, slice: Slice, page: SlicePage) -> None:
         """Take a page, and what it means for its slice, both or neither."""
@@ -152,7 +152,7 @@ def remove_unfinished(manifest: Manifest, layouts: Mapping[str, Layout]) -> None
         for name, size in kept.items():
             path = manifest.folder / name
             if not path.is_file() or path.stat().st_size != size:
-                raise ExportError(f"{path} is not as it was finished: export anew with overwrite")
+                raise ExportError(f"{path} is not as it was finished: export anew with overwrite", resumable=False)
         for table in layout.tables:
             for path in found(manifest.folder, resource, table):
                 if path.relative_to(manifest.folder).as_posix() not in kept:

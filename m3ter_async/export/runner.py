@@ -66,9 +66,9 @@ class Run:
     ) -> None:
         self.client = client
         self.manifest = manifest
-        self.schedule = Schedule(concurrency)
+        self.schedule: Schedule = Schedule(concurrency)
         self.tally = tally
-        self.ahead = concurrency <= _FEW
+        self.ahead: bool = concurrency <= _FEW
         self._listings = listings
         self._layouts = layouts
         self._concurrency = concurrency

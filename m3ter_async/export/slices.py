@@ -166,7 +166,7 @@ async def read_slice(
 
 def _with_parent(opening: bytes, record: bytes) -> bytes:
     if record[:1] != b"{":
-        raise ExportError(f"a record is not an object but {record[:40]!r}")
+        raise ExportError(f"a record is not an object but {record[:40]!r}", resumable=False)
     rest = record[1:].lstrip()
     return opening + rest if rest != b"}" else opening[:-1] + rest
 

@@ -160,7 +160,8 @@ def read_rows(decoder: msgspec.json.Decoder[Any], records: Iterable[bytes]) -> l
         try:
             rows.append(decoder.decode(record))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ExportError(f"a record is not as the contract says: {error} (in {record[:80]!r}...)") from None
+            reason = f"a record is not as the contract says: {error} (in {record[:80]!r}...)"
+            raise ExportError(reason, resumable=False) from None
     return rows
 
 
@@ -197,7 +198,7 @@ def texts(values: Iterable[Raw]) -> list[str | None]:
     try:
         return [None if value == b"null" else value.decode() for value in map(bytes, values)]
     except UnicodeDecodeError as error:
-        raise ExportError(f"{error.object[:80]!r} is no UTF-8") from None
+        raise ExportError(f"{error.object[:80]!r} is no UTF-8", resumable=False) from None
 
 
 def amounts(values: Sequence[Raw]) -> list[str | None]:
@@ -222,5 +223,5 @@ def amount(value: Raw) -> str | None:
     try:
         found = msgspec.json.decode(value, type=Decimal | None)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ExportError(f"{bytes(value)[:80]!r} is no amount") from None
+        raise ExportError(f"{bytes(value)[:80]!r} is no amount", resumable=False) from None
     return None if found is None else bytes(value).strip(b'"').decode()
