@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import msgspec
 
+from .errors import ExportError
 from .listings import Listing
 from .slices import parent_key
 from .tables import Column, Table, amounts, flat, read_rows, split, texts
@@ -124,7 +125,7 @@ class CsvSink:
     def write(self, records: Sequence[bytes]) -> None:
         """Append records and the rows in them."""
         for table, columns in split(self._table, read_rows(self._decoder, records)):
-            cells = [_cells(column, values) for column, values in zip(table.header, columns, strict=True)]
+            cells = [_cells(table, column, values) for column, values in zip(table.header, columns, strict=True)]
             rows = list(zip(*cells, strict=True))
             self._writers[table.name].writerows(rows)
             self.rows[table.name] += len(rows)
@@ -135,9 +136,12 @@ class CsvSink:
             file.close()
 
 
-def _cells(column: Column, values: Sequence[Any]) -> Sequence[Any]:
+def _cells(table: Table, column: Column, values: Sequence[Any]) -> Sequence[Any]:
     if column.kind == "boolean":
         return [None if value is None else "true" if value else "false" for value in values]
-    if column.kind == "number":
-        return amounts(values)
-    return texts(values) if column.kind == "json" else values
+    try:
+        if column.kind == "number":
+            return amounts(values)
+        return texts(values) if column.kind == "json" else values
+    except ExportError as error:
+        raise ExportError(f"{table.name}.{column.title}: {error}", resumable=False) from None

@@ -173,7 +173,10 @@ def test_a_failure_on_the_way_says_how_to_go_on(capsys: Captured, failure: Excep
 @pytest.mark.usefixtures("credentials")
 def test_a_failure_that_going_on_would_not_mend_does_not_tell_to_go_on(capsys: Captured) -> None:
     assert (
-        export(["bills", "--out", "x", "--quiet"], Job(ExportError("2 ids came twice: export anew with overwrite")))
+        export(
+            ["bills", "--out", "x", "--quiet"],
+            Job(ExportError("2 ids came twice: export anew with overwrite", resumable=False)),
+        )
         == 1
     )
     assert capsys.readouterr().err == "m3ter-async: 2 ids came twice: export anew by --overwrite\n"
