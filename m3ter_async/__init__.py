@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         RateLimitError,
         UnprocessableEntityError,
     )
+    from .fanout import FanOut
     from .pagination import Page, Paginator
     from .transports import AiohttpTransport, Transport, TransportError
     from .transports import HttpxTransport as HttpxTransport
@@ -49,6 +50,7 @@ __all__ = [
     "BadRequestError",
     "ConfigurationError",
     "ConflictError",
+    "FanOut",
     "InternalServerError",
     "JobCancelledError",
     "JobError",
@@ -71,6 +73,7 @@ if not TYPE_CHECKING:
     # HttpxTransport is not in __all__: without the extra, `import *` would fail on it
     _HOME = {
         "AsyncM3ter": "client",
+        "FanOut": "fanout",
         "Page": "pagination",
         "Paginator": "pagination",
         "AiohttpTransport": "transports",

@@ -11,6 +11,7 @@ import copy
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import anyio
@@ -33,7 +34,13 @@ class TaskAbandoned(M3terError):
 
 
 class Task(Protocol[T_co]):
-    """Work that is under way."""
+    """Work that is under way.
+
+    Attributes:
+        ended: Set once it is over, in whatever way.
+    """
+
+    ended: anyio.Event
 
     async def wait(self) -> T_co:
         """Wait for the result or the exception of the work; a waiter who is cancelled does not cancel the work.
@@ -105,7 +112,8 @@ class _TrioTask(Generic[T]):
         self._scope: trio.CancelScope = trio.CancelScope()
         self._token = trio.lowlevel.current_trio_token()
         self._outcome: outcome.Outcome[T] | None = None
-        trio.lowlevel.spawn_system_task(self._run, work)
+        # as on asyncio, the work sees the context variables of who began it
+        trio.lowlevel.spawn_system_task(self._run, work, context=copy_context())
 
     async def _run(self, work: Callable[[], Awaitable[T]]) -> None:
         import outcome

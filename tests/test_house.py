@@ -26,9 +26,9 @@ FLOORS = {
         ["clock", "background", "retry", "limits", "settings", "transports", "auth", "failures"],
         1,
     ),
-    **dict.fromkeys(["pipeline", "reading", "feed", "pagination", "transfer", "jobs", "documents"], 2),
+    **dict.fromkeys(["pipeline", "reading", "feed", "pagination", "transfer", "jobs", "documents", "fanout"], 2),
     "resources": 3,
-    "client": 4,
+    **dict.fromkeys(["client", "toolbox"], 4),
     "sandbox": 5,
     "demo": 6,
 }
