@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         RateLimitError,
         UnprocessableEntityError,
     )
+    from .fanout import FanOut
     from .ingest import Ingest
     from .measurements import IngestError, IngestReport, MeasurementError, RefusedMeasurement
     from .pagination import Page, Paginator
@@ -53,6 +54,7 @@ __all__ = [
     "BadRequestError",
     "ConfigurationError",
     "ConflictError",
+    "FanOut",
     "Ingest",
     "IngestError",
     "IngestFailure",
@@ -83,6 +85,7 @@ if not TYPE_CHECKING:
     # HttpxTransport is not in __all__: without the extra, `import *` would fail on it
     _HOME = {
         "AsyncM3ter": "client",
+        "FanOut": "fanout",
         "Ingest": "ingest",
         "IngestError": "measurements",
         "IngestFailure": "validation",

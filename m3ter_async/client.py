@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
@@ -19,11 +18,11 @@ from .pipeline import Pipeline
 from .retry import RetryPolicy
 from .settings import Settings, credentials, host, organization, plain_path, positive, secret, whole
 from .stats import Stats
+from .toolbox import Toolbox
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .transfer import Content
     from .transports import Transport
 
 T = TypeVar("T")
@@ -32,7 +31,7 @@ _API = "https://api.m3ter.com"
 _INGEST = "https://ingest.m3ter.com"
 
 
-class AsyncM3ter(Measuring):
+class AsyncM3ter(Toolbox, Measuring):
     """A client of the m3ter API.
 
     Use it as ``async with AsyncM3ter() as m3ter: ...``, or without and call ``await m3ter.aclose()`` at the end. One
@@ -197,45 +196,6 @@ class AsyncM3ter(Measuring):
     def stats(self) -> Stats:
         """What this client and all its views have done so far; it costs next to nothing to ask."""
         return self._pipeline.stats()
-
-    async def download(self, url: str | None) -> bytes:
-        """Fetch what a presigned URL of the service gives, without the access token; at most `max_response_bytes`.
-
-        ``GET`` the URL. It is repeated like any read; errors name its host and path, never its query.
-        """
-        from .transfer import download
-
-        url = secret(url)  # as with key and secret: a traceback may show local variables
-        return await download(self._pipeline, url)
-
-    async def download_to(self, url: str | None, path: str | PathLike[str]) -> None:
-        """As `download`, to a file and of any size; `path` appears, or is replaced, once the whole of it is there.
-
-        Here `timeout` is for silence, not for the whole. What the file system raises comes as ``OSError``.
-        """
-        from .transfer import download_to
-
-        url = secret(url)
-        await download_to(self._pipeline, url, path)
-
-    async def upload(
-        self, url: str | None, content: Content, *, headers: Mapping[str, str] | None = None, length: int | None = None
-    ) -> None:
-        """Put a file to a presigned URL of the service, piece by piece and without the access token.
-
-        ``PUT`` the URL. It is repeated like any call that may be, but not if `content` is an iterator, which gives its
-        pieces only once. Here `timeout` is for silence, not for the whole.
-
-        Args:
-            url: What `generate_upload_url` and its like answered.
-            content: The path of a file, bytes, or an (async) iterable of bytes.
-            headers: Those that came with the URL.
-            length: How many bytes there are; an iterable needs it.
-        """
-        from .transfer import upload
-
-        url = secret(url)
-        await upload(self._pipeline, url, content, headers=headers, length=length)
 
     async def aclose(self) -> None:
         """Stop what is under way and close the connections that this client opened."""

@@ -24,27 +24,15 @@ FLOORS = {
     **dict.fromkeys(["version", "redaction", "errors", "operation", "decoding", "models", "stats", "events"], 0),
     **dict.fromkeys(
         [
-            *(
-                "clock",
-                "background",
-                "retry",
-                "limits",
-                "calls",
-                "settings",
-                "transports",
-                "auth",
-                "failures",
-                "journal",
-            ),
-            "measurements",
+            *("clock", "background", "retry", "limits", "calls", "settings", "transports", "auth", "failures"),
+            *("journal", "measurements"),
         ],
         1,
     ),
-    **dict.fromkeys(
-        ["pipeline", "reading", "feed", "pagination", "transfer", "jobs", "documents", "delivery", "ingest"], 2
-    ),
+    **dict.fromkeys(["pipeline", "reading", "feed", "pagination", "transfer", "jobs", "documents", "fanout"], 2),
+    **dict.fromkeys(["delivery", "ingest"], 2),
     **dict.fromkeys(["resources", "measuring", "validation", "uploading"], 3),
-    "client": 4,
+    **dict.fromkeys(["client", "toolbox"], 4),
     "sandbox": 5,
     "telemetry": 5,
     "export": 5,

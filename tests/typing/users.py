@@ -22,6 +22,7 @@ from m3ter_async import (
     APIError,
     APIResponseValidationError,
     AsyncM3ter,
+    FanOut,
     HttpxTransport,
     Ingest,
     IngestError,
@@ -42,12 +43,14 @@ from m3ter_async.models import (
     Commitment,
     Currency,
     EndDateBillingEntities,
+    ExportJob,
     IntegrationConfig,
     IntegrationM3terSignedCredentialsRequest,
     LineItem,
     Measurement,
     PermissionPolicy,
     ResourceGroupItem,
+    StatementJob,
     System,
     UploadJob,
 )
@@ -110,6 +113,45 @@ async def changes(m3ter: AsyncM3ter) -> None:
     await m3ter.balances.charge_schedules.edit("id", lambda schedule: {"name": schedule.code}, balance_id="b")
     assert_type(await m3ter.accounts.get_by_code("acme"), Account)
     assert_type(await m3ter.currencies.get_by_code("USD", archived=False), Currency)
+
+
+async def jobs(m3ter: AsyncM3ter) -> None:
+    job = await m3ter.bill_jobs.create(wait_for_slot=60)
+    assert_type(await m3ter.bill_jobs.wait(job.id, timeout=60, on_progress=lambda job: print(job.pending)), BillJob)
+    assert_type(await m3ter.statements.statement_jobs.wait("id", on_progress=seen), StatementJob)
+    assert_type(await m3ter.data_exports.jobs.wait("id"), ExportJob)
+    assert_type(await m3ter.usage.file_uploads.jobs.wait("id"), UploadJob)
+    assert_type(await m3ter.statements.download_json("id", on_progress=seen), Any)
+    assert_type(await m3ter.statements.download_csv("id"), bytes)
+    assert_type(await m3ter.data_exports.jobs.download("id"), bytes)
+    await m3ter.data_exports.jobs.download_to("id", "file.csv")
+    url = await m3ter.usage.get_failed_ingest_download_url()
+    assert_type(await m3ter.download(url.url), bytes)
+    await m3ter.upload("https://a.example/x", iter([b"x"]), length=1)
+    await m3ter.bill_jobs.wait("id", on_progress=seen)  # type: ignore[arg-type]
+    await m3ter.bill_jobs.wait("id", timeout=None)  # type: ignore[arg-type]
+    await m3ter.upload("https://a.example/x", ["x"], length=1)  # type: ignore[list-item]
+
+
+async def seen(job: StatementJob) -> None: ...
+
+
+async def many(m3ter: AsyncM3ter) -> None:
+    results = m3ter.map(m3ter.accounts.list(), bills_of, concurrency=50)
+    assert_type(results, FanOut[Account, list[Bill]])
+    async for account, bills in results:
+        assert_type(account, Account)
+        assert_type(bills, list[Bill])
+    async for id, bill in m3ter.map(["a", "b"], m3ter.bills.retrieve, ordered=False, errors="collect"):
+        assert_type(id, str)
+        assert_type(bill, Bill | Exception)
+    m3ter.map([1], m3ter.bills.retrieve)  # type: ignore[arg-type]
+    m3ter.map(["a"], m3ter.bills.retrieve, errors="ignore")  # type: ignore[call-overload]
+    m3ter.map(["a"], lambda id: id)  # type: ignore[arg-type,return-value]
+
+
+async def bills_of(account: Account) -> list[Bill]:
+    return []
 
 
 def nothing(account: Account) -> None: ...
@@ -201,7 +243,7 @@ def numbers(m3ter: AsyncM3ter) -> None:
     stats.request  # type: ignore[attr-defined]
 
 
-def seen(event: Event) -> None:
+def heard(event: Event) -> None:
     assert_type(event.call.template, str | None)
     assert_type(event.attempt, int)
     if isinstance(event, ResponseReceived):
@@ -215,8 +257,8 @@ def seen_partly(event: ResponseReceived) -> None: ...
 
 
 async def listeners() -> None:
-    AsyncM3ter(on_event=seen)
-    AsyncM3ter(on_event=[seen, print, OpenTelemetry()])
+    AsyncM3ter(on_event=heard)
+    AsyncM3ter(on_event=[heard, print, OpenTelemetry()])
     AsyncM3ter(on_event=seen_partly)  # type: ignore[arg-type]
     AsyncM3ter(on_event=5)  # type: ignore[arg-type]
 
