@@ -130,7 +130,7 @@ def _amounts(values: Sequence[Any]) -> Any:
     if not values:
         return pa.array([], AMOUNT)
     lines = b"\n".join(values).decode(errors="replace")
-    found = pc.list_flatten(pc.split_pattern(pa.array([lines]), "\n"))
+    found = pc.split_pattern(pa.scalar(lines), "\n").values
     if len(found) != len(values):
         raise pa.ArrowInvalid("not one amount a line")
     if "null" in lines:

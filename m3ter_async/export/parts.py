@@ -55,8 +55,8 @@ class OpenPart:
         self.records: int = 0
         self.sound: bool = True  # whether what was taken is either waiting or in the files
 
-    def add(self, slice: Slice, page: SlicePage) -> None:
-        """Take a page, and what it means for its slice, both or neither."""
+    def add(self, slice: Slice, page: SlicePage) -> int:
+        """Take a page, and what it means for its slice, both or neither; returns the bytes of its records."""
         self.sound = False
         self._ids.add(page)
         size = sum(map(len, page.records))
@@ -66,6 +66,7 @@ class OpenPart:
         self.records += len(page.records)
         self._slices[slice.id] = page.position
         self.sound = True
+        return size
 
     @property
     def ripe(self) -> bool:

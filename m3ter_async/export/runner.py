@@ -20,6 +20,7 @@ from .listings import Listing
 from .manifest import Finished, Manifest, Planned, Split
 from .parts import OpenPart, remove_unfinished
 from .planning import first_slices, parent_slices
+from .room import Room
 from .schedule import Plan, Read, Schedule
 from .slices import START, SlicePage, Window, read_slice
 from .tally import Tally
@@ -68,6 +69,7 @@ class Run:
         self.manifest = manifest
         self.schedule: Schedule = Schedule(concurrency)
         self.tally = tally
+        self.room: Room = Room()
         self.ahead: bool = concurrency <= _FEW
         self._listings = listings
         self._layouts = layouts
@@ -166,27 +168,38 @@ class _Worker:
 
     async def _read(self, work: Read) -> None:
         run, slice = self._run, work.slice
-        window = slice.window
-        pages = 0
         start = run.manifest.resources[work.listing.resource].position(slice)
+        pages = 0
         async with aclosing(read_slice(run.client, slice, start, ahead=run.ahead)) as stream:
-            async for page in stream:
-                pages += 1
-                long = window is not None and not (start == START and pages == 1 and page.position is None)
-                part = await self._part(work.listing, own=long)
-                part.add(slice, page)
-                run.tally.page(work.listing.resource, page)
-                if window is not None and page.position is not None:
-                    windows = run.schedule.cut(window, pages, _dates(page))
-                    if windows is not None:
-                        await self._share_out(work, windows)
+            while True:
+                async with run.room.one_page():
+                    page = await anext(stream, None)
+                    if page is None:
+                        break
+                    pages += 1
+                    short = pages == 1 and start == START and page.position is None
+                    if await self._take(work, page, pages, own=slice.window is not None and not short):
                         return
-                if part.ripe:
-                    await run.blocking(part.convert)
-                if part.full:
-                    await (self._finish_own() if long else self._finish_shared())
         await self._finish_own()
         run.tally.ended(work.listing.resource, slice)
+
+    async def _take(self, work: Read, page: SlicePage, pages: int, *, own: bool) -> bool:
+        """Put a page into a part; True if the rest of its slice is for others."""
+        run, window = self._run, work.slice.window
+        part = await self._part(work.listing, own=own)
+        run.room.seen(part.add(work.slice, page))
+        run.tally.page(work.listing.resource, page)
+        if window is not None and page.position is not None:
+            windows = run.schedule.cut(window, pages, _dates(page))
+            if windows is not None:
+                await self._share_out(work, windows)
+                return True
+        page.records.clear()  # whoever handed out the page holds on to it until the next one has come
+        if part.ripe:
+            await run.blocking(part.convert)
+        if part.full:
+            await (self._finish_own() if own else self._finish_shared())
+        return False
 
     async def _part(self, listing: Listing, *, own: bool) -> OpenPart:
         if own:
