@@ -36,7 +36,9 @@ class RowGroups:
 
     def __init__(self, path: Path, columns: Sequence[tuple[str, Any]]) -> None:
         self._schema = pa.schema(columns)
-        self._writer = pq.ParquetWriter(str(path), self._schema, compression=_COMPRESSION)
+        # a dictionary of ids or amounts, of which hardly any comes twice, would only be made to be thrown away
+        repeating = [name for name, type in columns if type == TYPES["text"] and not name.endswith("id")]
+        self._writer = pq.ParquetWriter(str(path), self._schema, compression=_COMPRESSION, use_dictionary=repeating)
         self._waiting: list[Any] = []
         self._bytes = 0
         self.rows: int = 0

@@ -22,7 +22,7 @@ from .slices import Position, Slice, SlicePage
 # JSON that is collected before it is converted, and that is converted in one go: more takes more memory, and no less
 # time.
 _BATCH = 4 * 2**20
-_PIECE = 1 * 2**20
+_PIECE = 2 * 2**20
 # JSON after which a part is finished, and seconds: what a kill costs at the most.
 _FULL = 96 * 2**20
 _OLD = 60.0
