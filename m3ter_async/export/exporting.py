@@ -12,13 +12,11 @@ from typing import Any
 import msgspec
 
 from ..client import AsyncM3ter
-from .errors import ExportError
 from .formats import FORMATS, Compression, FormatName, Layout, layout
 from .ids import FOLDER
-from .listings import Listing, find
+from .listings import Listing, day, find
 from .manifest import NAME, Begun, Manifest
 from .parts import found, remove_unfinished
-from .planning import day
 from .report import ExportedFile, ExportProgress, ExportReport
 from .runner import Run
 from .tally import Tally
@@ -65,7 +63,7 @@ async def export(
         on_progress: Told after every page; it should be quick.
 
     Raises:
-        ValueError: An argument cannot be used, or is another than the one the export was begun with.
+        ValueError: An argument cannot be used, `out` cannot be written to, or holds another export.
         ImportError: The format needs pyarrow.
         APIError: The service failed; what was finished is kept.
         ExportError: The disk is full, an amount does not fit its column, ids came twice, or such.
@@ -80,14 +78,17 @@ async def export(
         "org_id": client.org_id,
         "resources": list(resources),
         "format": format,
-        "since": day("since", since),
-        "until": day("until", until),
+        "since": None if since is None else day("since", since),
+        "until": None if until is None else day("until", until),
         "where": None if where is None else dict(where),
         "nested": nested,
         "compression": compression,
     }
     given = {name: value for name, value in asked.items() if value is not None}
-    manifest = open_manifest(client, Path(out), given, resume=resume, overwrite=overwrite)
+    try:
+        manifest = open_manifest(client, Path(out), given, resume=resume, overwrite=overwrite)
+    except OSError as error:
+        raise ValueError(f"cannot write to {error.filename or out}: {error.strerror or error}") from error
     try:
         assert manifest.begun is not None
         listings, layouts = plan(client, manifest.begun)
@@ -96,12 +97,7 @@ async def export(
             remove_unfinished(manifest, layouts)
         else:
             run = Run(client, manifest, listings, layouts, concurrency, tally)
-            try:
-                await together(run.run)
-            except OSError as error:
-                raise ExportError(
-                    f"cannot write {error.filename or manifest.folder}: {error.strerror or error}"
-                ) from error
+            await together(run.run)
         return report(manifest, tally.now)
     finally:
         manifest.close()
@@ -144,8 +140,6 @@ def plan(client: AsyncM3ter, begun: Begun) -> tuple[dict[str, Listing], dict[str
         raise ValueError(f"nested is for Parquet: {begun.format} has no such tables")
     if begun.compression is not None and (begun.format != "ndjson" or begun.compression != "zstd"):
         raise ValueError(f"compression can only be zstd, and of NDJSON; not {begun.compression} of {begun.format}")
-    if begun.since is not None and begun.until is not None and begun.since >= begun.until:
-        raise ValueError(f"since must be before until, not {begun.since} and {begun.until}")
     listings = {name: find(client, name, begun.where).narrowed(begun.since, begun.until) for name in begun.resources}
     layouts = {
         name: layout(each, begun.format, nested=begun.nested, compression=begun.compression)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import IO, Any, Literal, Protocol, get_args
 
 import msgspec
 
@@ -65,10 +66,15 @@ def layout(listing: Listing, format: str, *, nested: bool, compression: str | No
     """
     name, key = listing.table, parent_key(listing)
     if format == "ndjson":
-        suffix = ".ndjson"
-        if compression is not None:
-            suffix = ".ndjson.zst"
-        return Layout([name], suffix, lambda paths: NdjsonSink(name, paths[name], compression))
+        if compression is None:
+            return Layout([name], ".ndjson", lambda paths: NdjsonSink(name, paths[name].open("wb")))
+        from .arrow import pa
+
+        return Layout(
+            [name],
+            ".ndjson.zst",
+            lambda paths: NdjsonSink(name, pa.CompressedOutputStream(str(paths[name]), compression)),
+        )
     record = listing.operation.answer
     if format == "csv":
         table = flat(record, name, key)
@@ -84,16 +90,12 @@ def layout(listing: Listing, format: str, *, nested: bool, compression: str | No
 
 
 class NdjsonSink:
-    """The bytes that the service sent, a record a line; compressed with zstd if asked for."""
+    """The bytes that the service sent, a record a line."""
 
-    def __init__(self, table: str, path: Path, compression: str | None) -> None:
+    def __init__(self, table: str, file: IO[bytes]) -> None:
         self.rows: dict[str, int] = {table: 0}
         self._table = table
-        self._file: Any = path.open("wb")
-        if compression is not None:
-            from .arrow import pa
-
-            self._file = pa.CompressedOutputStream(self._file, compression)
+        self._file = file
 
     def write(self, records: Sequence[bytes]) -> None:
         """Append records."""
@@ -132,8 +134,22 @@ class CsvSink:
 
     def close(self) -> None:
         """Finish the files."""
-        for file in self._files.values():
-            file.close()
+        close_all(self._files.values())
+
+
+class Closing(Protocol):
+    """Something that can be closed."""
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
+def close_all(files: Iterable[Closing]) -> None:
+    """Close all of them, also where one cannot be closed."""
+    with ExitStack() as closing:
+        for file in files:
+            closing.callback(file.close)
 
 
 def _cells(table: Table, column: Column, values: Sequence[Any]) -> Sequence[Any]:

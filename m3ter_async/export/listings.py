@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, cast
@@ -63,8 +64,12 @@ class Listing:
         """
         if since is None and until is None:
             return self
+        if since is not None and until is not None and since >= until:
+            raise ValueError(f"since must be before until, not {since} and {until}")
         if self.dates is not None:
-            given = {name: day for name, day in zip(self.dates, (since, until), strict=True) if day is not None}
+            given = {name: when for name, when in zip(self.dates, (since, until), strict=True) if when is not None}
+            if twice := sorted(set(given) & set(self.arguments)):
+                raise ValueError(f"{twice[0]} is given twice")
             return replace(self, arguments={**self.arguments, **given})
         if self.parent is not None and self.parent.dates is not None:
             return replace(self, parent=self.parent.narrowed(since, until))
@@ -109,7 +114,22 @@ def find(client: AsyncM3ter, resource: str, where: Mapping[str, str]) -> Listing
         near = get_close_matches(unknown[0], [*_parameters(call)], 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"{resource} cannot be selected by {unknown[0]}{hint}")
+    for name in DATES.get(method, ()):
+        if name in given:
+            given[name] = day(name, given[name])
     return Listing(resource, method, operation, given, parent, missing[0] if parent else None)
+
+
+def day(name: str, value: date | str) -> str:
+    """A day as the service writes it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return date.fromisoformat(value if isinstance(value, str) else value.isoformat()).isoformat()
+    except ValueError:
+        raise ValueError(f"{name} must be a day such as 2024-01-31, not {value!s}") from None
 
 
 def _parent(client: AsyncM3ter, child: Operation[Any], argument: str, where: Mapping[str, str]) -> Listing | None:

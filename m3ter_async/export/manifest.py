@@ -160,15 +160,14 @@ class Manifest:
 
     def _load(self) -> None:
         good = 0
-        for line in self._path.read_bytes().splitlines(keepends=True):
-            if not line.endswith(b"\n"):
-                break  # cut short by a kill or a full disk, so what it says was never relied on
+        *lines, _ = self._path.read_bytes().split(b"\n")  # the last was cut short, and never relied on, or is empty
+        for line in lines:
             try:
                 self._take(_decoder.decode(line))
             except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
                 reason = f"{self._path} is damaged after {good} bytes ({error}): remove {self.folder} and export anew"
                 raise ExportError(reason, resumable=False) from None
-            good += len(line)
+            good += len(line) + 1
         os.ftruncate(self._file, good)
 
     def append(self, entry: Entry) -> None:

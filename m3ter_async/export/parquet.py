@@ -11,6 +11,7 @@ import msgspec
 
 from .arrow import pa, pc, pq
 from .errors import ExportError
+from .formats import close_all
 from .tables import Kind, Table, amount, read_rows, split, texts
 
 AMOUNT = pa.decimal128(38, 18)
@@ -54,13 +55,16 @@ class RowGroups:
 
     def close(self) -> None:
         """Finish the file."""
-        self._flush()
-        self._writer.close()
+        try:
+            self._flush()
+            self._writer.close()
+        finally:
+            self._writer.is_open = False  # what failed is not tried again when it is collected
 
     def _flush(self) -> None:
-        if self._waiting:
-            self._writer.write_table(pa.Table.from_batches(self._waiting, self._schema))
-        self._waiting, self._bytes = [], 0
+        waiting, self._waiting, self._bytes = self._waiting, [], 0
+        if waiting:
+            self._writer.write_table(pa.Table.from_batches(waiting, self._schema))
 
 
 class ParquetSink:
@@ -92,8 +96,7 @@ class ParquetSink:
 
     def close(self) -> None:
         """Finish the files."""
-        for file in self._files.values():
-            file.close()
+        close_all(self._files.values())
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from .errors import ExportError
@@ -22,7 +22,7 @@ from .slices import Position, Slice, SlicePage
 # JSON that is collected before it is converted, and that is converted in one go: more takes more memory, and no less
 # time.
 _BATCH = 4 * 2**20
-_PIECE = 2 * 2**20
+_PIECE = 1 * 2**20
 # JSON after which a part is finished, and seconds: what a kill costs at the most.
 _FULL = 96 * 2**20
 _OLD = 60.0
@@ -96,7 +96,18 @@ class OpenPart:
         self.sound = True
 
     def finish(self) -> None:
-        """Finish the files and enter them in the manifest. Blocking; not to be interrupted."""
+        """Finish the files and enter them in the manifest, or leave nothing of them. Blocking; not to be interrupted.
+
+        Raises:
+            ExportError: A record cannot be kept exactly.
+            OSError: The disk is full, or not there.
+        """
+        with ExitStack() as undo:
+            undo.callback(self.discard)
+            self._finish()
+            undo.pop_all()
+
+    def _finish(self) -> None:
         self.convert()
         sink = self._sink
         assert sink is not None
@@ -115,7 +126,7 @@ class OpenPart:
     def discard(self) -> None:
         """Remove what was written; the slices stand where they stood before."""
         if self._sink is not None:
-            with suppress(OSError):  # on a full disk, closing fails again
+            with suppress(OSError, ValueError):  # what failed to be written fails again to be closed
                 self._sink.close()
         for table in self._layout.tables:
             self._path(table, _TEMPORARY).unlink(missing_ok=True)

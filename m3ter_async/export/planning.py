@@ -8,7 +8,7 @@ from datetime import date, datetime, timezone
 import msgspec
 
 from ..client import AsyncM3ter
-from .listings import Listing, find, paginator
+from .listings import Listing, day, find, paginator
 from .slices import Slice, parent_key
 
 
@@ -69,9 +69,13 @@ async def plan_slices(
         count: About how many slices to make, of each page of parents where there are any.
 
     Raises:
-        ValueError: There is no such listing, or it does not take these arguments.
+        ValueError: There is no such listing, it does not take these arguments, or one of them is none.
     """
-    listing = find(client, resource, where or {}).narrowed(day("since", since), day("until", until))
+    if count < 1:
+        raise ValueError(f"count must be 1 or more, not {count}")
+    listing = find(client, resource, where or {}).narrowed(
+        None if since is None else day("since", since), None if until is None else day("until", until)
+    )
     if listing.parent is None:
         for each in first_slices(listing, count):
             yield each
@@ -84,18 +88,3 @@ async def plan_slices(
         named += len(slices)
         if token is None:
             return
-
-
-def day(name: str, value: date | str | None) -> str | None:
-    """A day as the service writes it.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if value is None:
-        return None
-    try:
-        text = value if isinstance(value, str) else value.isoformat()
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise ValueError(f"{name} must be a day such as 2024-01-31, not {value!s}") from None

@@ -29,19 +29,10 @@ from .together import together
 T = TypeVar("T")
 P = ParamSpec("P")
 
-# Pages of many records are converted side by side, but not so many that their memory adds up.
-_CONVERTERS = 2
 # So many slices for each worker to begin with, where both ends of the dates are known.
 _SLICES_EACH = 4
 # With more workers than this, none reads a page ahead: it would only cost memory.
 _FEW = 4
-
-
-class _Dated(msgspec.Struct, rename="camel"):
-    bill_date: date | None = None
-
-
-_dated = msgspec.json.Decoder(_Dated)
 
 
 class Run:
@@ -70,11 +61,12 @@ class Run:
         self.schedule: Schedule = Schedule(concurrency)
         self.tally = tally
         self.room: Room = Room()
+        # one at a time: several only take turns at the interpreter, and more memory
+        self.converting: anyio.Lock = anyio.Lock()
         self.ahead: bool = concurrency <= _FEW
         self._listings = listings
         self._layouts = layouts
         self._concurrency = concurrency
-        self._threads = anyio.CapacityLimiter(_CONVERTERS)
         self._numbers: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -82,8 +74,7 @@ class Run:
 
         Raises:
             APIError: The service failed.
-            ExportError: A record cannot be kept, or its id came twice.
-            OSError: The disk failed.
+            ExportError: A record cannot be kept, its id came twice, or the disk failed.
         """
         await self.blocking(remove_unfinished, self.manifest, self._layouts)
         for resource, listing in self._listings.items():
@@ -136,8 +127,16 @@ class Run:
         return OpenPart(self.manifest, resource, self._layouts[resource], number, listing.operation.answer)
 
     async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run what would hold up the event loop; it is seen to its end whoever is cancelled meanwhile."""
-        return await anyio.to_thread.run_sync(partial(call, *args, **kwargs), limiter=self._threads)
+        """Run what would hold up the event loop; it is seen to its end whoever is cancelled meanwhile.
+
+        Raises:
+            ExportError: The disk failed.
+        """
+        try:
+            return await anyio.to_thread.run_sync(partial(call, *args, **kwargs))
+        except OSError as error:
+            where = error.filename or self.manifest.folder
+            raise ExportError(f"cannot write {where}: {error.strerror or error}") from error
 
 
 class _Worker:
@@ -162,8 +161,9 @@ class _Worker:
                 finally:
                     run.schedule.done()
         finally:
-            with anyio.CancelScope(shield=True):
+            try:
                 await self._finish_own()
+            finally:
                 await self._finish_shared()
 
     async def _read(self, work: Read) -> None:
@@ -196,7 +196,8 @@ class _Worker:
                 return True
         page.records.clear()  # whoever handed out the page holds on to it until the next one has come
         if part.ripe:
-            await run.blocking(part.convert)
+            async with run.converting:
+                await run.blocking(part.convert)
         if part.full:
             await (self._finish_own() if own else self._finish_shared())
         return False
@@ -213,14 +214,15 @@ class _Worker:
     async def _share_out(self, work: Read, windows: list[Window]) -> None:
         """Have others read the slice in pieces, and forget what this one brought."""
         run, resource = self._run, work.listing.resource
-        parts = run.manifest.resources[resource].parts
-        void = [part for part in parts.values() if work.slice.id in part.slices]
+        parts = list(run.manifest.resources[resource].parts.values())
+        void = [part for part in parts if work.slice.id in part.slices]
         slices = work.slice.cut(windows)
-        await run.blocking(run.manifest.append, Split(resource, work.slice.id, slices))
-        part, self._own = self._own, None
-        if part is not None:
-            run.tally.void(resource, part.records)
-            await run.blocking(part.discard)
+        with anyio.CancelScope(shield=True):
+            await run.blocking(run.manifest.append, Split(resource, work.slice.id, slices))
+            part, self._own = self._own, None
+            if part is not None:
+                run.tally.void(resource, part.records)
+                await run.blocking(part.discard)
         run.tally.void(resource, sum(each.records for each in void))
         for each in void:
             for file in each.files:
@@ -237,19 +239,25 @@ class _Worker:
         await self._finish(part)
 
     async def _finish(self, part: OpenPart | None) -> None:
-        if part is None:
-            return
-        if not part.sound:
-            await self._run.blocking(part.discard)
-            return
-        try:
-            await self._run.blocking(part.finish)
-        except OSError:
-            await self._run.blocking(part.discard)
-            raise
+        if part is not None:
+            with anyio.CancelScope(shield=True):
+                await self._run.blocking(part.finish if part.sound else part.discard)
 
 
 def _dates(page: SlicePage) -> list[date]:
     """The dates of the first and the last record of a page, which are likely to be its newest and its oldest."""
-    found = [_dated.decode(record).bill_date for record in (page.records[:1] + page.records[-1:])]
-    return [each for each in found if each is not None]
+    return [day for record in (page.records[:1] + page.records[-1:]) if (day := _date(record)) is not None]
+
+
+class _Dated(msgspec.Struct, rename="camel"):
+    bill_date: date | None = None
+
+
+_dated = msgspec.json.Decoder(_Dated)
+
+
+def _date(record: bytes) -> date | None:
+    try:
+        return _dated.decode(record).bill_date
+    except (msgspec.DecodeError, UnicodeDecodeError):  # nothing to guess from; whether it can be kept is not asked here
+        return None
