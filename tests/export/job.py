@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
 from m3ter_async import AsyncM3ter
 from m3ter_async.export import ExportError, ExportProgress, export, parts
@@ -105,14 +106,15 @@ def _client(job: Job) -> AsyncM3ter:
     return AsyncM3ter(**job.client, rate_limit=None, transport=HttpxTransport(httpx.AsyncClient(verify=False)))
 
 
-def small_parts() -> None:
+def small_parts(patch: pytest.MonkeyPatch) -> None:
     """Have parts that are finished after a few pages."""
-    parts._FULL, parts._BATCH = 5_000, 2_000
+    patch.setattr(parts, "_FULL", 5_000)
+    patch.setattr(parts, "_BATCH", 2_000)
 
 
 def _main(job: Job) -> None:
     pa.set_cpu_count(1)
-    small_parts()
+    small_parts(pytest.MonkeyPatch())
     if job.die_at is not None:
         _die_at(job.die_at)
     if job.limit is not None:

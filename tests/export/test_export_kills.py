@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import anyio
@@ -32,14 +31,6 @@ def finished(job: Job) -> ExportReport:
     report: ExportReport = anyio.run(read(replace(job, backend="asyncio")))
     assert files(job.out) == sorted(file.path.relative_to(job.out).as_posix() for file in report.files)
     return report
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where there is such a place: there syncing, which is done a thousand times, takes no time."""
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as name:
-        yield Path(name)
 
 
 @pytest.fixture(scope="module")
