@@ -9,7 +9,7 @@ import pytest
 from m3ter_async.sandbox import Sandbox
 
 from ..wire import PAIRS, Pair, ready
-from .support import FORMS, Form
+from .support import FORMS, MEMORY, Form
 
 
 @pytest.fixture(params=[PAIRS[0], PAIRS[2]], ids=["asyncio", "trio"])
@@ -27,9 +27,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where there is such a place: there syncing, which is done a thousand times, takes no time."""
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as name:
+    """An empty folder, in memory if possible."""
+    with TemporaryDirectory(dir=MEMORY or tmp_path) as name:
         yield Path(name)
 
 

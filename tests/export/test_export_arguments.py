@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
-import importlib
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
@@ -223,6 +221,12 @@ async def test_a_journal_of_another_version_is_refused(out: Path) -> None:
             await export(shelf().client(), ["bills"], out, resume=resume)
 
 
+def no_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for module in ("arrow", "parquet", "nested"):
+        monkeypatch.delitem(sys.modules, f"m3ter_async.export.{module}", raising=False)
+
+
 @pytest.mark.parametrize(
     "name",
     ["parquet", "nested", pytest.param("zstd", marks=pytest.mark.xfail(strict=True, reason="it is found out late"))],
@@ -230,18 +234,7 @@ async def test_a_journal_of_another_version_is_refused(out: Path) -> None:
 async def test_without_pyarrow_the_error_says_what_to_install(
     out: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    for module in [each for each in sys.modules if each.startswith("pyarrow")]:
-        monkeypatch.delitem(sys.modules, module)
-    for module in ("arrow", "parquet", "nested"):
-        monkeypatch.delitem(sys.modules, f"m3ter_async.export.{module}", raising=False)
-    found = importlib.import_module
-
-    def missing(module: str, *args: Any) -> Any:
-        if module.startswith("pyarrow"):
-            raise ModuleNotFoundError(f"No module named '{module}'", name=module)
-        return found(module, *args)
-
-    monkeypatch.setattr(importlib, "import_module", missing)
+    no_pyarrow(monkeypatch)
     source = shelf()
     with pytest.raises(ImportError, match=r"pip install 'm3ter-async\[export\]'"):
         await export(source.client(), ["bills"], out, **FORMS[name].options)
@@ -250,14 +243,7 @@ async def test_without_pyarrow_the_error_says_what_to_install(
 
 
 async def test_plain_ndjson_and_csv_need_no_pyarrow(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = builtins.__import__
-
-    def missing(name: str, *args: Any) -> Any:
-        assert not name.startswith("pyarrow")
-        return found(name, *args)
-
-    monkeypatch.delitem(sys.modules, "m3ter_async.export.arrow", raising=False)
-    monkeypatch.setattr(builtins, "__import__", missing)
+    no_pyarrow(monkeypatch)
     for name in ("ndjson", "csv"):
         report = await export(shelf().client(), ["bills"], out / name, **FORMS[name].options)
         assert report.records == {"bills": 40}
