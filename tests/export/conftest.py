@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from m3ter_async.sandbox import Sandbox
 
 from ..wire import PAIRS, Pair, ready
-from .support import FORMS, Form
+from .support import FORMS, MEMORY, Form
 
 
 @pytest.fixture(params=[PAIRS[0], PAIRS[2]], ids=["asyncio", "trio"])
@@ -25,9 +26,16 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def out(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder, in memory if possible."""
+    with TemporaryDirectory(dir=MEMORY or tmp_path) as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def out(folder: Path) -> Path:
     """Where to export to; it is not there yet."""
-    return tmp_path / "export"
+    return folder / "export"
 
 
 @pytest.fixture(params=list(FORMS.values()), ids=list(FORMS))

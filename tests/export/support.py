@@ -26,6 +26,10 @@ from ..fakes import FakeTransport, answer, client
 
 MANIFEST = "manifest.jsonl"
 
+_SHM = Path("/dev/shm")
+# In memory where there is such a place: there syncing, which is done a thousand times, takes no time.
+MEMORY = _SHM if _SHM.is_dir() else None
+
 
 class Form(NamedTuple):
     """A way to write an export."""
@@ -93,7 +97,7 @@ class Shelf:
         rows = found(query) if callable(found) else found
         start, end = query.get("billDateStart"), query.get("billDateEnd")
         if start is not None or end is not None:
-            rows = [row for row in rows if (start or "") <= row["billDate"] < (end or "9")]
+            rows = [row for row in rows if (start or "") <= row["billDate"] < (end or "~")]
         place = int(query.get("nextToken", "0"))
         after = place + self.size
         page = b",".join(row if isinstance(row, bytes) else answer(row).content for row in rows[place:after])

@@ -108,7 +108,6 @@ def test_a_listing_is_found_by_the_name_of_its_method_and_by_the_short_one(metho
     assert (listing.operation, listing.parent_argument) == (short.operation, short.parent_argument)
 
 
-@pytest.mark.xfail(strict=True, reason="any missing part of a path is taken for that of the parent")
 def test_those_that_need_more_than_parents_say_what() -> None:
     for method, given in GIVEN.items():
         for missing in given:
@@ -297,7 +296,6 @@ def test_a_record_with_all_that_the_contract_declares_is_written_in_every_format
                 assert not any(empty.values())
 
 
-@pytest.mark.xfail(strict=True, reason="a null in place of a struct is refused by the nested form")
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_every_listing_of_a_service_is_exported_as_it_is_listed(out: Path) -> None:
     async with Sandbox(seed=3, bills=30) as sandbox:
