@@ -13,6 +13,8 @@ PROJECT = nox.project.load_toml()
 # m3ter publishes its contract; it is an input, found beside a checkout where there is one, and never part of it
 CONTRACT = Path(__file__).resolve().parent.parent / "shared" / "contract" / "openapi.json"
 
+EVERYTHING = ",".join(PROJECT["project"]["optional-dependencies"])
+
 
 def install(session: nox.Session, extras: str, *groups: str) -> None:
     """The package as it stands here, with the extras and dependency groups named."""
@@ -29,7 +31,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, on the Python that runs nox."""
-    install(session, "demo,httpx", "tests")
+    install(session, EVERYTHING, "tests")
     session.run("python", "-m", "pytest", *session.posargs)
 
 
@@ -42,7 +44,7 @@ def matrix(session: nox.Session) -> None:
 @nox.session
 def checks(session: nox.Session) -> None:
     """Style, types and the generated code."""
-    install(session, "demo,httpx", "lint")
+    install(session, EVERYTHING, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
@@ -57,14 +59,21 @@ def checks(session: nox.Session) -> None:
 @nox.session
 def codegen(session: nox.Session) -> None:
     """Print models, resources and the sandbox's tables from an OpenAPI file: nox -s codegen -- PATH."""
-    install(session, "demo,httpx", "lint")
+    install(session, EVERYTHING, "lint")
     session.run("python", "-m", "codegen", *(session.posargs or [str(CONTRACT)]))
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Exports and hundreds of tasks through a service that fails every fifth request, for ten minutes."""
+    install(session, EVERYTHING, "tests")
+    session.run("python", "-m", "tests.soak", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure this client beside the m3ter package and a hand-written loop: a table and a chart, in a few minutes."""
-    install(session, "httpx", "bench")
+    install(session, "httpx,export", "bench")
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

@@ -70,6 +70,7 @@ def _panels(outcomes: Mapping[str, Outcome]) -> list[Panel]:
         ("bills", "Stream {count:,} bills (80 KB each): time", "s", "seconds", 1.0, _STREAM),
         ("bills", "… and longest event-loop stall", "ms", "stall", 1e3, _DECODED),
         ("bills", "… and peak memory of the process", "MB", "peak_memory", 1 / MB, _DECODED),
+        ("ingest", "Send {count:,} measurements: time", "s", "seconds", 1.0, _DECODED),
         ("gets", "{count:,} small GETs, 100 in flight: time", "s", "seconds", 1.0, _DECODED),
     ):
         outcome = outcomes.get(key)

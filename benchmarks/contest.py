@@ -86,6 +86,8 @@ def run(work: Work, port: int, *, quick: bool, rounds: int, progress: Callable[[
                     progress(f"round {number + 1}: {contender.name}")
                     try:
                         result = _worker(contender, port, outcome.count)
+                        if work.kind == "measurements":
+                            result.update(_received(port, outcome.count))
                         _check(result, expected)
                     except (WrongResultError, subprocess.SubprocessError) as error:
                         outcome.failures[contender.name] = _reason(error)
@@ -108,6 +110,15 @@ def _expected(port: int, kind: str, count: int) -> Result:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/expected/{kind}/{count}") as answer:
         result: Result = json.load(answer)
         return result
+
+
+def _received(port: int, count: int) -> Result:
+    """What the server got of the rows that a contender says it sent."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/received/{count}") as answer:
+        got: Result = json.load(answer)
+    if got["uids"] not in (0, count):
+        raise WrongResultError(f"{got['uids']} uids for {count} rows")
+    return got
 
 
 def _check(result: Result, expected: Result) -> None:

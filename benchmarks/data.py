@@ -6,7 +6,10 @@ a page is those joined around fresh ids. Any number of bills then costs the same
 
 from __future__ import annotations
 
+import datetime as dt
 import random
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +20,11 @@ LINE_ITEMS = 40
 BANDS = 3
 DISTINCT_BILLS = 61  # prime, so that pages of 100 differ from one another
 DISTINCT_TRANSACTIONS = 997
+DISTINCT_MEASUREMENTS = 991
+
+FIRST_DAY = dt.date(2024, 1, 1)
+DAYS = 366
+_DATE = b'","billDate":"%b'
 
 _json = msgspec.json.Encoder(decimal_format="number")
 
@@ -39,16 +47,19 @@ class Catalog:
         self._amounts: list[Decimal] = [each["amount"] for each in transactions]
         self.bill_job = _without_opening(_BILL_JOB)
 
-    def bills(self, start: int, stop: int) -> list[bytes]:
-        """The pieces of a JSON array of the bills numbered start to stop, without its brackets."""
-        return _array(self._bills, start, stop)
+    def bills(self, start: int, stop: int, length: int) -> list[bytes]:
+        """The pieces of a JSON array of the bills numbered start to stop of so many, without its brackets."""
+        return _array(self._bills, start, stop, [_DATE % day(number, length) for number in range(start, stop)])
 
     def transactions(self, start: int, stop: int) -> list[bytes]:
         """The pieces of a JSON array of balance transactions, without its brackets."""
-        return _array(self._transactions, start, stop)
+        return _array(self._transactions, start, stop, [b""] * (stop - start))
 
     def expected(self, kind: str, count: int) -> dict[str, Any]:
         """What a client that saw every record of a list of `count` must report."""
+        if kind == "measurements":
+            amounts = [row["measure"]["bytes"] for row in measurements(DISTINCT_MEASUREMENTS)]
+            return {"rows": count, "amounts": str(_cycle(amounts, count))}
         if kind == "transactions":
             return {
                 "rows": count,
@@ -60,7 +71,7 @@ class Catalog:
             "line_items": count * LINE_ITEMS,
             "amounts": str(_cycle(self._subtotals, count)),
             "totals": str(_cycle(self._totals, count)),
-            "bytes": _size(self._bills, count),
+            "bytes": _size(self._bills, count) + count * len(_DATE % b"2024-03-01"),
         }
 
     def _bill(self) -> tuple[dict[str, Any], Decimal]:
@@ -76,7 +87,6 @@ class Catalog:
             "endDate": "2024-03-01",
             "startDateTimeUTC": "2024-02-01T00:00:00Z",
             "endDateTimeUTC": "2024-03-01T00:00:00Z",
-            "billDate": "2024-03-01",
             "dueDate": "2024-03-31",
             "billingFrequency": "MONTHLY",
             "billFrequencyInterval": 1,
@@ -186,6 +196,23 @@ class Catalog:
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
+def measurements(count: int, number: Callable[[Decimal], Any] = Decimal) -> Iterator[dict[str, Any]]:
+    """Rows to send, without uid; their quantities repeat, their moments do not."""
+    chance = random.Random(SEED)
+    quantities = [number(Decimal(chance.randrange(1, 10**18)).scaleb(-9)) for _ in range(DISTINCT_MEASUREMENTS)]
+    accounts = [f"acct-{chance.getrandbits(32):08x}" for _ in range(DISTINCT_MEASUREMENTS)]
+    moment, step = datetime(2024, 2, 1, tzinfo=timezone.utc), timedelta(milliseconds=137)
+    for place in range(count):
+        moment += step
+        yield {
+            "meter": "object_storage",
+            "account": accounts[place % DISTINCT_MEASUREMENTS],
+            "ts": moment,
+            "measure": {"bytes": quantities[place % DISTINCT_MEASUREMENTS], "calls": place},
+            "where": {"region": "eu-west-17"},
+        }
+
+
 _BILL_JOB = {
     "version": 1,
     "lastDateInBillingPeriod": "2024-02-29",
@@ -218,10 +245,22 @@ def record_id(number: int) -> bytes:
     return b"5ca1ab1e-0000-4000-8000-%012d" % number
 
 
-def _array(finished: list[bytes], start: int, stop: int) -> list[bytes]:
+def day(number: int, length: int) -> bytes:
+    """The date of a bill in a list of so many, newest first, spread over the days of one year."""
+    return (FIRST_DAY + timedelta(days=DAYS - 1 - number * DAYS // length)).isoformat().encode()
+
+
+def from_day(date: bytes, length: int) -> int:
+    """How many bills of a list of so many are of this date or of a later one."""
+    days = (dt.date.fromisoformat(date.decode()) - FIRST_DAY).days
+    return -(-max(0, min(DAYS, DAYS - days)) * length // DAYS)
+
+
+def _array(finished: list[bytes], start: int, stop: int, dates: list[bytes]) -> list[bytes]:
     pieces: list[bytes] = []
-    for number in range(start, stop):
-        pieces += (b'{"id":"' if number == start else b',{"id":"', record_id(number), finished[number % len(finished)])
+    for number, date in zip(range(start, stop), dates, strict=True):
+        opening = b'{"id":"' if number == start else b',{"id":"'
+        pieces += (opening, record_id(number), date, finished[number % len(finished)])
     return pieces
 
 

@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from .contest import Outcome
-from .works import BY_HAND, OURS, OURS_RAW, OURS_TYPED, PEER, PEER_AIOHTTP
+from .works import (
+    BY_HAND,
+    EIGHT_SLICES,
+    NDJSON,
+    ONE_CURSOR,
+    OURS,
+    OURS_RAW,
+    OURS_SEND,
+    OURS_TYPED,
+    PARQUET,
+    PEER,
+    PEER_AIOHTTP,
+    SCRIPT,
+)
 
 MB = 1e6
 
@@ -62,8 +75,40 @@ def figures(outcomes: Mapping[str, Outcome], imports: Mapping[str, Mapping[str, 
         _speed("small GETs, times as fast as m3ter with httpx", 12, gets, PEER, OURS),
         _speed("small GETs, times as fast as m3ter with aiohttp", 4, gets, PEER_AIOHTTP, OURS),
         _speed("small GETs, of the speed of bare aiohttp", 0.8, gets, BY_HAND, OURS),
+        *_export_figures(outcomes),
+        _rate("measurements a second, a `send()` for each", 100_000, outcomes.get("ingest")),
+        _speed(
+            "measurements by `ingest_all()`, times as fast as m3ter with httpx",
+            10,
+            outcomes.get("ingest"),
+            PEER,
+            OURS,
+        ),
         *_import_figures(imports),
     ]
+
+
+def _export_figures(outcomes: Mapping[str, Outcome]) -> list[Figure]:
+    files, long, slow = (outcomes.get(name) for name in ("export", "export-long", "export-slow"))
+    return [
+        Figure("export to Parquet, JSON read", 50, " MB/s", _throughput(files, PARQUET)),
+        Figure("export to NDJSON, JSON read", 200, " MB/s", _throughput(files, NDJSON)),
+        _speed("export to Parquet, times as fast as m3ter and pandas", 1, files, SCRIPT, PARQUET),
+        Figure("export to Parquet, peak memory at ten times the bills", 250, " MB", _peak(long, PARQUET), at_most=True),
+        Figure("export to NDJSON, peak memory at ten times the bills", 250, " MB", _peak(long, NDJSON), at_most=True),
+        Figure(
+            "export in 8 slices, times as fast as by one cursor, at 100 ms a page",
+            6,
+            "x",
+            slow.ratio(ONE_CURSOR, EIGHT_SLICES) if slow else None,
+        ),
+    ]
+
+
+def _throughput(outcome: Outcome | None, name: str) -> float | None:
+    if outcome is None or not outcome.results(name):
+        return None
+    return float(outcome.results(name)[0]["bytes"]) / MB / (outcome.median(name, "seconds") or 1)
 
 
 def _speed(what: str, asked: float, outcome: Outcome | None, other: str, ours: str) -> Figure:
@@ -73,8 +118,17 @@ def _speed(what: str, asked: float, outcome: Outcome | None, other: str, ours: s
     return Figure(what, asked, "x", outcome.ratio(other, ours), by_cpu=outcome.ratio(other, ours, "cpu"))
 
 
-def _peak(outcome: Outcome | None) -> float | None:
-    peak = outcome.highest(OURS, "peak_memory") if outcome else None
+def _rate(what: str, asked: float, outcome: Outcome | None) -> Figure:
+    """How many rows in a second."""
+    seconds = outcome.median(OURS_SEND, "seconds") if outcome else None
+    cpu = outcome.median(OURS_SEND, "cpu") if outcome else None
+    if outcome is None or not seconds or not cpu:
+        return Figure(what, asked, "/s", None)
+    return Figure(what, asked, "/s", outcome.count / seconds, by_cpu=outcome.count / cpu)
+
+
+def _peak(outcome: Outcome | None, name: str = OURS) -> float | None:
+    peak = outcome.highest(name, "peak_memory") if outcome else None
     return None if peak is None else peak / MB
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from .contest import Outcome
 from .figures import MB, Figure
-from .works import OURS
 
 _PACKAGES = ("m3ter-async", "m3ter", "aiohttp", "httpx", "httpx-aiohttp", "msgspec", "anyio")
 _METHOD = """
@@ -24,7 +23,7 @@ that wakes every millisecond was late. CPU per call is process time divided by H
 The first call, a small GET that connects and loads what the client loads late, is timed by itself, and before the
 small GETs as many more as open all connections; then the clock starts. Row counts and sums are
 checked in every run: a client with `Decimal` amounts must arrive at the exact sum, one with doubles near it, and the
-table says by how much it is off.
+table says by how much it is off. Measurements are counted and added up by the server, after the clock has stopped.
 
 "m3ter" is given a token, as its async client cannot log in, and otherwise keeps its defaults, as this client does but
 for its rate limit. It decodes every bill in full: `.raw()` and `.as_type()` are compared with that. "By hand" is the
@@ -37,7 +36,7 @@ def outcome_rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
     header = [
         "contender",
         "time",
-        f"{OURS} is",
+        f"{ours(outcome)} is",
         "CPU per call",
         "peak memory",
         "longest stall",
@@ -47,6 +46,11 @@ def outcome_rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
     return header, [list(_outcome_row(outcome, each.name)) for each in outcome.work.contenders]
 
 
+def ours(outcome: Outcome) -> str:
+    """Whom the others are compared with: the first of this client's ways to do the work."""
+    return outcome.work.contenders[0].name
+
+
 def _outcome_row(outcome: Outcome, name: str) -> Iterator[str]:
     yield name
     results = outcome.results(name)
@@ -54,7 +58,7 @@ def _outcome_row(outcome: Outcome, name: str) -> Iterator[str]:
         yield from ("failed", "", "", "", "", "", "")
         return
     yield f"{outcome.median(name, 'seconds'):.2f} s"
-    ratio = None if name == OURS else outcome.ratio(name, OURS)
+    ratio = None if name == ours(outcome) else outcome.ratio(name, ours(outcome))
     yield "" if ratio is None else f"{ratio:.2f}x"
     yield _duration((outcome.median(name, "cpu") or 0) / results[0]["calls"])
     yield f"{(outcome.highest(name, 'peak_memory') or 0) / MB:.0f} MB"

@@ -38,9 +38,15 @@ OURS = "m3ter-async"
 OURS_HTTPX = "m3ter-async (httpx)"
 OURS_RAW = "m3ter-async, .raw()"
 OURS_TYPED = "m3ter-async, .as_type()"
+OURS_SEND = "m3ter-async, send() for each"
 BY_HAND = "by hand, aiohttp + msgspec"
 BY_HAND_RAW = "by hand, raw"
 BY_HAND_TYPED = "by hand, three fields"
+PARQUET = "m3ter-async, Parquet"
+NDJSON = "m3ter-async, NDJSON"
+EIGHT_SLICES = "m3ter-async, 8 slices"
+ONE_CURSOR = "m3ter-async, one cursor"
+SCRIPT = "m3ter 0.9.0 and pandas, Parquet"
 PEER = "m3ter 0.9.0 (httpx)"
 PEER_AIOHTTP = "m3ter 0.9.0 (aiohttp)"
 
@@ -62,6 +68,14 @@ _UNDECODED = (
     Contender(BY_HAND_TYPED, "by_hand", "aiohttp", "typed"),
 )
 
+_INGEST = (
+    Contender(OURS, "this_client", "aiohttp", "ingest"),
+    Contender(OURS_SEND, "this_client", "aiohttp", "send"),
+    Contender(BY_HAND, "by_hand", "aiohttp", "ingest"),
+    Contender(PEER, "m3ter_package", "httpx", "ingest", passes=1),
+    Contender(PEER_AIOHTTP, "m3ter_package", "aiohttp", "ingest", passes=1),
+)
+
 WORKS = {
     "bills": Work(
         "Stream {count:,} bills of 40 line items of 3 bands, amounts as `Decimal`",
@@ -72,7 +86,34 @@ WORKS = {
     ),
     "long": Work("Stream {count:,} bills: the memory", "bills", 20_000, 2_000, _all("bills")[:1], once=True),
     "transactions": Work("Stream {count:,} balance transactions", "transactions", 20_000, 2_000, _all("transactions")),
+    "ingest": Work(
+        "Send {count:,} measurements of two quantities in batches of 1000", "measurements", 200_000, 20_000, _INGEST
+    ),
     "gets": Work("{count:,} small GETs, 100 in flight", "gets", 3_000, 500, _all("gets")),
 }
+WORKS["export"] = Work(
+    "Export {count:,} bills to files",
+    "bills",
+    2_000,
+    200,
+    (
+        Contender(PARQUET, "export_files", "aiohttp", "parquet"),
+        Contender(NDJSON, "export_files", "aiohttp", "ndjson"),
+        Contender(SCRIPT, "export_script", "httpx", "parquet", passes=1),
+    ),
+)
+WORKS["export-long"] = Work(
+    "Export {count:,} bills to files: the memory", "bills", 20_000, 2_000, WORKS["export"].contenders[:2], once=True
+)
+WORKS["export-slow"] = Work(
+    "Export {count:,} bills of a service that takes 100 ms for a page of 10",
+    "bills",
+    2_000,
+    400,
+    (
+        Contender(EIGHT_SLICES, "export_files", "aiohttp", "slow-8"),
+        Contender(ONE_CURSOR, "export_files", "aiohttp", "slow-1", passes=1),
+    ),
+)
 IMPORT = "import"  # measured by its own means, see `benchmarks.imports`
 NAMES = (*WORKS, IMPORT)

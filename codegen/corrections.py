@@ -35,6 +35,10 @@ class Corrections:
         secrets: ``Schema.field`` that no repr may show.
         anew: ``resource.field`` of updates that `edit` must be given, since what is read cannot be written back.
         no_edit: Resources without `edit` though they have all it takes.
+        jobs: Resources whose records are jobs, with the field that says how far a job is: they get `wait`.
+        files: Operations that answer the URL of a job's file: their resources get `download` and `download_to`.
+        statements: Resources of statements, with that of the jobs which make them: they get `download_json` and
+            `download_csv`.
     """
 
     anything: Reasons = field(default_factory=_empty)
@@ -50,6 +54,9 @@ class Corrections:
     secrets: Reasons = field(default_factory=_empty)
     anew: Reasons = field(default_factory=_empty)
     no_edit: Reasons = field(default_factory=_empty)
+    jobs: Reasoned = field(default_factory=_empty)
+    files: Reasons = field(default_factory=_empty)
+    statements: Reasoned = field(default_factory=_empty)
 
 
 _BEAN = "a Java collection described by its isEmpty(); the service sends a list"
@@ -63,6 +70,7 @@ _CLASH = "another schema has that name once `Response` is gone"
 _BASE = "declared as the common base: what only one kind has would be lost"
 _SIGNS = "who has it can sign in m3ter's name"
 _OPENS = "presigned: who has it needs no login"
+_SUCCEEDED = "ends as SUCCEEDED or FAILED"
 _VAGUE = "the contract's name says nothing outside its own module"
 
 M3TER = Corrections(
@@ -195,6 +203,15 @@ M3TER = Corrections(
         "PostUsageDataQuery": ("usage_query", "the usage query's own limit: 2 requests/s, burst 20"),
     },
     busy={"CreateBillJob": "answers 429 while ten jobs run, however few requests were made"},
+    jobs={
+        "bill_jobs": ("status", "ends as COMPLETE or CANCELLED"),
+        "statements.statement_jobs": ("statementJobStatus", "ends as COMPLETE, FAILED or CANCELLED"),
+        "data_exports.jobs": ("status", _SUCCEEDED),
+        "usage.file_uploads.jobs": ("status", _SUCCEEDED),
+        "lookup_tables.lookup_table_revision_data.lookup_table_revision_data_jobs": ("status", _SUCCEEDED),
+    },
+    files={"GenerateDataExportFileDownloadUrl": "the file that an export was made for"},
+    statements={"statements": ("statements.statement_jobs", "a statement is there only when a job has made it")},
 )
 
 
@@ -261,7 +278,8 @@ def plain_repeat(contract: Contract, call: Call) -> str:
 def _check_operations(contract: Contract, corrections: Corrections) -> None:
     calls = {call.id: call for call in contract.calls}
     stale: list[str] = []
-    for table in (corrections.records, corrections.pages, corrections.repeat, corrections.scope, corrections.busy):
+    named = (corrections.records, corrections.pages, corrections.repeat, corrections.scope, corrections.busy)
+    for table in (*named, corrections.files):
         stale += [name for name in table if name not in calls]
     for name, (value, _) in corrections.repeat.items():
         if name in calls and plain_repeat(contract, calls[name]) == value:
@@ -278,5 +296,6 @@ def _check_operations(contract: Contract, corrections: Corrections) -> None:
 def check_resources(corrections: Corrections, table: Mapping[str, str]) -> None:
     """Every resource that a correction names must exist."""
     named = {*corrections.class_names, *corrections.no_edit, *(key.rpartition(".")[0] for key in corrections.anew)}
+    named |= {*corrections.jobs, *corrections.statements, *(jobs for jobs, _ in corrections.statements.values())}
     if stale := named - set(table):
         raise ContractError(f"corrections that change nothing: {sorted(stale)}")

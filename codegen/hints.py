@@ -74,8 +74,8 @@ NOTES: dict[str, tuple[str, ...]] = {
     "LockBill": ("A lock cannot be undone, and a PENDING bill cannot be locked.",),
     "UpdateBillConfig": ("`bill_lock_date` locks every bill up to that date; refused while one of them is PENDING.",),
     "CreateBillJob": (
-        "At most ten jobs run at once: then the answer is a 429. "
-        "A job has no failed state, so waiting for it needs a timeout.",
+        "At most ten jobs run at once: then the answer is a 429, and it is tried again for `wait_for_slot` seconds, by "
+        "default no longer than any other call.",
     ),
     "CreateStatementJob": ("The statement's URLs are in the job once it is COMPLETE.",),
     "GetBillJsonStatement": (PRESIGNED,),
@@ -139,6 +139,25 @@ EDIT = (
     "awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom "
     "fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the "
     "outcome of a write is unknown."
+)
+
+WAIT = (
+    "It is looked at at once and then at growing intervals, from a second to half a minute, and a last time when "
+    "`timeout` seconds are over. `on_progress`, which may be async, gets the job at each look."
+)
+WAIT_ENDS = (
+    "`JobFailedError`, `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of "
+    "these it goes on at the service."
+)
+WAIT_NOTES: dict[str, tuple[str, ...]] = {
+    "GetBillJob": ("It has no failed state: one that hangs ends in the time-out.",),
+    "GetUploadJobResponse": ("Look at `failed_rows` of one that succeeded, too.",),
+}
+FILE = "The URL is fetched without the access token. The file is in memory, up to the client's `max_response_bytes`."
+FILE_TO = "The URL is fetched without the access token. `path` appears, or is replaced, once the whole of it is there."
+STATEMENT = (
+    "Where a job has made the latest statement already, or is at it, that is taken; else one is started. Seconds of "
+    "`timeout` count for the job, not for the download. `on_progress`, which may be async, gets it at each look."
 )
 
 # What an answer lacks of a body cannot be kept by reading it.

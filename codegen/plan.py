@@ -83,6 +83,12 @@ class Plan:
         }
         if stale := set(corrections.anew) - bodies:
             raise ContractError(f"corrections that change nothing: {sorted(stale)}")
+        read = [method for method in every if method.name == "retrieve" and method.resource in corrections.jobs]
+        states = {
+            f"{method.resource} {member.name}" for method in read for member in self.contract.members(method.record)
+        }
+        if stale := {f"{name} {status}" for name, (status, _) in corrections.jobs.items()} - states:
+            raise ContractError(f"corrections that change nothing: {sorted(stale)}")
         # Homes are those of the whole contract, so that selecting more of it moves nothing.
         self.homes = self._homes(every)
         self.model_names = self._model_names(self.homes)
@@ -107,8 +113,7 @@ class Plan:
 
     def edit(self, resource: str) -> tuple[Method, Method] | None:
         """The methods that reading, changing and writing back is made of: `retrieve` and an `update` with a version."""
-        found = {method.name: method for method in self.methods if method.resource == resource}
-        read, write = found.get("retrieve"), found.get("update")
+        read, write = self._find(resource, "retrieve"), self._find(resource, "update")
         if not read or not write or resource in self.corrections.no_edit:
             return None
         same = read.call.path == write.call.path and read.record == write.record
@@ -117,8 +122,24 @@ class Plan:
 
     def by_code(self, resource: str) -> Method | None:
         """The listing that can be asked for one code, if there is one."""
-        listings = (method for method in self.methods if (method.resource, method.name) == (resource, "list"))
-        return next((m for m in listings if any(a.wire == "codes" for a in m.arguments if a.place == "query")), None)
+        found = self._find(resource, "list")
+        asks = found and any(a.wire == "codes" for a in found.arguments if a.place == "query")
+        return found if asks else None
+
+    def job(self, resource: str) -> tuple[Method, str] | None:
+        """What reads a job that can be waited for, and the attribute that says how far it is."""
+        read = self._find(resource, "retrieve")
+        if not read or resource not in self.corrections.jobs:
+            return None
+        return read, names.snake(self.corrections.jobs[resource][0])
+
+    def statements(self, resource: str) -> tuple[Method, ...]:
+        """What lists, creates and retrieves the jobs that make the statements of this resource, if it has any."""
+        jobs = self.corrections.statements.get(resource, ("",))[0]
+        return tuple(found for name in ("list", "create", "retrieve") if (found := self._find(jobs, name)))
+
+    def _find(self, resource: str, name: str) -> Method | None:
+        return next((method for method in self.methods if (method.resource, method.name) == (resource, name)), None)
 
     def class_name(self, resource: str) -> str:
         """The name of a resource's class; a model of that name keeps it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from itertools import groupby
 
-from . import names, prose
+from . import hints, names, prose
 from .plan import Argument, Method, Plan
 from .print_models import EDIT, WIDTH, wrapped
 from .spell import Speller
@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from msgspec import UNSET, UnsetType
@@ -71,7 +72,8 @@ class _Module:
         lines = [f'"""{prose.resource(top)} {EDIT}"""\n\nfrom __future__ import annotations\n', _IMPORTS]
         lines += [f"from ..models.{home} import {', '.join(sorted(found))}" for home, found in sorted(homes.items())]
         lines.append(
-            "from ..operation import Operation, as_date, as_datetime\nfrom ._base import Change, Fields, Resource"
+            "from ..operation import Operation, as_date, as_datetime\n"
+            "from ._base import Change, Fields, Progress, Resource"
         )
         lines += ["\nif TYPE_CHECKING:\n    from ..pagination import Paginator"] if "Paginator[" in code else []
         return "\n".join(lines) + "\n"
@@ -105,11 +107,15 @@ class _Module:
                 f'        """{prose.resource(child)}"""\n        return {name}(self._pipeline)\n\n'
             )
         lines += [self._method(method) for method in self._members[resource]]
-        return "".join([*lines, self._edit(resource), self._by_code(resource)]) + "\n"
+        lines += [self._edit(resource), self._by_code(resource)]
+        lines += [self._wait(resource), self._files(resource), self._statements(resource)]
+        return "".join(lines) + "\n"
 
     def _method(self, method: Method) -> str:
         signature = ["self", *(self._parameter(argument) for argument in method.positional)]
         signature += ["*", *(self._parameter(argument) for argument in method.keywords)] if method.keywords else []
+        busy = "busy" in method.settings
+        signature += ["wait_for_slot: float | None = None"] if busy else []
         answer = f"Paginator[{self._answer(method)}]" if method.paged else self._answer(method)
         head = f"    {'' if method.paged else 'async '}def {method.name}({', '.join(signature)}) -> {answer}:\n"
         given = [names.constant(method.call)]
@@ -119,8 +125,8 @@ class _Module:
             if found or (place == "body" and method.call.body is not None):
                 inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in found)
                 given.append(f"{word}{{{inside}}}")
-        verb = "return self._list" if method.paged else "return await self._call"
-        return f"{head}{self._docstring(method)}        {verb}({', '.join(given)})\n\n"
+        verb = f"await self{'._patient(wait_for_slot)' if busy else ''}._call" if not method.paged else "self._list"
+        return f"{head}{self._docstring(method)}        return {verb}({', '.join(given)})\n\n"
 
     def _fields(self, resource: str) -> str:
         """What `edit` may write back, printed as names with what is special about them."""
@@ -174,6 +180,67 @@ class _Module:
             f"        return await self._by_code({', '.join(given)})\n\n"
         )
 
+    def _wait(self, resource: str) -> str:
+        job = self._plan.job(resource)
+        if not job:
+            return ""
+        read, status = job
+        answer, one = self._answer(read), prose.noun(resource)
+        above = [self._parameter(argument) for argument in read.keywords]
+        signature = ["self", *map(self._parameter, read.positional), "*", *above, *_waiting(answer)]
+        inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in read.path)
+        given = ["self._pipeline", names.constant(read.call), f"{{{inside}}}"]
+        given += [f'f"{one} {{{read.positional[0].name}}}"', repr(status), "timeout", "on_progress"]
+        text = self._text(prose.wait(resource), f"``GET {read.call.path}``", prose.wait_notes(read))
+        return (
+            f"    async def wait({', '.join(signature)}) -> {answer}:\n{text}"
+            f"        from ..jobs import wait\n\n        return await wait({', '.join(given)})\n\n"
+        )
+
+    def _files(self, resource: str) -> str:
+        found = ""
+        for method in self._members[resource]:
+            if method.call.id not in self._plan.corrections.files:
+                continue
+            inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in method.path)
+            given = f"self._pipeline, {names.constant(method.call)}, {{{inside}}}"
+            own = ", ".join(["self", *map(self._parameter, method.positional)])
+            above = "".join(f", {self._parameter(argument)}" for argument in method.keywords)
+            above = f", *{above}" if above else ""
+            call = f"``GET {method.call.path}``, then ``GET`` the URL"
+            for name, function, more, answer in (
+                ("download", "file", "", "bytes"),
+                ("download_to", "file_to", ", path: str | PathLike[str]", "None"),
+            ):
+                found += (
+                    f"    async def {name}({own}{more}{above}) -> {answer}:\n"
+                    f"{self._text(*prose.file(method, name, call))}"
+                    f"        from ..documents import {function}\n\n"
+                    f"        return await {function}({given}{', path' if more else ''})\n\n"
+                )
+        return found
+
+    def _statements(self, resource: str) -> str:
+        methods = self._plan.statements(resource)
+        found = ""
+        if not methods:
+            return found
+        operations = ", ".join(names.constant(method.call) for method in methods)
+        signature = ", ".join(["self", "bill_id: str", "*", *_waiting(self._answer(methods[-1]))])
+        call = f"``GET`` and ``POST {methods[0].call.path}``, then ``GET`` the URL"
+        for form, function, more, answer in (
+            ("json", "statement_json", "", "Any"),
+            ("csv", "statement", ', "csv"', "bytes"),
+        ):
+            found += (
+                f"    async def download_{form}({signature}) -> {answer}:\n"
+                f"{self._text(prose.STATEMENTS[form], call, [hints.STATEMENT, hints.WAIT_ENDS])}"
+                f"        from ..documents import {function}\n\n"
+                f"        return await {function}("
+                f"self._pipeline, {operations}, bill_id{more}, timeout, on_progress)\n\n"
+            )
+        return found
+
     def _parameter(self, argument: Argument) -> str:
         spelled = self._speller.argument(argument.type)
         if argument.place == "path":
@@ -200,6 +267,10 @@ class _Module:
 
 def _fields_name(write: Method) -> str:
     return f"{names.constant(write.call)}_FIELDS"
+
+
+def _waiting(answer: str) -> list[str]:
+    return ["timeout: float = 600.0", f"on_progress: Progress[{answer}] | None = None"]
 
 
 def _value(argument: Argument) -> str:

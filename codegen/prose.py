@@ -10,7 +10,7 @@ from .plan import Method
 
 def operations() -> set[str]:
     """The operations that this module speaks of, for a test to hold against the contract."""
-    return set(words.SUMMARIES) | set(hints.NOTES) | set(hints.EDIT_NOTES)
+    return set(words.SUMMARIES) | set(hints.NOTES) | set(hints.EDIT_NOTES) | set(hints.WAIT_NOTES)
 
 
 def schemas() -> set[str]:
@@ -95,6 +95,31 @@ def by_code(method: Method) -> str:
     """The first line of a `get_by_code`."""
     one = noun(method.resource)
     return f"Get the {one} with a code; `NotFoundError` if there is none."
+
+
+def wait(resource: str) -> str:
+    """The first line of a `wait`."""
+    one = noun(resource)
+    return f"Wait for {_article(one)} {one} to be done, and get it as it is then."
+
+
+def wait_notes(method: Method) -> list[str]:
+    """What else to know before waiting; `method` reads the job."""
+    return [hints.WAIT, hints.WAIT_ENDS, *hints.WAIT_NOTES.get(method.call.id, ())]
+
+
+def file(method: Method, name: str, call: str) -> tuple[str, str, list[str]]:
+    """The first line of a `download` or `download_to`, the call, and what else to know."""
+    one = noun(method.resource)
+    if name == "download":
+        return f"Get the file of {_article(one)} {one} that is done.", call, [hints.FILE]
+    return f"Put the file of {_article(one)} {one} that is done to a path.", call, [hints.FILE_TO]
+
+
+STATEMENTS = {
+    "json": "Get a bill's statement as JSON: plain values, every number exact.",
+    "csv": "Get a bill's statement as the bytes of a CSV file.",
+}
 
 
 def _noun(name: str) -> tuple[str, str]:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
         ConfigurationError,
         ConflictError,
         InternalServerError,
+        JobCancelledError,
+        JobError,
+        JobFailedError,
+        JobTimeoutError,
         M3terError,
         NotFoundError,
         PayloadTooLargeError,
@@ -29,10 +33,14 @@ if TYPE_CHECKING:
         RateLimitError,
         UnprocessableEntityError,
     )
+    from .fanout import FanOut
+    from .ingest import Ingest
+    from .measurements import IngestError, IngestReport, MeasurementError, RefusedMeasurement
     from .pagination import Page, Paginator
     from .stats import Stats
     from .transports import AiohttpTransport, Transport, TransportError
     from .transports import HttpxTransport as HttpxTransport
+    from .validation import IngestFailure, IngestFailures
 
 __all__ = [
     "APIConnectionError",
@@ -46,14 +54,26 @@ __all__ = [
     "BadRequestError",
     "ConfigurationError",
     "ConflictError",
+    "FanOut",
+    "Ingest",
+    "IngestError",
+    "IngestFailure",
+    "IngestFailures",
+    "IngestReport",
     "InternalServerError",
+    "JobCancelledError",
+    "JobError",
+    "JobFailedError",
+    "JobTimeoutError",
     "M3terError",
+    "MeasurementError",
     "NotFoundError",
     "Page",
     "Paginator",
     "PayloadTooLargeError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RefusedMeasurement",
     "Stats",
     "Transport",
     "TransportError",
@@ -65,8 +85,16 @@ if not TYPE_CHECKING:
     # HttpxTransport is not in __all__: without the extra, `import *` would fail on it
     _HOME = {
         "AsyncM3ter": "client",
+        "FanOut": "fanout",
+        "Ingest": "ingest",
+        "IngestError": "measurements",
+        "IngestFailure": "validation",
+        "IngestFailures": "validation",
+        "IngestReport": "measurements",
+        "MeasurementError": "measurements",
         "Page": "pagination",
         "Paginator": "pagination",
+        "RefusedMeasurement": "measurements",
         "Stats": "stats",
         "AiohttpTransport": "transports",
         "HttpxTransport": "transports",

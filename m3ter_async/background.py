@@ -37,7 +37,13 @@ class TaskAbandoned(M3terError):
 
 
 class Task(Protocol[T_co]):
-    """Work that is under way."""
+    """Work that is under way.
+
+    Attributes:
+        ended: Set once it is over, in whatever way.
+    """
+
+    ended: anyio.Event
 
     async def wait(self) -> T_co:
         """Wait for the result or the exception of the work; a waiter who is cancelled does not cancel the work.

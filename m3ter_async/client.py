@@ -12,12 +12,13 @@ from msgspec import UNSET
 from .clock import Clock
 from .journal import Hook, hooks
 from .limits import Limits
+from .measuring import Measuring
 from .operation import BY_HAND, Operation, Repeat
 from .pipeline import Pipeline
-from .resources._namespaces import Namespaces
 from .retry import RetryPolicy
 from .settings import Settings, credentials, host, organization, plain_path, positive, secret, whole
 from .stats import Stats
+from .toolbox import Toolbox
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -30,7 +31,7 @@ _API = "https://api.m3ter.com"
 _INGEST = "https://ingest.m3ter.com"
 
 
-class AsyncM3ter(Namespaces):
+class AsyncM3ter(Toolbox, Measuring):
     """A client of the m3ter API.
 
     Use it as ``async with AsyncM3ter() as m3ter: ...``, or without and call ``await m3ter.aclose()`` at the end. One
@@ -93,6 +94,7 @@ class AsyncM3ter(Namespaces):
             policy=RetryPolicy(
                 max_retries=whole("max_retries", max_retries, 0), total=positive("max_retry_time", max_retry_time)
             ),
+            allow_insecure=allow_insecure_http,
         )
         rate = None if rate_limit is None else positive("rate_limit", rate_limit)
         in_flight = whole("max_connections", max_connections)

@@ -23,6 +23,10 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "InternalServerError",
+    "JobCancelledError",
+    "JobError",
+    "JobFailedError",
+    "JobTimeoutError",
     "M3terError",
     "NotFoundError",
     "PayloadTooLargeError",
@@ -155,6 +159,34 @@ class RateLimitError(APIStatusError):
 
 class InternalServerError(APIStatusError):
     """5xx: the service failed."""
+
+
+class JobError(M3terError):
+    """A job of the service did not come to the end that was waited for.
+
+    Attributes:
+        job: The job as it was last seen, or None where the first look did not end in time.
+    """
+
+    def __init__(self, reason: str, job: Any) -> None:
+        super().__init__(reason, job)
+        self.reason = reason
+        self.job = job
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class JobFailedError(JobError):
+    """The job failed."""
+
+
+class JobCancelledError(JobError):
+    """Somebody cancelled the job."""
+
+
+class JobTimeoutError(JobError):
+    """The job had not ended in time; it goes on at the service, and can be waited for again."""
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {

@@ -59,7 +59,9 @@ class Event:
     attempt: int
 
     def __str__(self) -> str:
-        return f"{self.call.method} {self.call.path}: {self._text()}"
+        text = self._text()
+        # what a server says may hold line ends, which in a log would begin a line of its own making
+        return f"{self.call.method} {self.call.path}: {text if text.isprintable() else repr(text)}"
 
     def _text(self) -> str:
         return ""

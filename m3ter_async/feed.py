@@ -11,10 +11,11 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from .background import Task
+from .calls import Call
 from .decoding import Unreadable, decode
 from .errors import APIError, APIResponseValidationError
 from .operation import Operation, Response
-from .pipeline import Call, Pipeline
+from .pipeline import Pipeline
 from .reading import Reader
 
 _LONGEST_TOKEN = 16_384  # characters: with more of them, no server takes the URL

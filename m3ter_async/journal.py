@@ -22,12 +22,13 @@ from .events import (
     ResponseReceived,
     RetryScheduled,
 )
-from .operation import BY_HAND, Operation, Response
+from .operation import BY_HAND, PRESIGNED, Operation, Request, Response
 from .stats import Counters
 
 Hook: TypeAlias = Callable[[Event], object]
 
 _log = logging.getLogger("m3ter_async")
+_log.addHandler(logging.NullHandler())  # where nobody has set up logging, warnings do not go to stderr
 _LEVELS: dict[type[Event], int] = {
     RetryScheduled: logging.INFO,
     LoggedIn: logging.INFO,
@@ -45,14 +46,17 @@ _SHOWN = {
 
 def hooks(on_event: object) -> tuple[Hook, ...]:
     """The functions to tell of events, checked."""
-    several = isinstance(on_event, Sequence) and not callable(on_event)
-    given = tuple(cast("Sequence[object]", on_event)) if several else (on_event,)
-    for hook in given:
-        if not callable(hook):
-            raise ConfigurationError(f"on_event={hook!r} is not a function")
-        if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
-            raise ConfigurationError(f"on_event={hook!r} is async; it is called, not awaited, so make it a plain one")
-    return cast("tuple[Hook, ...]", given)
+    if callable(on_event) or not isinstance(on_event, Sequence):
+        on_event = (on_event,)
+    return tuple(map(_hook, cast("Sequence[object]", on_event)))
+
+
+def _hook(given: object) -> Hook:
+    if not callable(given):
+        raise ConfigurationError(f"on_event={given!r} is not a function")
+    if iscoroutinefunction(given) or iscoroutinefunction(getattr(given, "__call__", None)):  # noqa: B004
+        raise ConfigurationError(f"on_event={given!r} is async; it is called, not awaited, so make it a plain one")
+    return given
 
 
 class Journal:
@@ -74,7 +78,8 @@ class Journal:
         for hook in self.hooks:
             try:
                 hook(event)
-            except Exception:  # noqa: BLE001  raised on, it would make a write that took effect look as if it had failed
+            except Exception:  # noqa: BLE001  this is anybody's code
+                # raised on, it would make a write that took effect look as if it had failed, to be made once more
                 _log.exception("a function of on_event= failed on %s", type(event).__name__)
 
 
@@ -110,9 +115,11 @@ class Entry:
         self._counters.waits += 1
         self._counters.waited_seconds += seconds
 
-    def sent(self, content: bytes | None) -> None:
+    def sent(self, request: Request) -> None:
         """The request is being sent; `answered` or `lost` must follow, whatever this raises."""
-        size = 0 if content is None else len(content)
+        size = 0 if request.content is None else len(request.content)
+        if request.pieces is not None:
+            size = int(request.headers["Content-Length"])
         counters = self._counters
         counters.requests += 1
         counters.in_flight += 1
@@ -126,6 +133,8 @@ class Entry:
     def answered(self, response: Response) -> None:
         """A whole response came."""
         size = len(response.content)
+        if not size and self._operation.id == PRESIGNED:  # handed on, and not kept
+            size = _on_the_wire(response) or 0
         counters = self._counters
         counters.in_flight -= 1
         counters.responses += 1
@@ -133,8 +142,10 @@ class Entry:
         if self._heard:
             seconds = self._journal.now() - self._began
             status = response.status
-            # a login's answer holds a token that is not known yet, so that it could not be masked
-            name = None if self._login and 200 <= status < 300 else request_id(response.headers)
+            # a login's answer holds a token that is not known yet, so that it could not be masked; and a presigned
+            # URL's holds whatever its host likes
+            known = self._operation.id != PRESIGNED and not (self._login and 200 <= status < 300)
+            name = request_id(response.headers) if known else None
             self._journal.tell(
                 ResponseReceived(
                     self._info(),
@@ -186,7 +197,7 @@ class Entry:
         if self._call is None:
             operation = self._operation
             host, path, query = self._where
-            by_hand = operation.id == BY_HAND
+            by_hand = operation.id in (BY_HAND, PRESIGNED)
             url = host + path
             if query:  # under a path by hand, a parameter's name says nothing of its value
                 url += "?" + _masked(query, set() if by_hand else _SHOWN)
@@ -204,7 +215,7 @@ def _masked(query: str, shown: set[str]) -> str:
 def _on_the_wire(response: Response) -> int | None:
     """The size of a body as it was transferred."""
     length = response.headers.get("content-length", "")
-    if length.isascii() and length.isdigit():
+    if length.isascii() and length.isdigit() and len(length) < 20:
         return int(length)
     return None if response.headers.get("content-encoding") else len(response.content)
 

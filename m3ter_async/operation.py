@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
@@ -18,7 +18,9 @@ T = TypeVar("T")
 
 Repeat = Literal["safe", "versioned", "never"]
 Scope = Literal["configuration", "ingest", "explorer", "usage_query"]
-BY_HAND = "request"  # the id of an operation that is in no contract, whose path somebody wrote by hand
+# The ids of what is an operation of no contract: a path that somebody wrote by hand, and a presigned URL.
+BY_HAND = "request"
+PRESIGNED = "presigned"
 _REPEAT_BY_METHOD: dict[str, Repeat] = {"GET": "safe", "DELETE": "safe", "PUT": "versioned"}
 
 
@@ -73,8 +75,11 @@ class Request:
     """What a transport sends: everything in it is encoded already.
 
     Attributes:
-        timeout: Seconds for the whole exchange, from connecting to the last byte.
+        timeout: Seconds for the whole exchange, from connecting to the last byte; where a body goes in pieces, seconds
+            in which hardly any byte moves.
         max_bytes: The largest body that is accepted in answer, decompressed.
+        pieces: The body piece by piece, in place of `content`; its ``Content-Length`` is among the headers.
+        into: Takes the body of a 2xx answer piece by piece, in place of `Response.content`.
     """
 
     method: str
@@ -83,6 +88,13 @@ class Request:
     content: bytes | None = field(default=None, repr=False)
     timeout: float = 60.0
     max_bytes: int = 2**30
+    pieces: AsyncIterable[bytes] | None = field(default=None, repr=False)
+    into: Callable[[bytes], Awaitable[None]] | None = field(default=None, repr=False)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether a body goes in pieces, either way."""
+        return self.pieces is not None or self.into is not None
 
 
 @dataclass(slots=True)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast
-from urllib.parse import unquote
 
 import anyio
 from msgspec import UNSET
 
 from .auth import LOGIN, LOGIN_BODY, Grant, Token, TokenManager, read_grant
 from .background import ELSEWHERE, Background, TaskAbandoned
+from .calls import Call
 from .clock import Clock
 from .decoding import Unreadable, decode
 from .errors import APIConnectionError, APIError, ConfigurationError, RateLimitError
 from .failures import Failure, FailureReader
 from .journal import Entry, Hook, Journal
-from .limits import Gate, Limits, Paused
+from .limits import Limits, Paused
 from .operation import Operation, Request, Response, encode_body, encode_path, encode_query
 from .redaction import Secret
 from .retry import RetryBudget
@@ -39,18 +38,6 @@ _HEADERS = {
 _PAUSE = 1.0
 # No limit of the service looks back further than this: whoever asks for more is not believed.
 _LONGEST_PAUSE = 300.0
-
-
-@dataclass(slots=True)
-class Call:
-    """An operation with its arguments filled in, ready to be sent any number of times."""
-
-    operation: Operation[Any]
-    path: str
-    query: str = ""
-    content: bytes | None = None
-    repeatable: bool = True
-    gate: Gate | None = None
 
 
 class Pipeline:
@@ -150,7 +137,8 @@ class Pipeline:
             APIError: The last failure.
         """
         method = call.operation.method
-        entry = Entry(self._journal, call.operation, self._hosts[call.operation.server], call.path, call.query)
+        host = "" if call.bare else self._hosts[call.operation.server]
+        entry = Entry(self._journal, call.operation, host, call.path, call.query)
         failed = 0
         elapsed = 0.0  # seconds spent sending and backing off: waiting for one's turn is no failure
         doubt = renewed = False
@@ -168,7 +156,7 @@ class Pipeline:
             try:
                 outcome = await self._send(call, entry, token)
             finally:
-                if token is not None:
+                if call.operation.id != LOGIN.id:
                     self._slots.release()
             if isinstance(outcome, Response):
                 status = outcome.status
@@ -177,7 +165,7 @@ class Pipeline:
                     entry.again(0.0, self._failures.refused(method, call.path, outcome, keep=True).error)
                     continue
                 if doubt and status == 404 and method == "DELETE":
-                    outcome, status = _gone(call), 200
+                    outcome, status = call.gone(), 200
                 if 200 <= status < 300:
                     try:
                         value = read(outcome)
@@ -189,7 +177,7 @@ class Pipeline:
                         return value
                 else:
                     shown = call.operation.id != LOGIN.id or b"access_token" not in outcome.content
-                    outcome = self._failures.refused(method, call.path, outcome, keep=shown)
+                    outcome = self._reader(call).refused(method, call.path, outcome, keep=shown)
             failed += 1
             doubt = doubt or outcome.doubt
             delay = self._delay(call, entry, outcome, failed, elapsed + self.clock.now() - began)
@@ -203,17 +191,22 @@ class Pipeline:
             await self.clock.sleep(delay)
             elapsed += self.clock.now() - began
 
+    def _reader(self, call: Call) -> FailureReader:
+        if not call.secrets:
+            return self._failures
+        return FailureReader(lambda: (*self._tokens.secrets(), *call.secrets), self.clock.wall)
+
     def unreadable(self, call: Call, response: Response, cause: Unreadable) -> Failure:
         """What an answer comes to that cannot be read, be it only after `run` had returned."""
         keep = call.operation.id != LOGIN.id
-        return self._failures.unreadable(call.operation.method, call.path, response, cause, keep=keep)
+        return self._reader(call).unreadable(call.operation.method, call.path, response, cause, keep=keep)
 
     async def _turn(self, call: Call, entry: Entry, elapsed: float) -> Token | None:
         """Wait until `call` may be sent: for a token that is good, a place in flight, and a pass of the rate limit.
 
         The pass comes last, in the moment before sending, but nobody holds a place while waiting for it: an
         organization at its limit must not keep the calls to others waiting. A login goes without all three, since
-        those who hold a place may wait for that very login.
+        those who hold a place may wait for that very login; a presigned URL takes no token.
         """
         if self._closed[0]:
             raise self._closed_error(call)
@@ -223,7 +216,7 @@ class Pipeline:
             return None
         while True:
             try:
-                token = self._tokens.current() or await self._tokens.get()
+                token = None if call.bare else self._tokens.current() or await self._tokens.get()
             except TaskAbandoned:
                 raise self._closed_error(call) from None
             if not self._place_now():
@@ -256,19 +249,12 @@ class Pipeline:
 
     async def _send(self, call: Call, entry: Entry, token: Token | None) -> Response | Failure:
         """Send `call` once."""
-        operation, settings = call.operation, self.settings
-        headers = {"Authorization": self._tokens.basic() if token is None else token.header, **_HEADERS}
-        if call.content is not None:
-            headers["Content-Type"] = "application/json"
-        url = self._hosts[operation.server] + call.path
-        if call.query:
-            url += "?" + call.query
-        request = Request(operation.method, url, headers, call.content, settings.timeout, settings.max_bytes)
+        request = call.bare() if call.bare else self._request(call, token)
         try:
-            entry.sent(call.content)
+            entry.sent(request)
             response = await self._transport.send(request)
         except TransportError as error:
-            failure = self._failures.broken(operation.method, call.path, error)
+            failure = self._reader(call).broken(request.method, call.path, error)
         except BaseException as error:
             entry.lost(error)
             raise
@@ -277,6 +263,16 @@ class Pipeline:
             return response
         entry.lost(failure.error)  # not while `error` is handled, which may hold what a server echoed
         return failure
+
+    def _request(self, call: Call, token: Token | None) -> Request:
+        operation, settings = call.operation, self.settings
+        headers = {"Authorization": self._tokens.basic() if token is None else token.header, **_HEADERS}
+        if call.content is not None:
+            headers["Content-Type"] = "application/json"
+        url = self._hosts[operation.server] + call.path
+        if call.query:
+            url += "?" + call.query
+        return Request(operation.method, url, headers, call.content, settings.timeout, settings.max_bytes)
 
     def _delay(self, call: Call, entry: Entry, failure: Failure, failed: int, elapsed: float) -> float | None:
         """Seconds until the next attempt, or None if there is none; a 429 slows all calls down, not just this one."""
@@ -293,8 +289,3 @@ class Pipeline:
 
     async def _login(self) -> Grant:
         return await self.run(Call(LOGIN, LOGIN.path, content=LOGIN_BODY), read_grant)
-
-
-def _gone(call: Call) -> Response:
-    """The answer to a DELETE whose repeat found nothing: an attempt before took effect, and this is what is gone."""
-    return Response(200, {}, b'{"id":%b}' % encode_body(unquote(call.path.rpartition("/")[2])))

@@ -26,12 +26,14 @@ class Settings:
         timeout: Seconds for one attempt.
         max_bytes: The largest answer that is read.
         policy: How patiently calls are repeated.
+        allow_insecure: Whether plain http may be used beyond loopback.
     """
 
     org_id: str
     timeout: float
     max_bytes: int
     policy: RetryPolicy
+    allow_insecure: bool = False
 
     def changed(
         self,
@@ -52,6 +54,7 @@ class Settings:
             self.timeout if timeout is None else positive("timeout", timeout),
             self.max_bytes,
             policy,
+            self.allow_insecure,
         )
 
 
@@ -107,7 +110,7 @@ def host(argument: str, url: str, *, allow_insecure: bool) -> str:
         raise ConfigurationError(f"{argument}={url!r} is not an http or https URL")
     if parts.query or parts.fragment:
         raise ConfigurationError(f"{argument}={url!r} must have no query or fragment")
-    if parts.scheme == "http" and not allow_insecure and not _loopback(name):
+    if parts.scheme == "http" and not allow_insecure and not loopback(name):
         raise ConfigurationError(
             f"{argument}={url!r} would send key and secret in the clear: use https, or pass allow_insecure_http=True"
         )
@@ -143,7 +146,8 @@ def _missing(what: str, argument: str, variable: str) -> ConfigurationError:
     return ConfigurationError(f"no {what}: pass {argument}= or set the environment variable {variable}")
 
 
-def _loopback(name: str) -> bool:
+def loopback(name: str) -> bool:
+    """Whether a host is this machine."""
     try:
         return ip_address(name).is_loopback
     except ValueError:

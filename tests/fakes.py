@@ -66,6 +66,9 @@ class FakeTransport:
             self.in_flight -= 1
         if isinstance(result, TransportError):
             raise result
+        if request.into is not None and 200 <= result.status < 300:
+            await request.into(bytes(result.content))
+            return Response(result.status, result.headers, b"")
         return result
 
     async def aclose(self) -> None:

@@ -70,7 +70,7 @@ def arguments(method: Callable[..., Any], operation: Operation, kind: int = 0) -
     unreachable = set(values) - set(names)
     assert not unreachable, f"no keyword for {sorted(unreachable)}"
     every = {name for each in range(kinds(operation)) for name in declared_values(operation, each)}
-    unknown = set(names) - every - {"nexttoken"}
+    unknown = set(names) - every - {"nexttoken", "waitforslot"}
     assert not unknown, f"a keyword that the contract lacks: {sorted(unknown)}"
     given = {names[name]: value for name, (_, _, value) in values.items()}
     for name in ("from_document", "page_size"):

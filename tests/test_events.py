@@ -28,7 +28,7 @@ from m3ter_async.events import (
 )
 from m3ter_async.operation import Request, Response
 
-from .fakes import ORG, FakeClock, FakeTransport, TickingClock, answer, client, grant
+from .fakes import ORG, TOKEN, Answer, FakeClock, FakeTransport, TickingClock, answer, client, grant
 from .wire import Pair, Wire, say, squeezed, until
 
 E = TypeVar("E", bound=Event)
@@ -216,7 +216,7 @@ async def test_several_listeners_are_told_in_turn() -> None:
 
 
 async def test_who_is_told_finds_the_event_in_the_numbers_already() -> None:
-    numbers = []
+    numbers: list[tuple[int, int, int]] = []
 
     def ask(_: Event) -> None:
         stats = m3ter.stats()
@@ -248,8 +248,7 @@ async def test_a_listener_sees_the_context_of_the_caller_also_for_logins_and_pag
 
 async def test_values_of_a_query_are_masked_but_for_pages_states_and_dates() -> None:
     heard = Heard()
-    page = {"data": [], "nextToken": None}
-    m3ter = client(FakeTransport(lambda _: answer(page)), token="t", on_event=heard)
+    m3ter = client(FakeTransport([answer(b'{"data": []}')]), token="t", on_event=heard)
     await m3ter.bills.list(status="APPROVED", account_id="acme & sons", next_token="cursor", page_size=5)
     _, _, query = heard[0].call.url.partition("?")
     assert sorted(query.split("&")) == ["accountId=REDACTED", "nextToken=REDACTED", "pageSize=5", "status=APPROVED"]
@@ -299,7 +298,7 @@ async def test_the_traceback_of_a_listener_says_nothing_of_what_it_was_told_of(
 
     echo = TransportError(f"no connection: {SECRETS[2]}")
     await failed(client(FakeTransport([echo]), token=SECRETS[2], max_retries=0, on_event=broken).bills.retrieve("b1"))
-    assert caplog.text.count("LookupError") == 2
+    assert caplog.text.count("raise LookupError") == 2
     assert SECRETS[2] not in caplog.text
 
 
@@ -329,8 +328,14 @@ async def test_a_listener_that_raises_changes_nothing_and_is_logged(caplog: pyte
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not Event])
 async def test_the_outcome_is_the_same_whichever_event_a_listener_raises_at(kind: type[Event]) -> None:
     async def play(*listeners: Callable[[Event], None]) -> list[Any]:
-        logins = [TransportError("gone"), answer(status=500), answer({"message": "no"}, 403), grant("a"), grant("b")]
-        answers = [answer(status=401), answer(status=429), TransportError("gone"), answer({"id": "b1"})]
+        logins: list[Answer] = [
+            TransportError("gone"),
+            answer(status=500),
+            answer({"message": "no"}, 403),
+            grant("a"),
+            grant("b"),
+        ]
+        answers: list[Answer] = [answer(status=401), answer(status=429), TransportError("gone"), answer({"id": "b1"})]
         m3ter = client(FakeTransport(answers, login=lambda _: logins.pop(0)), on_event=listeners)
         error = await failed(m3ter.bills.retrieve("b1"))
         return [str(error), await m3ter.bills.retrieve("b1"), m3ter.stats()]
@@ -446,6 +451,15 @@ async def test_the_log_is_silent_about_what_goes_well_unless_it_is_asked(caplog:
     m3ter = client(FakeTransport([answer(status=500), answer({})]))
     await m3ter.bills.retrieve("b1")
     assert caplog.records == []
+
+
+async def test_what_a_server_says_makes_no_line_of_its_own_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "m3ter_async")
+    said = answer({"message": "no\nCRITICAL all is lost\x1b[2J"}, 503)
+    await client(FakeTransport([said, answer({})]), token=TOKEN).bills.retrieve("b1")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.isprintable()
+    assert "all is lost" in line
 
 
 # Over a wire

@@ -23,15 +23,21 @@ NAME = "m3ter_async"
 FLOORS = {
     **dict.fromkeys(["version", "redaction", "errors", "operation", "decoding", "models", "stats", "events"], 0),
     **dict.fromkeys(
-        ["clock", "background", "retry", "limits", "settings", "transports", "auth", "failures", "journal"],
+        [
+            *("clock", "background", "retry", "limits", "calls", "settings", "transports", "auth", "failures"),
+            *("journal", "measurements"),
+        ],
         1,
     ),
-    **dict.fromkeys(["pipeline", "reading", "feed", "pagination"], 2),
-    "resources": 3,
-    "client": 4,
+    **dict.fromkeys(["pipeline", "reading", "feed", "pagination", "transfer", "jobs", "documents", "fanout"], 2),
+    **dict.fromkeys(["delivery", "ingest"], 2),
+    **dict.fromkeys(["resources", "measuring", "validation", "uploading"], 3),
+    **dict.fromkeys(["client", "toolbox"], 4),
     "sandbox": 5,
+    "telemetry": 5,
     "export": 5,
     "demo": 6,
+    "cli": 6,
 }
 GENERATED = {"models", "resources"}
 
@@ -199,13 +205,13 @@ BARE_MODULES = {NAME, f"{NAME}.version"}
 def test_importing_the_package_loads_next_to_nothing() -> None:
     names = loaded("import m3ter_async; m3ter_async.__version__; dir(m3ter_async)")
     assert {name for name in names if name.startswith(NAME)} == BARE_MODULES
-    assert not names & {"aiohttp", "httpx", "anyio", "trio", "msgspec", "asyncio", "rich"}
+    assert not names & {"aiohttp", "httpx", "anyio", "trio", "msgspec", "asyncio", "rich", "opentelemetry"}
 
 
 def test_importing_the_client_loads_no_backend_and_no_resource() -> None:
     names = loaded("from m3ter_async import AsyncM3ter")
     assert f"{NAME}.client" in names
-    assert not names & {"aiohttp", "httpx", "trio", "rich"}
+    assert not names & {"aiohttp", "httpx", "trio", "rich", "opentelemetry"}
     assert rooms(names, "resources") == rooms(names, "models") == set()
     assert not any(name.startswith(f"{NAME}.sandbox") for name in names)
 

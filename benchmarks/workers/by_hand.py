@@ -6,16 +6,21 @@ It has no retry, no limits, no login, no errors of its own and knows these few p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+from uuid import uuid4
 
 import aiohttp
 import msgspec
 
+from ..data import measurements
 from . import records
 from .measure import BALANCE, BILLS_PER_PAGE, TOKEN, TRANSACTIONS_PER_PAGE, Settings
 
 _T = TypeVar("_T")
+BATCH = 1000
+SENDERS = 16
 
 
 class Page(msgspec.Struct, rename="camel"):
@@ -32,6 +37,7 @@ class TransactionPage(msgspec.Struct, rename="camel"):
     next_token: str | None = None
 
 
+_encoder = msgspec.json.Encoder(decimal_format="number")
 _page = msgspec.json.Decoder(Page)
 _transaction_page = msgspec.json.Decoder(TransactionPage)
 _bill = msgspec.json.Decoder(records.Bill)
@@ -41,6 +47,8 @@ _bill_job = msgspec.json.Decoder(records.BillJob)
 
 class Contender:
     """Plain loops over one session."""
+
+    exact = True
 
     def __init__(self, settings: Settings) -> None:
         self._base = f"{settings.url}/organizations/{settings.org_id}"
@@ -89,6 +97,28 @@ class Contender:
 
     async def get(self, identifier: str) -> records.BillJob:
         return await self._get(f"{self._base}/billjobs/{identifier}", _bill_job)
+
+    def measurements(self, count: int) -> Iterator[dict[str, Any]]:
+        return measurements(count)
+
+    async def ingest(self, rows: Iterator[dict[str, Any]]) -> int:
+        requests = 0
+
+        async def sender() -> None:
+            nonlocal requests
+            while batch := [{"uid": uuid4().hex, **row} for row in islice(rows, BATCH)]:
+                requests += 1
+                body = _encoder.encode({"measurements": batch})
+                headers = {"Content-Type": "application/json"}
+                async with self._session.post(f"{self._base}/measurements", data=body, headers=headers) as answer:
+                    answer.raise_for_status()
+                    await answer.read()
+
+        await asyncio.gather(*[sender() for _ in range(SENDERS)])
+        return requests
+
+    async def send(self, rows: Iterator[dict[str, Any]]) -> int:
+        raise NotImplementedError
 
     async def _get(self, url: str, decoder: msgspec.json.Decoder[_T]) -> _T:
         async with self._session.get(url) as answer:

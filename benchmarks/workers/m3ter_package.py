@@ -5,16 +5,19 @@ Its async client cannot log in, so it is given a token. It has no way to leave a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from m3ter import AsyncM3ter, DefaultAioHttpClient
 
+from ..data import measurements
 from .measure import BALANCE, BILLS_PER_PAGE, TOKEN, TRANSACTIONS_PER_PAGE, Settings
 
 
 class Contender:
     """The client with its own defaults for timeouts, retries and connections."""
+
+    exact = False
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -46,3 +49,15 @@ class Contender:
 
     async def get(self, identifier: str) -> Any:
         return await self._client.bill_jobs.retrieve(identifier)
+
+    def measurements(self, count: int) -> Iterator[dict[str, Any]]:
+        return measurements(count, float)
+
+    async def ingest(self, rows: Iterator[dict[str, Any]]) -> int:
+        requests = 0
+        async for _ in self._client.usage.submit_all(measurements=rows):
+            requests += 1
+        return requests
+
+    async def send(self, rows: Iterator[dict[str, Any]]) -> int:
+        raise NotImplementedError

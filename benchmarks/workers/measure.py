@@ -6,9 +6,9 @@ import asyncio
 import resource
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 TOKEN = "benchmark-token"
 BALANCE = "5ca1ab1e-0000-4000-8000-0000000ba1a0"
@@ -35,7 +35,13 @@ class Settings:
 
 
 class Contender(Protocol):
-    """A client, wrapped so that all are driven alike. Bills as bytes and as totals only some can do."""
+    """A client, wrapped so that all are driven alike. Not each can do everything.
+
+    Attributes:
+        exact: Whether the numbers that it sends are decimals.
+    """
+
+    exact: bool
 
     async def open(self) -> None:
         """Make the client, without connecting."""
@@ -65,6 +71,27 @@ class Contender(Protocol):
         """One bill job, fully decoded."""
         ...
 
+    def measurements(self, count: int) -> Iterator[dict[str, Any]]:
+        """Rows to send, with numbers of the type that this client takes."""
+        ...
+
+    async def ingest(self, rows: Iterator[dict[str, Any]]) -> int:
+        """Send all of them; returns the number of requests."""
+        ...
+
+    async def send(self, rows: Iterator[dict[str, Any]]) -> int:
+        """Send each by a call of its own, as an application does that measures; returns the number of requests."""
+        ...
+
+
+@runtime_checkable
+class Exporter(Protocol):
+    """One who writes files; what is in them is counted by itself."""
+
+    async def export(self, task: str) -> dict[str, Any]:
+        """Write every bill."""
+        ...
+
 
 async def measure(client: Contender, settings: Settings) -> dict[str, Any]:
     """Run one task and report its time, memory, longest stall and what it saw."""
@@ -77,7 +104,10 @@ async def measure(client: Contender, settings: Settings) -> dict[str, Any]:
     ticker = asyncio.create_task(_longest_stall())
     await asyncio.sleep(10 * TICK)
     started, cpu = time.perf_counter(), time.process_time()
-    seen = await _TASKS[settings.task](client, settings.count)
+    if isinstance(client, Exporter):
+        seen = await client.export(settings.task)
+    else:
+        seen = await _TASKS[settings.task](client, settings.count)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     await asyncio.sleep(2 * TICK)
     ticker.cancel()
@@ -146,7 +176,23 @@ async def _gets(client: Contender, count: int) -> dict[str, Any]:
     return {"calls": count, "rows": answered}
 
 
-_TASKS = {"bills": _bills, "raw": _raw, "typed": _typed, "transactions": _transactions, "gets": _gets}
+async def _ingest(client: Contender, count: int) -> dict[str, Any]:
+    return {"calls": await client.ingest(client.measurements(count)), "exact": client.exact}
+
+
+async def _send(client: Contender, count: int) -> dict[str, Any]:
+    return {"calls": await client.send(client.measurements(count)), "exact": client.exact}
+
+
+_TASKS = {
+    "bills": _bills,
+    "raw": _raw,
+    "typed": _typed,
+    "transactions": _transactions,
+    "gets": _gets,
+    "ingest": _ingest,
+    "send": _send,
+}
 
 
 def _sum(name: str, value: Any) -> dict[str, Any]:

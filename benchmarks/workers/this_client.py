@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from m3ter_async import AsyncM3ter
 
+from ..data import measurements
 from .measure import BALANCE, BILLS_PER_PAGE, TOKEN, TRANSACTIONS_PER_PAGE, Settings
 from .records import BillTotal
 
@@ -14,13 +15,16 @@ from .records import BillTotal
 class Contender:
     """The client over aiohttp, its default, or over httpx."""
 
-    def __init__(self, settings: Settings) -> None:
+    exact = True
+
+    def __init__(self, settings: Settings, org_id: str | None = None) -> None:
         self._settings = settings
+        self._org_id = org_id or settings.org_id
 
     async def open(self) -> None:
         self._client = AsyncM3ter(
             token=TOKEN,
-            org_id=self._settings.org_id,
+            org_id=self._org_id,
             base_url=self._settings.url,
             rate_limit=None,  # 50 requests a second are the service's limit, not what is measured
             transport=_httpx_transport() if self._settings.backend == "httpx" else None,
@@ -43,6 +47,18 @@ class Contender:
 
     async def get(self, identifier: str) -> Any:
         return await self._client.bill_jobs.retrieve(identifier)
+
+    def measurements(self, count: int) -> Iterator[dict[str, Any]]:
+        return measurements(count)
+
+    async def ingest(self, rows: Iterator[dict[str, Any]]) -> int:
+        return (await self._client.ingest_all(rows)).requests
+
+    async def send(self, rows: Iterator[dict[str, Any]]) -> int:
+        async with self._client.ingest() as ingest:
+            for row in rows:
+                await ingest.send(**row)
+        return ingest.requests
 
 
 def _httpx_transport() -> Any:

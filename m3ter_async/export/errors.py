@@ -8,5 +8,12 @@ from ..errors import M3terError
 class ExportError(M3terError):
     """An export that stopped: a full disk, an amount out of range, an id that came twice, a folder changed meanwhile.
 
-    What was finished before is kept, and ``resume=True`` goes on from there unless the text says otherwise.
+    What was finished before is kept.
+
+    Attributes:
+        resumable: Whether ``resume=True`` may well go on from there; not where it would only fail in the same place.
     """
+
+    def __init__(self, reason: str, *, resumable: bool = True) -> None:
+        super().__init__(reason)
+        self.resumable: bool = resumable

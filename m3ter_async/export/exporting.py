@@ -17,7 +17,7 @@ from .formats import FORMATS, Compression, FormatName, Layout, layout
 from .ids import FOLDER
 from .listings import Listing, find
 from .manifest import NAME, Begun, Manifest
-from .parts import found
+from .parts import found, remove_unfinished
 from .planning import day
 from .report import ExportedFile, ExportProgress, ExportReport
 from .runner import Run
@@ -92,7 +92,9 @@ async def export(
         assert manifest.begun is not None
         listings, layouts = plan(client, manifest.begun)
         tally = Tally(client, on_progress)
-        if not manifest.finished:
+        if manifest.finished:
+            remove_unfinished(manifest, layouts)
+        else:
             run = Run(client, manifest, listings, layouts, concurrency, tally)
             try:
                 await together(run.run)
@@ -158,18 +160,18 @@ def begin(manifest: Manifest, begun: Begun, *, overwrite: bool) -> None:
     Raises:
         ValueError: The folder holds an export already.
     """
-    folder = manifest.folder
-    if manifest.begun is not None:
-        if not overwrite:
-            raise ValueError(f"{folder} holds an export already: go on with it by resume, or remove it by overwrite")
-        for resource in manifest.begun.resources:
-            for path in found(folder / resource):
-                path.unlink()
-        rmtree(folder / FOLDER, ignore_errors=True)
-        manifest.clear()
+    folder, before = manifest.folder, manifest.begun
+    if before is not None and not overwrite:
+        raise ValueError(f"{folder} holds an export already: go on with it by resume, or remove it by overwrite")
+    ours: Sequence[str] = before.resources if before is not None else ()
     for resource in begun.resources:
-        if strange := found(folder / resource):
+        if resource not in ours and (strange := found(folder, resource)):
             raise ValueError(f"{strange[0]} would be taken for a part of this export: choose another folder")
+    for resource in ours:
+        for path in found(folder, resource):
+            path.unlink()
+    rmtree(folder / FOLDER, ignore_errors=True)
+    manifest.clear()
     manifest.append(begun)
 
 

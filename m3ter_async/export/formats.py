@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import msgspec
 
+from .errors import ExportError
 from .listings import Listing
 from .slices import parent_key
 from .tables import Column, Table, amounts, flat, read_rows, split, texts
@@ -20,13 +21,12 @@ FORMATS: Sequence[FormatName] = get_args(FormatName)
 
 
 class Sink(Protocol):
-    """The open files of one part; all that it does is blocking.
+    """The open files of one part; all that it does is blocking."""
 
-    Attributes:
-        rows: How many rows each table has got.
-    """
-
-    rows: dict[str, int]
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """How many rows each table has got."""
+        ...
 
     def write(self, records: Sequence[bytes]) -> None:
         """Append records, each the JSON of one.
@@ -87,7 +87,7 @@ class NdjsonSink:
     """The bytes that the service sent, a record a line; compressed with zstd if asked for."""
 
     def __init__(self, table: str, path: Path, compression: str | None) -> None:
-        self.rows = {table: 0}
+        self.rows: dict[str, int] = {table: 0}
         self._table = table
         self._file: Any = path.open("wb")
         if compression is not None:
@@ -114,18 +114,18 @@ class CsvSink:
     """A file for each table, with a header; amounts digit for digit as they were sent."""
 
     def __init__(self, table: Table, paths: Mapping[str, Path]) -> None:
-        self.rows = {each.name: 0 for each in table.walk()}
+        self.rows: dict[str, int] = {each.name: 0 for each in table.walk()}
         self._table = table
         self._decoder = msgspec.json.Decoder(table.row)
         self._files = {name: path.open("w", encoding="utf-8", newline="") for name, path in paths.items()}
-        self._writers = {name: csv.writer(file, lineterminator="\n") for name, file in self._files.items()}
+        self._writers = {name: csv.writer(file) for name, file in self._files.items()}
         for each in table.walk():
             self._writers[each.name].writerow([column.title for column in each.header])
 
     def write(self, records: Sequence[bytes]) -> None:
         """Append records and the rows in them."""
         for table, columns in split(self._table, read_rows(self._decoder, records)):
-            cells = [_cells(column, values) for column, values in zip(table.header, columns, strict=True)]
+            cells = [_cells(table, column, values) for column, values in zip(table.header, columns, strict=True)]
             rows = list(zip(*cells, strict=True))
             self._writers[table.name].writerows(rows)
             self.rows[table.name] += len(rows)
@@ -136,9 +136,12 @@ class CsvSink:
             file.close()
 
 
-def _cells(column: Column, values: Sequence[Any]) -> Sequence[Any]:
+def _cells(table: Table, column: Column, values: Sequence[Any]) -> Sequence[Any]:
     if column.kind == "boolean":
         return [None if value is None else "true" if value else "false" for value in values]
-    if column.kind == "number":
-        return amounts(values)
-    return texts(values) if column.kind == "json" else values
+    try:
+        if column.kind == "number":
+            return amounts(values)
+        return texts(values) if column.kind == "json" else values
+    except ExportError as error:
+        raise ExportError(f"{table.name}.{column.title}: {error}", resumable=False) from None

@@ -94,16 +94,24 @@ def check(out: Path, resource: str, parts: Iterable[int]) -> int:
     if unique != count:
         raise ExportError(
             f"{count - unique} of {count} ids of {resource} came more than once, perhaps because records changed while "
-            "they were read: export anew with overwrite"
+            "they were read: export anew with overwrite",
+            resumable=False,
         )
     return count
+
+
+def forget(out: Path) -> None:
+    """Remove what is kept of them; it is of no more use. Blocking."""
+    rmtree(out / FOLDER, ignore_errors=True)
 
 
 def _slowly(record: bytes) -> bytes | None:
     try:
         name = _decoder.decode(record).id
-    except msgspec.DecodeError as error:
-        raise ExportError(f"a record has no id that can be read: {error} (in {record[:80]!r}...)") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ExportError(
+            f"a record has no id that can be read: {error} (in {record[:80]!r}...)", resumable=False
+        ) from None
     return None if name is None else str(name).encode()
 
 

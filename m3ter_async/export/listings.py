@@ -66,7 +66,7 @@ class Listing:
         if self.dates is not None:
             given = {name: day for name, day in zip(self.dates, (since, until), strict=True) if day is not None}
             return replace(self, arguments={**self.arguments, **given})
-        if self.parent is not None:
+        if self.parent is not None and self.parent.dates is not None:
             return replace(self, parent=self.parent.narrowed(since, until))
         raise ValueError(f"{self.resource} cannot be selected by since and until: leave them out")
 
@@ -115,7 +115,9 @@ def find(client: AsyncM3ter, resource: str, where: Mapping[str, str]) -> Listing
 def _parent(client: AsyncM3ter, child: Operation[Any], argument: str, where: Mapping[str, str]) -> Listing | None:
     """The listing whose records have the ids that `argument` takes: its path is what comes before that id."""
     first, *rest = argument.split("_")
-    prefix = child.path.partition("/{" + first + "".join(word.title() for word in rest) + "}")[0]
+    prefix, _, below = child.path.partition("/{" + first + "".join(word.title() for word in rest) + "}")
+    if "{" in below:
+        return None  # what is below another is not there for each of them
     for resource, call in _all(client):
         given = {name: value for name, value in where.items() if name in _parameters(call)}
         if set(_required(call)) <= set(given) and _operation(call).path == prefix:
@@ -145,12 +147,13 @@ def _is_listing(member: object) -> bool:
 def _resolve(client: AsyncM3ter, name: str) -> Callable[..., Paginator[Any]] | None:
     """The method of this name, or ``list`` of the resource of this name."""
     value: Any = client
-    for part in name.split("."):
+    parts = name.split(".")
+    for number, part in enumerate(parts, 1):
         member = _member(value, part)
         if isinstance(member, cached_property):
             value = getattr(value, part)
         elif isinstance(value, Resource) and _is_listing(member):
-            return getattr(value, part) if name.endswith(f".{part}") else None
+            return getattr(value, part) if number == len(parts) else None
         else:
             return None
     return getattr(value, "list", None) if _is_listing(_member(value, "list")) else None

@@ -88,15 +88,17 @@ class Progress:
         self.slices: dict[str, Slice] = {}  # those that are not read to the end
         self.positions: dict[str, Position] = {}
         self.parts: dict[int, Part] = {}
-        self.planned = False
+        self.planned: bool = False
         self.next_parents: str | None = None
-        self.named = 0  # slices that were ever planned, so that the next ones get other names
-        self.ended = 0.0  # how much of the listing those were that were read to the end
+        self.parents_seen: set[str | None] = {None}
+        self.named: int = 0  # slices that were ever planned, so that the next ones get other names
+        self.ended: float = 0.0  # how much of the listing those were that were read to the end
 
     def take(self, entry: Planned | Split | Part) -> None:
         """Count an entry in."""
         if isinstance(entry, Planned):
             self.planned, self.next_parents = True, entry.next_parents
+            self.parents_seen.add(entry.next_parents)
             self._add(entry.slices)
         elif isinstance(entry, Split):
             self.slices.pop(entry.slice, None)
@@ -145,7 +147,7 @@ class Manifest:
         self.folder = folder
         self.begun: Begun | None = None
         self.resources: dict[str, Progress] = {}
-        self.finished = False
+        self.finished: bool = False
         self._turn = Lock()
         self._path = folder / NAME
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -163,9 +165,9 @@ class Manifest:
                 break  # cut short by a kill or a full disk, so what it says was never relied on
             try:
                 self._take(_decoder.decode(line))
-            except (msgspec.DecodeError, KeyError) as error:
-                reason = f"{self._path} is damaged after {good} bytes ({error}): export anew with overwrite"
-                raise ExportError(reason) from None
+            except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+                reason = f"{self._path} is damaged after {good} bytes ({error}): remove {self.folder} and export anew"
+                raise ExportError(reason, resumable=False) from None
             good += len(line)
         os.ftruncate(self._file, good)
 
@@ -203,7 +205,8 @@ class Manifest:
     def _take(self, entry: Entry) -> None:
         if isinstance(entry, Begun):
             if entry.version != _VERSION:
-                raise ExportError(f"{self._path} is of another version of this package: export anew with overwrite")
+                reason = f"{self._path} is of another version of this package: remove {self.folder} and export anew"
+                raise ExportError(reason, resumable=False)
             self.begun = entry
             self.resources = {name: Progress() for name in entry.resources}
         elif isinstance(entry, Finished):

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from .arrow import pa, pq
-from .parquet import COMPRESSION, TYPES, array
+from .arrow import pa
+from .parquet import TYPES, RowGroups, array
 from .tables import NULL, READ, Kind, kind_of, read_rows, snake, without_none
 
 Where = Callable[[int], str]
@@ -20,23 +20,25 @@ class NestedSink:
     """One file, a row for each record."""
 
     def __init__(self, record: type[Any], table: str, extra: str | None, path: Path) -> None:
-        self.rows = {table: 0}
         self._table = table
         self._node = _Struct(record, (), extra)
         self._decoder = msgspec.json.Decoder(self._node.read)
-        self._schema = pa.schema(list(self._node.type))
-        self._writer = pq.ParquetWriter(str(path), self._schema, compression=COMPRESSION)
+        self._file = RowGroups(path, [(field.name, field.type) for field in self._node.type])
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many rows the table has got."""
+        return {self._table: self._file.rows}
 
     def write(self, records: Sequence[bytes]) -> None:
-        """Append records, as one row group."""
+        """Append records."""
         rows = read_rows(self._decoder, records)
         arrays = self._node.members(rows, lambda row: f"{self._table} (id {getattr(rows[row], 'id', None)})")
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
-        self.rows[self._table] += len(rows)
+        self._file.write(arrays)
 
     def close(self) -> None:
         """Finish the file."""
-        self._writer.close()
+        self._file.close()
 
 
 class _Node(Protocol):
@@ -106,7 +108,7 @@ class _Struct:
             frozen=True,
             gc=False,
         )
-        self.read = row | None if len(within) > 1 else row
+        self.read = row | None if within else row
         self.type = pa.struct([(name.rstrip("_"), node.type) for name, node in self._fields])
 
     def members(self, values: Sequence[Any], where: Where) -> list[Any]:

@@ -14,7 +14,8 @@ from .errors import ExportError
 from .tables import Kind, Table, amount, read_rows, split, texts
 
 AMOUNT = pa.decimal128(38, 18)
-COMPRESSION = "zstd"
+_COMPRESSION = "zstd"
+_ROW_GROUP = 2 * 2**20  # bytes of a row group in memory
 TYPES: Mapping[Kind, Any] = {
     "text": pa.string(),
     "integer": pa.int64(),
@@ -26,20 +27,58 @@ TYPES: Mapping[Kind, Any] = {
 }
 
 
+class RowGroups:
+    """A Parquet file, written in row groups of some size, however small the pieces are that it gets.
+
+    Args:
+        columns: Names and Arrow types.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[tuple[str, Any]]) -> None:
+        self._schema = pa.schema(columns)
+        self._writer = pq.ParquetWriter(str(path), self._schema, compression=_COMPRESSION)
+        self._waiting: list[Any] = []
+        self._bytes = 0
+        self.rows: int = 0
+
+    def write(self, arrays: Sequence[Any]) -> None:
+        """Append rows, given as an array for each column."""
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        self._waiting.append(batch)
+        self._bytes += batch.nbytes
+        self.rows += batch.num_rows
+        if self._bytes >= _ROW_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_batches(self._waiting, self._schema))
+        self._waiting, self._bytes = [], 0
+
+
 class ParquetSink:
     """A file for each table."""
 
     def __init__(self, table: Table, paths: Mapping[str, Path]) -> None:
-        self.rows = {each.name: 0 for each in table.walk()}
         self._table = table
         self._decoder = msgspec.json.Decoder(table.row)
-        self._writers: dict[str, Any] = {}
-        for each in table.walk():
-            schema = pa.schema([(column.title, TYPES[column.kind]) for column in each.header])
-            self._writers[each.name] = pq.ParquetWriter(str(paths[each.name]), schema, compression=COMPRESSION)
+        self._files = {
+            each.name: RowGroups(paths[each.name], [(column.title, TYPES[column.kind]) for column in each.header])
+            for each in table.walk()
+        }
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many rows each table has got."""
+        return {name: file.rows for name, file in self._files.items()}
 
     def write(self, records: Sequence[bytes]) -> None:
-        """Append records and the rows in them, as one row group of each file."""
+        """Append records and the rows in them."""
         for table, columns in split(self._table, read_rows(self._decoder, records)):
             header = table.header
             where = _Where(table.name, header[0].title, columns[0])
@@ -47,14 +86,12 @@ class ParquetSink:
                 array(column.kind, values, where.field(column.title))
                 for column, values in zip(header, columns, strict=True)
             ]
-            writer = self._writers[table.name]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=writer.schema))
-            self.rows[table.name] += len(columns[0])
+            self._files[table.name].write(arrays)
 
     def close(self) -> None:
         """Finish the files."""
-        for writer in self._writers.values():
-            writer.close()
+        for file in self._files.values():
+            file.close()
 
 
 @dataclass(frozen=True)
@@ -84,7 +121,7 @@ def array(kind: Kind, values: Sequence[Any], where: Callable[[int], str]) -> Any
         if kind in ("date", "instant"):
             return pa.array(values, pa.string()).cast(type_)
         return pa.array(values, type_)
-    except (pa.ArrowInvalid, OverflowError):
+    except (pa.ArrowInvalid, OverflowError, ExportError):
         return pa.chunked_array([_one(kind, value, where(row)) for row, value in enumerate(values)]).combine_chunks()
 
 
@@ -92,11 +129,13 @@ def _amounts(values: Sequence[Any]) -> Any:
     """Amounts from their digits: parsed by Arrow, which refuses whatever it would have to round."""
     if not values:
         return pa.array([], AMOUNT)
-    lines = pa.scalar(b"\n".join(values).decode())
+    lines = b"\n".join(values).decode(errors="replace")
     found = pc.list_flatten(pc.split_pattern(pa.array([lines]), "\n"))
     if len(found) != len(values):
         raise pa.ArrowInvalid("not one amount a line")
-    return pc.if_else(pc.equal(found, "null"), None, found).cast(AMOUNT)
+    if "null" in lines:
+        found = pc.if_else(pc.equal(found, "null"), None, found)
+    return found.cast(AMOUNT)
 
 
 def _one(kind: Kind, value: Any, where: str) -> Any:
@@ -111,4 +150,4 @@ def _one(kind: Kind, value: Any, where: str) -> Any:
         return pa.array([text], pa.string() if isinstance(text, str) else None).cast(TYPES[kind])
     except (pa.ArrowInvalid, OverflowError, ExportError) as error:
         reason = str(error) if isinstance(error, ExportError) else f"{text} does not fit {TYPES[kind]}"
-        raise ExportError(f"{where}: {reason}; NDJSON and CSV keep it as it is") from None
+        raise ExportError(f"{where}: {reason}; NDJSON and CSV keep it as it is", resumable=False) from None

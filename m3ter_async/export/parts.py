@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from .ids import Ids
 from .manifest import File, Manifest, Part, sync_folder
 from .slices import Position, Slice, SlicePage
 
-# JSON that is collected before it is converted: a row group should be large, and memory small.
+# JSON that is collected before it is converted, and that is converted in one go: more takes more memory, and no less
+# time.
 _BATCH = 4 * 2**20
+_PIECE = 1 * 2**20
 # JSON after which a part is finished, and seconds: what a kill costs at the most.
 _FULL = 96 * 2**20
 _OLD = 60.0
@@ -50,11 +52,12 @@ class OpenPart:
         self._waiting: list[bytes] = []
         self._waiting_bytes = self._bytes = 0
         self._slices: dict[str, Position | None] = {}
-        self.records = 0
-        self.sound = True  # whether what was taken is either waiting or in the files
+        self.records: int = 0
+        self.sound: bool = True  # whether what was taken is either waiting or in the files
 
     def add(self, slice: Slice, page: SlicePage) -> None:
         """Take a page, and what it means for its slice, both or neither."""
+        self.sound = False
         self._ids.add(page)
         size = sum(map(len, page.records))
         self._waiting += page.records
@@ -62,6 +65,7 @@ class OpenPart:
         self._bytes += size
         self.records += len(page.records)
         self._slices[slice.id] = page.position
+        self.sound = True
 
     @property
     def ripe(self) -> bool:
@@ -85,8 +89,9 @@ class OpenPart:
                 folder(self._manifest.folder, self.resource, table).mkdir(parents=True, exist_ok=True)
             paths = {table: self._path(table, _TEMPORARY) for table in self._layout.tables}
             self._sink = self._layout.open(paths)
-        records, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        self._sink.write(records)
+        for some in _in_pieces(self._waiting):
+            self._sink.write(some)
+        self._waiting, self._waiting_bytes = [], 0
         self.sound = True
 
     def finish(self) -> None:
@@ -119,6 +124,17 @@ class OpenPart:
         return folder(self._manifest.folder, self.resource, table) / name
 
 
+def _in_pieces(records: list[bytes]) -> Iterator[list[bytes]]:
+    """The records in a few lists, of which none is much larger than a piece, and at least one is there."""
+    start = size = 0
+    for end, record in enumerate(records):
+        if size + len(record) > _PIECE and end > start:
+            yield records[start:end]
+            start, size = end, 0
+        size += len(record)
+    yield records[start:]
+
+
 def folder(out: Path, resource: str, table: str) -> Path:
     """Where the files of a table are."""
     return out / resource / table
@@ -136,16 +152,16 @@ def remove_unfinished(manifest: Manifest, layouts: Mapping[str, Layout]) -> None
         for name, size in kept.items():
             path = manifest.folder / name
             if not path.is_file() or path.stat().st_size != size:
-                raise ExportError(f"{path} is not as it was finished: export anew with overwrite")
+                raise ExportError(f"{path} is not as it was finished: export anew with overwrite", resumable=False)
         for table in layout.tables:
-            for path in found(folder(manifest.folder, resource, table)):
+            for path in found(manifest.folder, resource, table):
                 if path.relative_to(manifest.folder).as_posix() not in kept:
                     path.unlink()
 
 
-def found(where: Path) -> list[Path]:
-    """The files of parts in a folder and those below it, finished or not; nothing else in it is ours."""
-    return [path for path in sorted(where.rglob("*")) if _NAME.fullmatch(path.name) and path.is_file()]
+def found(out: Path, resource: str = "*", table: str = "*") -> list[Path]:
+    """What looks like a file of a part, finished or not; nothing else in an export is ours."""
+    return [path for path in sorted(out.glob(f"{resource}/{table}/*")) if _NAME.fullmatch(path.name)]
 
 
 def _synced(path: Path) -> Path:

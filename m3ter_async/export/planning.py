@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from datetime import date
+from datetime import date, datetime, timezone
 
 import msgspec
 
@@ -17,10 +17,11 @@ class _Identified(msgspec.Struct):
 
 
 def first_slices(listing: Listing, count: int) -> list[Slice]:
-    """A listing that has no parents: by date in so many slices if both ends are known, else as one."""
+    """A listing that has no parents: in so many slices if it is selected by date, else as one."""
     whole = Slice("0", listing.method, listing.arguments)
     window = whole.window
-    return [whole] if window is None or window.days is None else whole.cut(window.split(count))
+    # where an end is open, records are guessed to end today; whatever there is beyond has a slice of its own
+    return [whole] if window is None else whole.cut(window.split(count, [datetime.now(timezone.utc).date()]))
 
 
 async def parent_slices(

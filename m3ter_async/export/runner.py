@@ -15,7 +15,7 @@ import msgspec
 from ..client import AsyncM3ter
 from .errors import ExportError
 from .formats import Layout
-from .ids import check
+from .ids import check, forget
 from .listings import Listing
 from .manifest import Finished, Manifest, Planned, Split
 from .parts import OpenPart, remove_unfinished
@@ -66,9 +66,9 @@ class Run:
     ) -> None:
         self.client = client
         self.manifest = manifest
-        self.schedule = Schedule(concurrency)
+        self.schedule: Schedule = Schedule(concurrency)
         self.tally = tally
-        self.ahead = concurrency <= _FEW
+        self.ahead: bool = concurrency <= _FEW
         self._listings = listings
         self._layouts = layouts
         self._concurrency = concurrency
@@ -98,6 +98,7 @@ class Run:
             self.tally.finished(resource)
         records = {name: self.manifest.resources[name].records for name in self._listings}
         await self.blocking(self.manifest.append, Finished(records))
+        await self.blocking(forget, self.manifest.folder)
 
     async def _begin(self, resource: str, listing: Listing) -> None:
         """Schedule what is left of a resource."""
@@ -117,6 +118,8 @@ class Run:
         listing, resource = plan.listing, plan.listing.resource
         named = self.manifest.resources[resource].named
         slices, token = await parent_slices(self.client, listing, plan.token, first=named, count=2 * self._concurrency)
+        if token is not None and token in self.manifest.resources[resource].parents_seen:
+            raise ExportError(f"the service gave a page of the parents of {resource} that it gave before")
         await self.blocking(self.manifest.append, Planned(resource, slices, token))
         self.tally.planned(resource, slices, last=token is None)
         self.schedule.add(Read(listing, each) for each in slices)

@@ -55,11 +55,13 @@ class Slice(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def window(self) -> Window | None:
-        """The days that it reads, where it can be cut by days."""
+        """The days that it reads, where it reads by days and can be cut by them."""
         names = DATES.get(self.method)
         if names is None or self.parent_argument or names[0].removesuffix("_start") in self.arguments:
             return None
         start, end = (self.arguments.get(name) for name in names)
+        if start is None and end is None:
+            return None  # which brings records without a date too, and no range of dates does
         return Window(date.fromisoformat(start) if start else None, date.fromisoformat(end) if end else None)
 
     @property
@@ -164,7 +166,7 @@ async def read_slice(
 
 def _with_parent(opening: bytes, record: bytes) -> bytes:
     if record[:1] != b"{":
-        raise ExportError(f"a record is not an object but {record[:40]!r}")
+        raise ExportError(f"a record is not an object but {record[:40]!r}", resumable=False)
     rest = record[1:].lstrip()
     return opening + rest if rest != b"}" else opening[:-1] + rest
 

@@ -160,7 +160,8 @@ def read_rows(decoder: msgspec.json.Decoder[Any], records: Iterable[bytes]) -> l
         try:
             rows.append(decoder.decode(record))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ExportError(f"a record is not as the contract says: {error} (in {record[:80]!r}...)") from None
+            reason = f"a record is not as the contract says: {error} (in {record[:80]!r}...)"
+            raise ExportError(reason, resumable=False) from None
     return rows
 
 
@@ -189,8 +190,15 @@ def _repeated(values: Sequence[Any], counts: Sequence[int]) -> list[Any]:
 
 
 def texts(values: Iterable[Raw]) -> list[str | None]:
-    """What was taken from the JSON as it stands there, as text; None for null."""
-    return [None if value == b"null" else value.decode() for value in map(bytes, values)]
+    """What was taken from the JSON as it stands there, as text; None for null.
+
+    Raises:
+        ExportError: It is no UTF-8.
+    """
+    try:
+        return [None if value == b"null" else value.decode() for value in map(bytes, values)]
+    except UnicodeDecodeError as error:
+        raise ExportError(f"{error.object[:80]!r} is no UTF-8", resumable=False) from None
 
 
 def amounts(values: Sequence[Raw]) -> list[str | None]:
@@ -199,7 +207,7 @@ def amounts(values: Sequence[Raw]) -> list[str | None]:
     Raises:
         ExportError: One of them is no amount.
     """
-    joined = b"\n".join(values).decode()
+    joined = b"\n".join(values).decode(errors="replace")
     found = joined.split("\n")
     if len(found) != len(values) or not _PLAIN.fullmatch(joined):
         return list(map(amount, values))
@@ -214,6 +222,6 @@ def amount(value: Raw) -> str | None:
     """
     try:
         found = msgspec.json.decode(value, type=Decimal | None)
-    except msgspec.DecodeError:
-        raise ExportError(f"{bytes(value)[:80]!r} is no amount") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ExportError(f"{bytes(value)[:80]!r} is no amount", resumable=False) from None
     return None if found is None else bytes(value).strip(b'"').decode()

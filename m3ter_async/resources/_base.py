@@ -12,6 +12,8 @@ from msgspec import UNSET
 from ..operation import Operation, Response, as_date, as_datetime, decoder
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from ..pagination import Paginator
     from ..pipeline import Pipeline
 
@@ -21,6 +23,8 @@ _NOTHING: Mapping[str, Any] = {}
 Changes: TypeAlias = Mapping[str, Any] | None
 Change: TypeAlias = Callable[[T], Changes | Awaitable[Changes]]
 """What `edit` takes: gets what is stored and returns arguments of `update`, at once or awaited."""
+Progress: TypeAlias = Callable[[T], object]
+"""What `wait` takes: gets the job at each look; what it returns is awaited if it can be."""
 
 _object = decoder(dict[str, Any])
 
@@ -89,6 +93,12 @@ class Resource:
     ) -> T:
         """One call, one answer."""
         return await self._pipeline.call(operation, path, query, body)
+
+    def _patient(self, seconds: float | None) -> Self:
+        """The same resource, trying again for so many seconds what was refused for certain."""
+        from ..jobs import patient
+
+        return self if seconds is None else type(self)(patient(self._pipeline, seconds))
 
     def _list(
         self,

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from ..models._shared import BillJobBillingFrequency, CurrencyConversion
 from ..models.bill_jobs import BillJob
 from ..operation import Operation, as_date
-from ._base import Resource
+from ._base import Progress, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -69,16 +69,17 @@ class BillJobs(Resource):
         month_epoch: date | str | UnsetType | None = UNSET,
         week_epoch: date | str | UnsetType | None = UNSET,
         day_epoch: date | str | UnsetType | None = UNSET,
+        wait_for_slot: float | None = None,
     ) -> BillJob:
         """Start a job that calculates bills.
 
         ``POST /organizations/{orgId}/billjobs``
 
-        At most ten jobs run at once: then the answer is a 429. A job has no failed state, so waiting for it needs a
-        timeout. Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took
-        effect.
+        At most ten jobs run at once: then the answer is a 429, and it is tried again for `wait_for_slot` seconds, by
+        default no longer than any other call. Leave `version` out: it is for updates. Not sent again by itself when
+        nobody knows whether it took effect.
         """
-        return await self._call(
+        return await self._patient(wait_for_slot)._call(
             _CREATE_BILL_JOB,
             body={
                 "version": version,
@@ -123,3 +124,17 @@ class BillJobs(Resource):
         Not sent again by itself when nobody knows whether it took effect.
         """
         return await self._call(_RECALCULATE_BILL_JOB, body={"billIds": bill_ids, "version": version})
+
+    async def wait(self, id: str, *, timeout: float = 600.0, on_progress: Progress[BillJob] | None = None) -> BillJob:
+        """Wait for a bill job to be done, and get it as it is then.
+
+        ``GET /organizations/{orgId}/billjobs/{id}``
+
+        It is looked at at once and then at growing intervals, from a second to half a minute, and a last time when
+        `timeout` seconds are over. `on_progress`, which may be async, gets the job at each look. `JobFailedError`,
+        `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
+        at the service. It has no failed state: one that hangs ends in the time-out.
+        """
+        from ..jobs import wait
+
+        return await wait(self._pipeline, _GET_BILL_JOB, {"id": id}, f"bill job {id}", "status", timeout, on_progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import cached_property
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import UNSET, UnsetType
@@ -23,7 +24,7 @@ from ..models.data_exports import (
     TimePeriod,
 )
 from ..operation import Operation, as_datetime
-from ._base import Change, Fields, Resource
+from ._base import Change, Fields, Progress, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -326,6 +327,44 @@ class DataExportJobs(Resource):
         The URL is presigned: fetch it without an Authorization header.
         """
         return await self._call(_GENERATE_DATA_EXPORT_FILE_DOWNLOAD_URL, {"jobId": job_id})
+
+    async def wait(
+        self, id: str, *, timeout: float = 600.0, on_progress: Progress[ExportJob] | None = None
+    ) -> ExportJob:
+        """Wait for an export job to be done, and get it as it is then.
+
+        ``GET /organizations/{orgId}/dataexports/jobs/{id}``
+
+        It is looked at at once and then at growing intervals, from a second to half a minute, and a last time when
+        `timeout` seconds are over. `on_progress`, which may be async, gets the job at each look. `JobFailedError`,
+        `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
+        at the service.
+        """
+        from ..jobs import wait
+
+        return await wait(self._pipeline, _GET_JOB, {"id": id}, f"export job {id}", "status", timeout, on_progress)
+
+    async def download(self, job_id: str) -> bytes:
+        """Get the file of an export job that is done.
+
+        ``GET /organizations/{orgId}/dataexports/jobs/{jobId}/getdownloadurl``, then ``GET`` the URL
+
+        The URL is fetched without the access token. The file is in memory, up to the client's `max_response_bytes`.
+        """
+        from ..documents import file
+
+        return await file(self._pipeline, _GENERATE_DATA_EXPORT_FILE_DOWNLOAD_URL, {"jobId": job_id})
+
+    async def download_to(self, job_id: str, path: str | PathLike[str]) -> None:
+        """Put the file of an export job that is done to a path.
+
+        ``GET /organizations/{orgId}/dataexports/jobs/{jobId}/getdownloadurl``, then ``GET`` the URL
+
+        The URL is fetched without the access token. `path` appears, or is replaced, once the whole of it is there.
+        """
+        from ..documents import file_to
+
+        return await file_to(self._pipeline, _GENERATE_DATA_EXPORT_FILE_DOWNLOAD_URL, {"jobId": job_id}, path)
 
 
 class DataExportSchedules(Resource):

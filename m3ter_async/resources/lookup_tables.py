@@ -24,7 +24,7 @@ from ..models.lookup_tables import (
     LookupTableRevisionStatus,
 )
 from ..operation import Operation, as_datetime
-from ._base import Change, Fields, Resource
+from ._base import Change, Fields, Progress, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -527,6 +527,36 @@ class LookupTableRevisionDataJobs(Resource):
             _TRIGGER_LOOKUP_TABLE_REVISION_DATA_DOWNLOAD_JOB,
             {"lookupTableId": lookup_table_id, "lookupTableRevisionId": lookup_table_revision_id},
             body={"contentType": content_type},
+        )
+
+    async def wait(
+        self,
+        id: str,
+        *,
+        lookup_table_id: str,
+        lookup_table_revision_id: str,
+        timeout: float = 600.0,
+        on_progress: Progress[LookupTableRevisionDataJob] | None = None,
+    ) -> LookupTableRevisionDataJob:
+        """Wait for a job on the data of a lookup table's revision to be done, and get it as it is then.
+
+        ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/jobs/{id}``
+
+        It is looked at at once and then at growing intervals, from a second to half a minute, and a last time when
+        `timeout` seconds are over. `on_progress`, which may be async, gets the job at each look. `JobFailedError`,
+        `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
+        at the service.
+        """
+        from ..jobs import wait
+
+        return await wait(
+            self._pipeline,
+            _GET_LOOKUP_TABLE_REVISION_DATA_JOB_RESPONSE,
+            {"lookupTableId": lookup_table_id, "lookupTableRevisionId": lookup_table_revision_id, "id": id},
+            f"job on the data of a lookup table's revision {id}",
+            "status",
+            timeout,
+            on_progress,
         )
 
 

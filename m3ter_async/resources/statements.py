@@ -18,7 +18,7 @@ from ..models.statements import (
     StatementMeasure,
 )
 from ..operation import Operation
-from ._base import Change, Fields, Resource
+from ._base import Change, Fields, Progress, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -114,6 +114,55 @@ class Statements(Resource):
         The URL is presigned: fetch it without an Authorization header.
         """
         return await self._call(_GET_BILL_JSON_STATEMENT, {"id": id})
+
+    async def download_json(
+        self, bill_id: str, *, timeout: float = 600.0, on_progress: Progress[StatementJob] | None = None
+    ) -> Any:
+        """Get a bill's statement as JSON: plain values, every number exact.
+
+        ``GET`` and ``POST /organizations/{orgId}/statementjobs``, then ``GET`` the URL
+
+        Where a job has made the latest statement already, or is at it, that is taken; else one is started. Seconds of
+        `timeout` count for the job, not for the download. `on_progress`, which may be async, gets it at each look.
+        `JobFailedError`, `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of
+        these it goes on at the service.
+        """
+        from ..documents import statement_json
+
+        return await statement_json(
+            self._pipeline,
+            _LIST_STATEMENT_JOBS,
+            _CREATE_STATEMENT_JOB,
+            _GET_STATEMENT_JOB,
+            bill_id,
+            timeout,
+            on_progress,
+        )
+
+    async def download_csv(
+        self, bill_id: str, *, timeout: float = 600.0, on_progress: Progress[StatementJob] | None = None
+    ) -> bytes:
+        """Get a bill's statement as the bytes of a CSV file.
+
+        ``GET`` and ``POST /organizations/{orgId}/statementjobs``, then ``GET`` the URL
+
+        Where a job has made the latest statement already, or is at it, that is taken; else one is started. Seconds of
+        `timeout` count for the job, not for the download. `on_progress`, which may be async, gets it at each look.
+        `JobFailedError`, `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of
+        these it goes on at the service.
+        """
+        from ..documents import statement
+
+        return await statement(
+            self._pipeline,
+            _LIST_STATEMENT_JOBS,
+            _CREATE_STATEMENT_JOB,
+            _GET_STATEMENT_JOB,
+            bill_id,
+            "csv",
+            timeout,
+            on_progress,
+        )
 
 
 class StatementDefinitions(Resource):
@@ -305,4 +354,28 @@ class StatementJobs(Resource):
         return await self._call(
             _CREATE_STATEMENT_JOB_BATCH,
             body={"billIds": bill_ids, "version": version, "includeCsvFormat": include_csv_format, "filters": filters},
+        )
+
+    async def wait(
+        self, id: str, *, timeout: float = 600.0, on_progress: Progress[StatementJob] | None = None
+    ) -> StatementJob:
+        """Wait for a statement job to be done, and get it as it is then.
+
+        ``GET /organizations/{orgId}/statementjobs/{id}``
+
+        It is looked at at once and then at growing intervals, from a second to half a minute, and a last time when
+        `timeout` seconds are over. `on_progress`, which may be async, gets the job at each look. `JobFailedError`,
+        `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
+        at the service.
+        """
+        from ..jobs import wait
+
+        return await wait(
+            self._pipeline,
+            _GET_STATEMENT_JOB,
+            {"id": id},
+            f"statement job {id}",
+            "statement_job_status",
+            timeout,
+            on_progress,
         )

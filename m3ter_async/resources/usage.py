@@ -23,7 +23,7 @@ from ..models.usage import (
     UsageSavedQuery,
 )
 from ..operation import Operation, as_datetime
-from ._base import Change, Fields, Resource
+from ._base import Change, Fields, Progress, Resource
 
 if TYPE_CHECKING:
     from ..pagination import Paginator
@@ -222,6 +222,30 @@ class UsageFileUploadJobs(Resource):
         The URL is presigned: fetch it without an Authorization header.
         """
         return await self._call(_GET_JOB_ORIGINAL_FILE_DOWNLOAD_URL, {"id": id})
+
+    async def wait(
+        self, id: str, *, timeout: float = 600.0, on_progress: Progress[UploadJob] | None = None
+    ) -> UploadJob:
+        """Wait for a job that reads an uploaded file to be done, and get it as it is then.
+
+        ``GET /organizations/{orgId}/fileuploads/measurements/jobs/{id}``
+
+        It is looked at at once and then at growing intervals, from a second to half a minute, and a last time when
+        `timeout` seconds are over. `on_progress`, which may be async, gets the job at each look. `JobFailedError`,
+        `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
+        at the service. Look at `failed_rows` of one that succeeded, too.
+        """
+        from ..jobs import wait
+
+        return await wait(
+            self._pipeline,
+            _GET_UPLOAD_JOB_RESPONSE,
+            {"id": id},
+            f"job that reads an uploaded file {id}",
+            "status",
+            timeout,
+            on_progress,
+        )
 
 
 class UsageSavedQueries(Resource):

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from m3ter_async.sandbox import Faults, Sandbox
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, program: str = "python -m m3ter_async.sandbox") -> int:
     """Serve until interrupted.
 
     Args:
         arguments: The command line without the program's name; None takes it from `sys.argv`.
+        program: What it is called in its help.
 
     Returns:
         The exit status: 0 after Ctrl-C, 1 where the sandbox cannot start.
     """
-    parser = argparse.ArgumentParser(prog="python -m m3ter_async.sandbox", description="Serve a local m3ter.")
+    parser = argparse.ArgumentParser(prog=program, description="Serve a local m3ter.")
     parser.add_argument("--port", type=int, default=8080, help="TCP port on 127.0.0.1, 0 for a free one (8080)")
     parser.add_argument("--bills", type=int, default=2000, help="number of bills (2000)")
     parser.add_argument("--seed", type=int, default=7, help="decides data and credentials (7)")

@@ -29,6 +29,7 @@ class World:
     schemas: dict[str, dict[str, Field]]
     seed: int
     empty_pages: bool
+    upload_seconds: float = 60
     url: str = ""
 
     def fields(self, answer: Field | None) -> dict[str, Field]:

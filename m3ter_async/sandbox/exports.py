@@ -41,6 +41,7 @@ def start(world: World, call: Call) -> Row:
 def _advance(world: World, job: Row) -> Row:
     stage = NEXT_STAGE.get(job["status"])
     if stage is not None:
+        stage = stage if stage == "RUNNING" else world.store.end(stage, "FAILED", "FAILED")
         change: Row = {"status": stage, "version": job["version"] + 1}
         if stage == "RUNNING":
             change["startedAt"] = world.store.now()

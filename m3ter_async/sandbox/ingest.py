@@ -49,14 +49,18 @@ def _keep(world: World, rows: list[object]) -> list[Row]:
     return failed
 
 
-def submit(world: World, call: Call) -> Row:
-    """POST /measurements: the answer says accepted whatever is in the measurements; failures become an event."""
-    failed = _keep(world, call.body["measurements"])
+def _report(world: World, failed: list[Row]) -> None:
+    """Let an event tell of measurements that failed, and where they can be downloaded."""
     if failed:
         name = f"failed-ingest-{len(world.store.files)}.json"
         file_url(world, name, "application/json", JSON.encode(failed))
         path = f"/organizations/{world.store.organization.id}/measurements/failedIngest/getDownloadUrl?file={name}"
         raise_event(world, FAILURE, {"file": name, "getDownloadUrl": world.url + path, "failures": len(failed)})
+
+
+def submit(world: World, call: Call) -> Row:
+    """POST /measurements: the answer says accepted whatever is in the measurements; failures become an event."""
+    _report(world, _keep(world, call.body["measurements"]))
     world.wrote(call)
     return {"result": "accepted"}
 
@@ -82,8 +86,7 @@ def generate_upload_url(world: World, call: Call) -> Row:
     world.store.table(UPLOAD_JOBS, {}).put({**job, "status": "notUploaded"})
     headers = {"Content-Type": call.body["contentType"]}
     name = f"measurements/{job_id}"
-    world.store.uploads[name] = headers["Content-Type"]
-    return {"jobId": job_id, "url": upload_url(world, name), "headers": headers}
+    return {"jobId": job_id, "url": upload_url(world, name, headers["Content-Type"]), "headers": headers}
 
 
 def _advance(world: World, job: Row) -> Row:
@@ -97,10 +100,11 @@ def _advance(world: World, job: Row) -> Row:
         rows: Any = DECODER.decode(uploaded[1])
     except (msgspec.DecodeError, UnicodeDecodeError):
         rows = None
-    if not isinstance(rows, list):
+    if not isinstance(rows, list) or world.store.end("succeeded", "failed", "failed") == "failed":
         return _put(world, job, {"status": "failed"})
     found = cast("list[object]", rows)
     failed = _keep(world, found)
+    _report(world, failed)
     counts = {"totalRows": len(found), "processedRows": len(found) - len(failed), "failedRows": len(failed)}
     return _put(world, job, {"status": "succeeded", **counts})
 

@@ -51,6 +51,8 @@ def _advance_bill_job(world: World, job: Row) -> Row:
     stage = NEXT_BILL_STAGE.get(job["status"])
     if stage is None:
         return job
+    if stage == "COMPLETE":
+        stage = world.store.end(stage, "CANCELLED", "CANCELLED")
     change = {**touched(world, job), "status": stage}
     if stage == "RUNNING":
         change["pending"] = job["total"] // 2
@@ -147,6 +149,8 @@ def _advance_statement_job(world: World, job: Row) -> Row:
     stage = NEXT_STATEMENT_STAGE.get(job["statementJobStatus"])
     if stage is None:
         return job
+    if stage == "COMPLETE":
+        stage = world.store.end(stage, "FAILED", "CANCELLED")
     if stage == "COMPLETE":
         bill = world.store.bills.get(job["billId"])
         if bill is not None:

@@ -167,9 +167,8 @@ def generate_upload_url(world: World, call: Call) -> Row:
     _open(world, call)
     job = _start_job(world, call, "UPLOAD", fileName=call.body["fileName"])
     name = f"lookups/{job['id']}"
-    world.store.uploads[name] = call.body["contentType"]
     headers = {"Content-Type": call.body["contentType"]}
-    return {"jobId": job["id"], "url": upload_url(world, name), "headers": headers}
+    return {"jobId": job["id"], "url": upload_url(world, name, call.body["contentType"]), "headers": headers}
 
 
 def download(world: World, call: Call) -> Row:
@@ -219,6 +218,8 @@ def _advance(world: World, job: Row, path: dict[str, str]) -> Row:
     revision = world.store.row(REVISIONS, path, "lookupTableRevisionId")
     change: Row = {"status": "SUCCEEDED", "version": job["version"] + 1}
     try:
+        if world.store.end("SUCCEEDED", "FAILED", "FAILED") == "FAILED":
+            raise Problem(500, "the sandbox was told to fail")
         if job["type"] == "UPLOAD" and uploaded is not None:
             items = _read(*uploaded)
             _store(world, path, revision, [_checked(revision, item, "item") for item in items])

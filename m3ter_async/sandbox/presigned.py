@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from hmac import compare_digest
+from time import monotonic
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -36,8 +37,9 @@ def file_url(world: World, file: str, content_type: str, content: bytes) -> str:
     return download_url(world, "files/" + file)
 
 
-def upload_url(world: World, file: str) -> str:
-    """The URL to put a file to."""
+def upload_url(world: World, file: str, content_type: str) -> str:
+    """The URL to put a file to, for a while."""
+    world.store.uploads[file] = content_type, monotonic() + world.upload_seconds
     return _url(world, UPLOADS + file, {})
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from ipaddress import ip_address
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -41,6 +41,7 @@ class Sandbox:
         port: The TCP port; 0 takes a free one.
         host: The loopback address to listen on.
         token_seconds: How long an access token is good for.
+        upload_seconds: How long a URL to upload a file to is good for.
         latency: Seconds that every answer is held back, after the call took effect.
         rate_limit: Requests per second before 429 is answered for the rest of that second; None for no limit.
         retry_after: Seconds to name in a `Retry-After` header on a 429; None sends no such header.
@@ -60,6 +61,7 @@ class Sandbox:
         port: int = 0,
         host: str = "127.0.0.1",
         token_seconds: float = 18000,
+        upload_seconds: float = 60,
         latency: float = 0.0,
         rate_limit: int | None = None,
         retry_after: int | None = None,
@@ -73,7 +75,7 @@ class Sandbox:
         self._seed, self._bills, self._host, self._port = seed, bills, host, port
         self._store = Store(seed, bills)
         self._access = Access(seed, self._store.organization.id, token_seconds)
-        self._world = World(self._store, SCHEMAS, seed, empty_pages)
+        self._world = World(self._store, SCHEMAS, seed, empty_pages, upload_seconds)
         self._server = Server(
             self._world, self._access, RateLimit(rate_limit), latency, retry_after, faults or Faults()
         )
@@ -114,6 +116,11 @@ class Sandbox:
         return self._store.applied
 
     @property
+    def measurements(self) -> dict[str, dict[str, Any]]:
+        """The measurements that were accepted and passed validation, by `uid`."""
+        return self._store.measurements
+
+    @property
     def requests(self) -> Counter[str]:
         """How many requests came in, by operation id."""
         return self._server.requests
@@ -149,6 +156,15 @@ class Sandbox:
             ValueError: `count` is negative, or `kind` is none of these.
         """
         self._server.mischief.order(count, Fault(kind, applied, retry_after), operation)
+
+    def fail_next_job(self, *, cancelled: bool = False) -> None:
+        """Let the next job that comes to its end come to a bad one.
+
+        Args:
+            cancelled: Whether it is cancelled instead of failing. Bill jobs can only be cancelled; exports, uploads and
+                the jobs of lookup tables can only fail.
+        """
+        self._store.bad_ends.append(cancelled)
 
     def __enter__(self) -> Self:
         if self._running is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -26,9 +27,9 @@ from m3ter_async.sandbox.uploads import accept
 from m3ter_async.sandbox.validate import check_body, check_query
 
 TOKEN_OPERATION: Final = "GenerateToken"
-# Measurements are the only bodies with a limit of their own, and one byte over it is, as documented, a 403.
+# Measurements are the only bodies with a limit of their own; to reach it is, as documented, a 403.
 INGEST_OPERATION: Final = "SubmitMeasurements"
-MOST_INGEST_BYTES: Final = 512_000
+TOO_MANY_INGEST_BYTES: Final = 512_000
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
@@ -119,8 +120,8 @@ class Server:
             return self._access.issue(authorization)
         self._access.check(authorization, path.get("orgId", ""))
         self._limit.admit()
-        if route.operation == INGEST_OPERATION and len(body) > MOST_INGEST_BYTES:
-            raise Problem(403, f"body: over {MOST_INGEST_BYTES} bytes")
+        if route.operation == INGEST_OPERATION and len(body) >= TOO_MANY_INGEST_BYTES:
+            raise Problem(403, f"body: not under {TOO_MANY_INGEST_BYTES} bytes")
         query = request.raw_path.partition("?")[2]
         values = check_query(route.query, parse_qsl(query, keep_blank_values=True))
         call = Call(route, path, values, _check_body(route, request.content_type, body, self._world))
@@ -142,8 +143,9 @@ async def _broken(request: web.BaseRequest, response: web.Response, fault: Fault
     if fault.kind == "cut" and isinstance(body, bytes) and len(body) > 1:
         half = web.StreamResponse(status=response.status, headers=response.headers)
         half.content_length = len(body)
-        await half.prepare(request)
-        await half.write(body[: len(body) // 2])
+        with suppress(ConnectionResetError):  # the caller may be gone already
+            await half.prepare(request)
+            await half.write(body[: len(body) // 2])
     if request.transport is not None:
         request.transport.close()
     return response

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from functools import partial
@@ -39,8 +39,10 @@ class Store:
         self.applied: Counter[str] = Counter()
         # Files behind presigned URLs, by name: the content type and the bytes.
         self.files: dict[str, tuple[str, bytes]] = {}
-        # Names of files that may be uploaded, and the content type each must have.
-        self.uploads: dict[str, str] = {}
+        # Names of files that may be uploaded: the content type each must have, and when its URL ends.
+        self.uploads: dict[str, tuple[str, float]] = {}
+        # How the next jobs end that come to their end: True is cancelled, False is failed.
+        self.bad_ends: deque[bool] = deque()
         self.measurements: dict[str, Row] = {}
         self.catalog: Catalog = Catalog(self.organization)
         self._ids = draw(seed, IDS, 1)
@@ -59,6 +61,12 @@ class Store:
     def new_id(self) -> str:
         """The next id: the same calls in the same order get the same ids."""
         return self._ids.uuid()
+
+    def end(self, good: str, failed: str, cancelled: str) -> str:
+        """The state in which a job ends: a good one, unless another was ordered."""
+        if not self.bad_ends:
+            return good
+        return cancelled if self.bad_ends.popleft() else failed
 
     def now(self) -> str:
         """The sandbox's own time: it starts on a fixed day and moves a second with every write."""

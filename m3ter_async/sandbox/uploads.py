@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from urllib.parse import unquote
 
 from m3ter_async.sandbox.calls import World
@@ -10,9 +11,12 @@ from m3ter_async.sandbox.problem import Problem
 
 
 def accept(world: World, target: str, authorized: bool, content_type: str | None, content: bytes) -> None:
-    """Keep a file that was put to a presigned URL; like S3's, the URL stands for one content type."""
+    """Keep a file that was put to a presigned URL; like S3's, the URL stands for one content type and ends."""
     resource = verify(world, target, authorized)
     name = unquote(resource.partition("?")[0])[len(UPLOADS) :]
-    if world.store.uploads.get(name) != content_type:
+    declared, end = world.store.uploads.get(name, (None, 0.0))
+    if monotonic() >= end:
+        raise Problem(403, "Request has expired")
+    if content_type != declared:
         raise Problem(403, "Content-Type: not the one that the URL was signed for")
     world.store.files[name] = content_type or "", content

@@ -19,7 +19,9 @@ class Transport(Protocol):
     """
 
     async def send(self, request: Request) -> Response:
-        """Send one request and read its answer to the end.
+        """Send one request and read its answer to the end, or hand it to ``request.into`` if that is set.
+
+        Without an ``Authorization`` header among those of the request, none may be sent.
 
         Raises:
             TransportError: No whole answer came.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any
 from weakref import WeakSet
 
@@ -14,6 +16,7 @@ from yarl import URL
 from ..errors import ConfigurationError
 from ..operation import Request, Response
 from . import TransportError, inflating
+from .streams import move
 
 _CONNECT = 10.0  # seconds
 # Shorter than the idle time after which load balancers hang up, so that no request is sent into a closing connection.
@@ -48,28 +51,33 @@ class AiohttpTransport:
         self._sockets = WeakSet[socket.socket]()
 
     async def send(self, request: Request) -> Response:
-        """Send one request and read its answer to the end."""
+        """Send one request and read its answer to the end, or hand it on."""
+        return await (move(request, self._exchange) if request.streamed else self._exchange(request))
+
+    async def _exchange(self, request: Request) -> Response:
         if self._closed or (self._session is not None and self._session.closed):
             raise TransportError("this transport, or the session it was given, is closed", sent=False)
         session = self._session or self._open()
         timeout = self._timeouts.get(request.timeout)
         if timeout is None:
-            timeout = aiohttp.ClientTimeout(total=request.timeout, sock_connect=_CONNECT)
+            total = None if request.timeout == math.inf else request.timeout
+            timeout = aiohttp.ClientTimeout(total=total, sock_connect=_CONNECT)
             self._timeouts = {request.timeout: timeout}
         try:
             answer = await session.request(
                 request.method,
                 self._url(request.url),
                 headers=request.headers,
-                data=request.content,
+                data=request.pieces or request.content,
                 timeout=timeout,
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=False,  # only from 3.14 on does aiohttp's own know a bound
-                middlewares=(_once,),
+                middlewares=_LOGGED_IN if "Authorization" in request.headers else _BARE,
             )
             try:
-                return Response(answer.status, answer.headers, await _read(answer, request.max_bytes))
+                into = request.into if 200 <= answer.status < 300 else None
+                return Response(answer.status, answer.headers, await _read(answer, request.max_bytes, into))
             finally:
                 answer.close()  # cuts what was not read to its end; after that, the connection is back in the pool
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
@@ -130,11 +138,22 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
     raise failure
 
 
-async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes | bytearray:
+async def _bare(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    request.headers.popall("Authorization", None)  # of the caller's session, or out of ~/.netrc
+    return await handler(request)
+
+
+_LOGGED_IN = (_once,)
+_BARE = (_bare, _once)
+
+
+async def _read(
+    answer: aiohttp.ClientResponse, most: int, into: Callable[[bytes], Awaitable[None]] | None
+) -> bytes | bytearray:
     encoding = answer.headers.get("Content-Encoding")
     length = answer.content_length
-    if encoding is not None or length is None or not 0 < length <= min(most, _LARGE):
-        return await inflating.read(answer.content.iter_any(), encoding or "", most)
+    if into is not None or encoding is not None or length is None or not 0 < length <= min(most, _LARGE):
+        return await inflating.read(answer.content.iter_any(), encoding or "", most, into)
     if length < _SMALL:
         return await answer.read()
     # filled in place where the length is known: joining the chunks of a large page would hold it twice

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ import httpx
 
 from ..operation import Request, Response
 from . import TransportError, inflating
+from .streams import move
 
 _CONNECT = 10.0  # seconds
 _KEEP_ALIVE = 15.0
@@ -33,7 +34,10 @@ class HttpxTransport:
         self._busy = [0] * len(self._clients)
 
     async def send(self, request: Request) -> Response:
-        """Send one request and read its answer to the end."""
+        """Send one request and read its answer to the end, or hand it on."""
+        return await (move(request, self._exchange) if request.streamed else self._exchange(request))
+
+    async def _exchange(self, request: Request) -> Response:
         if self._closed:
             raise TransportError("this transport is closed", sent=False)
         if not self._clients:
@@ -54,14 +58,18 @@ class HttpxTransport:
                     content=request.content,
                     timeout=httpx.Timeout(request.timeout, connect=min(_CONNECT, request.timeout)),
                 )
-                message.stream = _Content(request.content or b"")
+                message.stream = _Pieces(request.pieces) if request.pieces else _Content(request.content or b"")
+                if "Authorization" not in request.headers:
+                    message.headers.pop("Authorization", None)  # the caller's client may have one
+                    message.url = _PresignedURL(message.url)
                 answer = await client.send(message, stream=True, follow_redirects=False, auth=None)
                 try:
-                    content = await _read(answer, request.max_bytes)
+                    into = request.into if answer.is_success else None
+                    body = await _read(answer, request.max_bytes, into)
                 finally:
                     with anyio.CancelScope(shield=True):
                         await answer.aclose()
-                return Response(answer.status_code, dict(answer.headers), content)
+                return Response(answer.status_code, dict(answer.headers), body)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError) as error:
             failure = _translate(error)
         finally:
@@ -100,6 +108,16 @@ def _connections(client: httpx.AsyncClient) -> int:
     return sum(len(pool.connections) for pool in pools if pool is not None)
 
 
+class _PresignedURL(httpx.URL):
+    """Keeps a secret of its query: httpx logs the text of every URL."""
+
+    def __str__(self) -> str:
+        return super().__str__().partition("?")[0]
+
+    def __repr__(self) -> str:
+        return f"URL({str(self)!r})"
+
+
 class _Content(httpx.AsyncByteStream):
     """A request's body. httpx's own is a generator, of which trio complains when sending breaks off."""
 
@@ -115,12 +133,20 @@ class _Content(httpx.AsyncByteStream):
         return self._left.pop()
 
 
-async def _read(answer: httpx.Response, most: int) -> bytes:
-    """Read and decompress the body; httpx's own decompression knows no bound."""
+class _Pieces(httpx.AsyncByteStream):
+    def __init__(self, pieces: AsyncIterable[bytes]) -> None:
+        self._pieces = pieces
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces.__aiter__()
+
+
+async def _read(answer: httpx.Response, most: int, into: Callable[[bytes], Awaitable[None]] | None) -> bytes:
+    """Read and decompress the body, or hand it on; httpx's own decompression knows no bound."""
     received = answer.aiter_raw()
     whole = False
     try:
-        content = await inflating.read(received, answer.headers.get("content-encoding", ""), most)
+        content = await inflating.read(received, answer.headers.get("content-encoding", ""), most, into)
         whole = True
     finally:
         if not whole:

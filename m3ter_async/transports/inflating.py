@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import anyio.lowlevel
 
@@ -15,13 +15,19 @@ _WINDOW = 47  # zlib's way to say: gzip or deflate, whichever it is
 _PIECE = 1_048_576  # bytes made before other tasks get a turn, in about two milliseconds
 
 
-async def read(received: AsyncIterator[bytes], encoding: str, most: int) -> bytes:
-    """A body, joined and decompressed.
+async def read(
+    received: AsyncIterator[bytes],
+    encoding: str,
+    most: int,
+    into: Callable[[bytes], Awaitable[None]] | None = None,
+) -> bytes:
+    """A body, decompressed, and joined or handed on.
 
     Args:
         received: Its bytes as they come in.
         encoding: Its ``Content-Encoding``.
         most: The bytes that it may have, decompressed.
+        into: Takes its pieces, of which none is kept then.
 
     Raises:
         TransportError: It has more, is cut or no gzip, or is encoded in a way that was not asked for.
@@ -34,7 +40,10 @@ async def read(received: AsyncIterator[bytes], encoding: str, most: int) -> byte
             size += len(piece)
             if size > most:
                 raise too_large(most)
-            pieces.append(piece)
+            if into is None:
+                pieces.append(piece)
+            else:
+                await into(piece)
             if len(piece) == _PIECE:
                 await anyio.lowlevel.checkpoint()
     inflater.check_end()

@@ -36,6 +36,10 @@ CORRECTIONS = Corrections(
     scope={"GetWeather": ("explorer", "slow")},
     secrets={"TreeResponse.from": "where the orchard is"},
     anew={"trees.spot": "answers leave out the half of it"},
+    busy={"PlantTree": "one hole at a time"},
+    jobs={"trees": ("ripeness", "a tree is done when it is ripe")},
+    files={"GetHarvests": "what a day brought"},
+    statements={"trees.harvests": ("trees", "trees tell")},
 )
 
 

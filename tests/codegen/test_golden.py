@@ -79,6 +79,11 @@ def test_check_names_a_changed_a_missing_and_a_stale_file(files: dict[str, str],
         {"secrets": {"TreeResponse.gone": "?"}},
         {"anew": {"trees.gone": "?"}},
         {"no_edit": {"gone": "?"}},
+        {"jobs": {"gone": ("status", "?")}},
+        {"jobs": {"weather": ("status", "it has none")}},
+        {"files": {"Gone": "?"}},
+        {"statements": {"gone": ("trees", "?")}},
+        {"statements": {"trees": ("gone", "?")}},
     ],
 )
 def test_a_correction_that_changes_nothing_is_an_error(stale: dict[str, Any]) -> None:

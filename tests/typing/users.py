@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,7 +22,12 @@ from m3ter_async import (
     APIError,
     APIResponseValidationError,
     AsyncM3ter,
+    FanOut,
     HttpxTransport,
+    Ingest,
+    IngestError,
+    IngestFailure,
+    IngestReport,
     Page,
     Paginator,
     Stats,
@@ -37,13 +43,18 @@ from m3ter_async.models import (
     Commitment,
     Currency,
     EndDateBillingEntities,
+    ExportJob,
     IntegrationConfig,
     IntegrationM3terSignedCredentialsRequest,
     LineItem,
+    Measurement,
     PermissionPolicy,
     ResourceGroupItem,
+    StatementJob,
     System,
+    UploadJob,
 )
+from m3ter_async.telemetry import OpenTelemetry
 
 
 class BillTotal(msgspec.Struct, rename="camel"):
@@ -104,6 +115,45 @@ async def changes(m3ter: AsyncM3ter) -> None:
     assert_type(await m3ter.currencies.get_by_code("USD", archived=False), Currency)
 
 
+async def jobs(m3ter: AsyncM3ter) -> None:
+    job = await m3ter.bill_jobs.create(wait_for_slot=60)
+    assert_type(await m3ter.bill_jobs.wait(job.id, timeout=60, on_progress=lambda job: print(job.pending)), BillJob)
+    assert_type(await m3ter.statements.statement_jobs.wait("id", on_progress=seen), StatementJob)
+    assert_type(await m3ter.data_exports.jobs.wait("id"), ExportJob)
+    assert_type(await m3ter.usage.file_uploads.jobs.wait("id"), UploadJob)
+    assert_type(await m3ter.statements.download_json("id", on_progress=seen), Any)
+    assert_type(await m3ter.statements.download_csv("id"), bytes)
+    assert_type(await m3ter.data_exports.jobs.download("id"), bytes)
+    await m3ter.data_exports.jobs.download_to("id", "file.csv")
+    url = await m3ter.usage.get_failed_ingest_download_url()
+    assert_type(await m3ter.download(url.url), bytes)
+    await m3ter.upload("https://a.example/x", iter([b"x"]), length=1)
+    await m3ter.bill_jobs.wait("id", on_progress=seen)  # type: ignore[arg-type]
+    await m3ter.bill_jobs.wait("id", timeout=None)  # type: ignore[arg-type]
+    await m3ter.upload("https://a.example/x", ["x"], length=1)  # type: ignore[list-item]
+
+
+async def seen(job: StatementJob) -> None: ...
+
+
+async def many(m3ter: AsyncM3ter) -> None:
+    results = m3ter.map(m3ter.accounts.list(), bills_of, concurrency=50)
+    assert_type(results, FanOut[Account, list[Bill]])
+    async for account, bills in results:
+        assert_type(account, Account)
+        assert_type(bills, list[Bill])
+    async for id, bill in m3ter.map(["a", "b"], m3ter.bills.retrieve, ordered=False, errors="collect"):
+        assert_type(id, str)
+        assert_type(bill, Bill | Exception)
+    m3ter.map([1], m3ter.bills.retrieve)  # type: ignore[arg-type]
+    m3ter.map(["a"], m3ter.bills.retrieve, errors="ignore")  # type: ignore[call-overload]
+    m3ter.map(["a"], lambda id: id)  # type: ignore[arg-type,return-value]
+
+
+async def bills_of(account: Account) -> list[Bill]:
+    return []
+
+
 def nothing(account: Account) -> None: ...
 
 
@@ -128,6 +178,40 @@ async def whole_api(m3ter: AsyncM3ter, signed: IntegrationM3terSignedCredentials
         "id", billing_entities=["CONTRACT", "of tomorrow"], end_date=datetime(2025, 1, 1)
     )
     assert_type(ended, EndDateBillingEntities)
+
+
+async def measurements(m3ter: AsyncM3ter, moment: datetime, rows: list[Measurement], given: Sequence[bytes]) -> None:
+    async with m3ter.ingest(max_age=0.5, concurrency=4) as ingest:
+        assert_type(ingest, Ingest)
+        assert_type(await ingest.send(meter="m", account="a", ts=moment, measure={"calls": 1}), str)
+        await ingest.send(meter="m", account="a", ts="2025-01-01T00:00:00Z", measure={"gb": Decimal("0.1"), "calls": 2})
+        await ingest.send(meter="m", account="a", ts=moment, cost={"eur": 1.5}, where={"region": "eu"}, uid=None)
+        await ingest.send(meter="m", account="a")  # type: ignore[call-arg]
+        await ingest.send("m", "a", moment)  # type: ignore[call-arg]
+        await ingest.send(meter="m", account="a", ts=1)  # type: ignore[arg-type]
+        await ingest.send(meter="m", account="a", ts=moment, data={})  # type: ignore[call-arg]
+        await ingest.send(meter="m", account="a", ts=moment, measure={"calls": "1"})  # type: ignore[dict-item]
+        assert_type(await ingest.send_all(rows), int)
+    report = await m3ter.ingest_all(rows, on_refused=lambda refused: refused.error.field)
+    assert_type(report, IngestReport)
+    assert_type(report.accepted, int)
+    await m3ter.ingest_all({"meter": "m", "account": "a", "ts": moment} for _ in range(5))
+    await m3ter.ingest_all(row async for row in m3ter.events.list().as_type(Measurement))
+    await m3ter.ingest_all([1])  # type: ignore[list-item]
+    async for failure in m3ter.ingest_failures(since=moment, until=date(2025, 1, 1)):
+        assert_type(failure, IngestFailure)
+        assert_type(failure.event.event_time, datetime)
+    assert_type(await m3ter.upload_measurements("usage.json", on_progress=print), UploadJob)
+    assert_type((await m3ter.upload_measurements(Path("usage.json"))).failed_rows, int | None)
+    await m3ter.upload_measurements(rows, file_name="june.json", timeout=60)
+    await m3ter.upload_measurements(given)
+    await m3ter.upload_measurements(5)  # type: ignore[arg-type]
+
+
+def unsent(error: IngestError) -> None:
+    assert_type(error.unsent, list[Measurement])
+    assert_type(error.causes, list[Exception])
+    assert_type(error.refused[0].error.field, str)
 
 
 async def any_path(m3ter: AsyncM3ter) -> None:
@@ -159,7 +243,7 @@ def numbers(m3ter: AsyncM3ter) -> None:
     stats.request  # type: ignore[attr-defined]
 
 
-def seen(event: Event) -> None:
+def heard(event: Event) -> None:
     assert_type(event.call.template, str | None)
     assert_type(event.attempt, int)
     if isinstance(event, ResponseReceived):
@@ -173,8 +257,8 @@ def seen_partly(event: ResponseReceived) -> None: ...
 
 
 async def listeners() -> None:
-    AsyncM3ter(on_event=seen)
-    AsyncM3ter(on_event=[seen, print])
+    AsyncM3ter(on_event=heard)
+    AsyncM3ter(on_event=[heard, print, OpenTelemetry()])
     AsyncM3ter(on_event=seen_partly)  # type: ignore[arg-type]
     AsyncM3ter(on_event=5)  # type: ignore[arg-type]
 

@@ -1,0 +1,44 @@
+"""m3ter_async's export, in a folder that is removed afterwards."""
+
+from __future__ import annotations
+
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from m3ter_async.export import export
+
+from . import this_client
+from .measure import Settings
+
+LATENCY = 100  # milliseconds a page, where that is what is measured
+SLICES = 8
+
+
+class Contender(this_client.Contender):
+    """The task says which format, or how many cursors against a slow service."""
+
+    def __init__(self, settings: Settings) -> None:
+        slow = settings.task.startswith("slow")
+        super().__init__(settings, org_id=f"{settings.count}-{LATENCY}" if slow else settings.org_id)
+
+    async def open(self) -> None:
+        await super().open()
+        if self._settings.task == "parquet":
+            import m3ter_async.export.parquet  # noqa: F401  pyarrow takes a third of a second to import
+
+    async def export(self, task: str) -> dict[str, Any]:
+        """Every bill of the year."""
+        concurrency = 1 if task == "slow-1" else SLICES
+        with TemporaryDirectory(prefix="export-") as folder:
+            report = await export(
+                self._client,
+                ["bills"],
+                folder,
+                format="parquet" if task == "parquet" else "ndjson",
+                since="2024-01-01",
+                until="2025-01-01",
+                concurrency=concurrency,
+            )
+        seen = {"calls": report.pages, "rows": report.records["bills"], "bytes": report.bytes}
+        items = report.rows["bills"].get("line_items")
+        return seen if items is None else {**seen, "line_items": items}

@@ -1,0 +1,86 @@
+"""The command line: ``m3ter-async``, or ``python -m m3ter_async.cli``.
+
+Each command loads what it needs when it runs; exit statuses are those of `console`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from ..version import __version__
+from .console import PROGRAM, CommandFailed, complain, near, silence
+
+_HELP = f"""usage: {PROGRAM} COMMAND ...
+
+commands:
+  export    write every record of a listing to Parquet, CSV or NDJSON files
+  call      call any operation of the API; answers are JSON lines
+  sandbox   serve a local m3ter to develop against
+
+{PROGRAM} COMMAND --help tells more of each, {PROGRAM} --version the version.
+Credentials come from the environment: M3TER_API_KEY, M3TER_API_SECRET and M3TER_ORG_ID.
+"""
+
+
+def _export(arguments: Sequence[str]) -> int:
+    from .export import main
+
+    return main(arguments)
+
+
+def _call(arguments: Sequence[str]) -> int:
+    from .call import main
+
+    return main(arguments)
+
+
+def _sandbox(arguments: Sequence[str]) -> int:
+    from ..sandbox.__main__ import main
+
+    return main(arguments, program=f"{PROGRAM} sandbox")
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"export": _export, "call": _call, "sandbox": _sandbox}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: The command line without the program's name; None takes it from `sys.argv`.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except CommandFailed as failure:
+        complain(str(failure))
+        status = failure.status
+    except SystemExit as end:  # what argparse ends --help with
+        status = end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:  # whoever read the output has enough of it
+        silence(sys.stdout)
+        status = 0
+    except OSError as error:
+        silence(sys.stdout)
+        complain(f"cannot write the output: {error.strerror}")
+        status = 1
+    return status
+
+
+def _run(arguments: list[str]) -> int:
+    name, *rest = arguments or ["--help"]
+    if name in _COMMANDS:
+        return _COMMANDS[name](rest)
+    if name == "--version":
+        sys.stdout.write(f"{PROGRAM} {__version__}\n")
+    elif name in ("-h", "--help"):
+        sys.stdout.write(_HELP)
+    else:
+        raise CommandFailed(f"there is no command {name!r}{near(name, _COMMANDS)}")
+    return 0

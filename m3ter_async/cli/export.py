@@ -1,0 +1,183 @@
+"""``m3ter-async export``: records of listings into files, with a display of how far it is."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, NoReturn
+
+import anyio
+
+from ..errors import APIError, M3terError
+from .console import PROGRAM, CommandFailed, connect, near, warnings_to
+from .display import Display, Failure, display_for
+from .stopping import Stopped, run
+
+if TYPE_CHECKING:
+    from ..export import ExportReport
+
+    Job = Callable[..., Awaitable[ExportReport]]
+
+_DESCRIPTION = """Write every record of one or more listings to files, each exactly once. Any listing goes by its
+dotted name (bills, line_items, balances.transactions, bills.search); one that needs a parent is read for every parent.
+An export that was stopped or killed goes on with --resume, and what was finished is not read again."""
+_EPILOG = """Credentials come from the environment: M3TER_API_KEY, M3TER_API_SECRET, M3TER_ORG_ID. Exit status: 0 all is
+there; 1 the service or the disk failed, --resume goes on; 2 the command cannot be followed; 130 stopped by Ctrl-C, 143
+by SIGTERM, --resume goes on. On a terminal with rich installed (the extra cli) it shows bars."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise CommandFailed(f"export: {message}")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog=f"{PROGRAM} export", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
+    parser.add_argument("resources", nargs="+", metavar="RESOURCE", help="a listing, such as bills")
+    parser.add_argument("--out", required=True, metavar="DIR", help="the folder to write to")
+    parser.add_argument(
+        "--since",
+        type=_day,
+        metavar="DATE",
+        help="the first day, by the date of the bill; lets bills be read side by side",
+    )
+    parser.add_argument("--until", type=_day, metavar="DATE", help="the day after the last one")
+    parser.add_argument("--format", choices=("parquet", "csv", "ndjson"), help="of the files (ndjson)")
+    parser.add_argument("--concurrency", type=_count, default=8, metavar="N", help="cursors side by side (8)")
+    parser.add_argument(
+        "--where", action="append", default=[], type=_condition, metavar="NAME=VALUE", help="a parameter of the listing"
+    )
+    parser.add_argument(
+        "--nested", action="store_true", default=None, help="one nested Parquet table in place of three"
+    )
+    parser.add_argument("--compress", choices=("zstd",), help="compress NDJSON")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on with an export that was stopped")
+    again.add_argument("--overwrite", action="store_true", help="remove the export that is there, and begin anew")
+    parser.add_argument("--quiet", action="store_true", help="show nothing but errors")
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="json: an object a line, for jobs"
+    )
+    parser.add_argument("--base-url", metavar="URL", help="in place of M3TER_BASE_URL")
+    parser.add_argument("--org-id", metavar="ID", help="in place of M3TER_ORG_ID")
+    return parser
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2024-01-31") from None
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _condition(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name.replace("-", "_"), value
+
+
+def main(arguments: Sequence[str], job: Job | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: What comes after ``export``.
+        job: What exports, `m3ter_async.export.export` by default.
+
+    Returns:
+        The exit status; what is wrong, the display has told.
+    """
+    options, where = _parse(arguments)
+    display = display_for(options.resources, options.out, options.log_format, quiet=options.quiet)
+    again = f"{PROGRAM} export {shlex.join(_to_resume(arguments))}"
+    try:
+        work = job or _exporter()
+        with warnings_to(display.warned):
+            report = run(lambda: _export(options, where, work, display), display.stopping)
+    except (CommandFailed, ValueError, ImportError) as error:
+        failure = Failure(_of_options(error), 2)
+    except OSError as error:
+        failure = Failure(f"cannot write to {error.filename or options.out}: {error.strerror or error}", 2)
+    except M3terError as error:
+        helps = getattr(error, "resumable", True)  # an ExportError knows whether going on does
+        request_id = error.request_id if isinstance(error, APIError) else None
+        failure = Failure(_of_options(error), 1, again if helps else None, request_id)
+    except Stopped as stopped:
+        failure = Failure("stopped", stopped.status, again)
+    else:
+        display.finished(report)
+        return 0
+    finally:
+        display.close()
+    display.failed(failure)
+    return failure.status
+
+
+def _exporter() -> Job:
+    from ..export import export
+
+    return export
+
+
+def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Mapping[str, str]]:
+    parser = _parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        # only names are shown: what comes after one may be a secret
+        option = next((each for each in unknown if each.startswith("-")), "").partition("=")[0]
+        raise CommandFailed(f"export takes no {option}{near(option, parser._option_string_actions)}")
+    where = dict(options.where)
+    if len(where) < len(options.where):
+        raise CommandFailed("export: two --where are of the same parameter")
+    return options, where
+
+
+async def _export(options: argparse.Namespace, where: Mapping[str, str], job: Job, display: Display) -> ExportReport:
+    """Run the job, and the display beside it."""
+    report: ExportReport | None = None
+    failure: Exception | None = None
+    async with connect(options.org_id, options.base_url) as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(display.keep_showing)
+        try:
+            report = await job(
+                client,
+                options.resources,
+                options.out,
+                format=options.format,
+                since=options.since,
+                until=options.until,
+                where=where or None,
+                nested=options.nested,
+                compression=options.compress,
+                concurrency=options.concurrency,
+                resume=options.resume,
+                overwrite=options.overwrite,
+                on_progress=display.note,
+            )
+        except (M3terError, ValueError, ImportError, OSError) as error:  # kept out of the group, which would wrap it
+            failure = error
+        tasks.cancel_scope.cancel()
+    if report is None:
+        raise failure or RuntimeError("an export ended without a word")
+    return report
+
+
+def _of_options(error: Exception) -> str:
+    """The text of an error that speaks of arguments; of a command these are options."""
+    return re.sub(r"\b(?:by|with) (resume|overwrite|where)\b", r"by --\1", str(error))
+
+
+def _to_resume(arguments: Sequence[str]) -> list[str]:
+    """The same command line, to go on with what it began."""
+    again = [each for each in arguments if each not in ("--overwrite", "--resume")]
+    again.insert(again.index("--") if "--" in again else len(again), "--resume")
+    return again
