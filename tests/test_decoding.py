@@ -91,6 +91,16 @@ def test_odd_bytes_are_a_value_or_unreadable_and_never_anything_else(kind: Any, 
             assert len(error.reason) < 1000  # noqa: PT017
 
 
+@pytest.mark.parametrize("kind", [Any, dict, list, Bill, msgspec.Raw, list[msgspec.Raw]], ids=str)
+def test_json_that_would_exhaust_the_stack_is_an_error_for_models_plain_values_and_raw_ones(kind: Any) -> None:
+    """Also where it is only skipped, in a field that nobody asked for."""
+    levels = 100_000
+    for inner in (b"[" * levels + b"]" * levels, b'{"a":' * levels + b"1" + b"}" * levels):
+        for around in (b"%b", b"[%b]", b'{"unknown": %b}', b'{"lineItems": [{"unknown": %b}]}'):
+            with pytest.raises(Unreadable):
+                decode(decoder(kind), around % inner)
+
+
 def test_no_bytes_at_all_make_decoding_fail_in_another_way() -> None:
     draw = random.Random(11)
     good = b'{"id":"a\\u00e9","billTotal":1.5e3,"lineItems":[{"subtotal":-0.10,"segment":{"a":"b"}}],"dueDate":null}'

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m3ter_async import APIError, TransportError
@@ -82,6 +82,7 @@ def test_every_body_is_read_back_to_the_last_digit(body: Any) -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@settings(max_examples=40)
 @given(st.lists(st.tuples(SEGMENT, st.dictionaries(SENDABLE, SENDABLE, max_size=3), JSON), min_size=1, max_size=12))
 async def test_what_a_server_gets_is_what_was_sent(calls: list[tuple[str, dict[str, str], Any]]) -> None:
     """Over a wire, by both transports: neither encodes again what was encoded."""

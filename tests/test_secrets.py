@@ -9,9 +9,13 @@ import json
 import logging
 import pickle
 import re
+import shutil
+import socket
+import ssl
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -19,7 +23,7 @@ from urllib.parse import quote, quote_plus
 import anyio
 import pytest
 
-from m3ter_async import APIError, AsyncM3ter, ConfigurationError, M3terError
+from m3ter_async import APIConnectionError, APIError, AsyncM3ter, ConfigurationError, M3terError
 from m3ter_async.operation import Request, Response
 from m3ter_async.redaction import Redactor, Secret
 from m3ter_async.transports import Transport
@@ -449,6 +453,41 @@ async def test_a_redirect_elsewhere_carries_nothing_there(pair: Pair, log: Log) 
                 assert error.status == status
                 assert other.url in str(error)  # whoever misconfigured a URL wants to know
         assert (other.accepted, other.requests, other.logins) == (0, [], [])
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="nothing here makes a certificate")
+async def test_a_host_whose_certificate_nobody_vouches_for_is_told_nothing(
+    pair: Pair, log: Log, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("certificate")
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    made = [*make.split(), "-keyout", str(folder / "key"), "-out", str(folder / "certificate")]
+    await anyio.run_process(made)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "certificate", folder / "key")
+    heard: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        with suppress(OSError):  # the handshake that fails, and the end of the test
+            while True:
+                connection, _ = listener.accept()
+                with suppress(OSError), connection, context.wrap_socket(connection, server_side=True) as talk:
+                    heard.append(talk.recv(65_536))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        async with AsyncM3ter(
+            KEY, SECRET, "org-1", base_url=url, transport=pair.transport(), max_retries=0, timeout=5
+        ) as m3ter:
+            error = await failed(m3ter)
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+    assert type(error) is APIConnectionError
+    assert "certificate" in str(error).lower()
+    assert b"".join(heard) == b""
+    hidden(*texts(error), log.text())
 
 
 async def test_an_error_survives_pickling_with_all_it_carries(pair: Pair) -> None:

