@@ -55,7 +55,7 @@ class _Work:
         self._slots: deque[_Slot] = deque()
         self._news = anyio.Event()
         self._ended = False
-        self.complete = False
+        self.complete: bool = False
         self.error: Exception | None = None
 
     async def run(self) -> None:
@@ -78,7 +78,7 @@ class _Work:
                     return
                 if self._ordered:
                     self._slots.append(slot)
-                group.start_soon(self._one, slot, group)
+                group.start_soon(self._one, slot)
         except Exception as error:
             self.error = self.error or error
             if not self._collect:
@@ -88,28 +88,23 @@ class _Work:
             if close := getattr(self._source, "aclose", None):
                 await close()
 
-    async def _one(self, slot: _Slot, group: TaskGroup) -> None:
+    async def _one(self, slot: _Slot) -> None:
         try:
             slot.result = await self._fetch(slot.item)
-            slot.done = True
         except Exception as error:
             if not self._collect:
                 self.error = self.error or error
                 raise  # which cancels the rest
-            slot.result, slot.done = error, True
-        finally:
-            if slot.done:
-                if not self._ordered:
-                    self._slots.append(slot)
-                self._news.set()
-            else:
-                group.cancel_scope.cancel()  # `fetch` may have been cancelled from within: its result will never come
+            slot.result = error
+        slot.done = True
+        if not self._ordered:
+            self._slots.append(slot)
+        self._news.set()
 
     async def next(self) -> tuple[Any, Any] | None:
-        """What came next, or None when all has ended: in order, with an error, or because it was stopped."""
+        """What came next, or None when there is nothing more and all has ended, in whatever way."""
         while True:
-            failed = self.error is not None and not self._collect
-            if not failed and self._slots and self._slots[0].done:
+            if self._slots and self._slots[0].done:
                 slot = self._slots.popleft()
                 self._room.release()
                 return slot.item, slot.result
@@ -164,8 +159,11 @@ class FanOut(Generic[T, R]):
                 task.cancel()  # this reader was cancelled, if it has not ended anyhow
         if pair is not None:
             return pair
-        if self._work.error is not None:
-            raise self._work.error
+        error = self._work.error
+        if isinstance(error, StopAsyncIteration):
+            raise RuntimeError("fetch raised StopAsyncIteration") from error  # or it would pass for the end
+        if error is not None:
+            raise error
         if not self._work.complete:
             with suppress(TaskAbandoned):
                 await task.wait()

@@ -62,8 +62,8 @@ class Toolbox:
             fetch: An async function of one item.
             concurrency: The most items in work, or done and not yet handed out.
             ordered: Whether results come in the order of the items, or as they are done.
-            errors: ``raise`` stops all at the first exception of `fetch` and raises it; ``collect`` hands exceptions
-                out in place of results.
+            errors: With ``raise`` the first exception of `fetch` stops all others; it is raised as it is, once what was
+                done before has been handed out. With ``collect`` exceptions are handed out in place of results.
         """
         from .fanout import fan_out
 

@@ -194,6 +194,23 @@ async def test_the_first_error_stops_all_and_is_raised_as_itself(m3ter: AsyncM3t
 
 
 @ORDERS
+async def test_what_was_done_before_the_error_is_handed_out_before_it(m3ter: AsyncM3ter, ordered: bool) -> None:
+    done: set[int] = set()
+
+    async def fetch(number: int) -> int:
+        if number == 3:
+            await until(lambda: len(done) == 3)
+            raise LookupError
+        done.add(number)
+        return number
+
+    found: list[int] = []
+    with pytest.raises(LookupError):
+        await read_into(found, m3ter.map(range(4), fetch, ordered=ordered))
+    assert sorted(found) == [0, 1, 2]
+
+
+@ORDERS
 async def test_errors_can_be_collected(m3ter: AsyncM3ter, ordered: bool) -> None:
     results = m3ter.map([1, 666, 2], Fetch(), errors="collect", ordered=ordered)
     found: dict[int, Any] = {item: result async for item, result in results}
@@ -236,6 +253,16 @@ async def test_a_call_that_is_cancelled_from_within_is_no_lost_row(
         await read_into(found, m3ter.map(range(100), fetch, concurrency=2, errors=errors, ordered=ordered))
     assert found == sorted(found)
     assert 3 not in found
+
+
+async def test_what_would_pass_for_the_end_is_none(m3ter: AsyncM3ter) -> None:
+    async def fetch(number: int) -> int:
+        if number == 3:
+            raise StopAsyncIteration
+        return number
+
+    with pytest.raises(RuntimeError, match="StopAsyncIteration"):
+        await read_into([], m3ter.map(range(5), fetch))
 
 
 async def test_a_function_that_is_not_async_is_told(m3ter: AsyncM3ter) -> None:
