@@ -19,7 +19,7 @@ from msgspec import Raw as RawJson
 
 from m3ter_async import APIError, AsyncM3ter, Transport
 from m3ter_async.clock import Clock
-from m3ter_async.export import export
+from m3ter_async.export import ExportProgress, export
 from m3ter_async.sandbox import Faults, Sandbox
 
 from ..sandbox.raw import Raw
@@ -150,11 +150,18 @@ async def _round(
 async def _export(m3ter: AsyncM3ter, folder: Path, outcome: Outcome, chance: random.Random) -> None:
     """One export to its end, however often it is interrupted."""
     resume = False
-    patience = 0.3
+    patience = 4
     while True:
+        pages = chance.randrange(1, patience)
+        scope = anyio.CancelScope()
+
+        def read(progress: ExportProgress, scope: anyio.CancelScope = scope, pages: int = pages) -> None:
+            if sum(each.pages for each in progress.resources) >= pages:
+                scope.cancel()
+
         try:
-            with anyio.move_on_after(patience * (0.5 + chance.random())) as scope:
-                await export(m3ter, list(RESOURCES), folder, resume=resume, concurrency=4)
+            with scope:
+                await export(m3ter, list(RESOURCES), folder, resume=resume, concurrency=4, on_progress=read)
         except APIError:
             outcome.interruptions += 1
         else:
@@ -162,7 +169,7 @@ async def _export(m3ter: AsyncM3ter, folder: Path, outcome: Outcome, chance: ran
                 return
             outcome.interruptions += 1
         resume = (folder / "manifest.jsonl").exists()
-        patience *= 1.5
+        patience *= 2
 
 
 @dataclass
