@@ -22,6 +22,10 @@ from m3ter_async import (
     ConfigurationError,
     ConflictError,
     InternalServerError,
+    JobCancelledError,
+    JobError,
+    JobFailedError,
+    JobTimeoutError,
     M3terError,
     NotFoundError,
     PayloadTooLargeError,
@@ -52,6 +56,10 @@ PARENTS = {
     UnprocessableEntityError: APIStatusError,
     RateLimitError: APIStatusError,
     InternalServerError: APIStatusError,
+    JobError: M3terError,
+    JobFailedError: JobError,
+    JobCancelledError: JobError,
+    JobTimeoutError: JobError,
 }
 BY_STATUS = {
     301: APIStatusError,
