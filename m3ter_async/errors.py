@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from .redaction import MASK
+
 __all__ = [
     "APIConnectionError",
     "APIError",
@@ -231,7 +233,9 @@ def status_error(status: int, headers: Mapping[str, str], body: bytes, *, method
         phrase = ""
     reason = f"{status} {phrase}".strip()
     if 300 <= status < 400:
-        reason += f", a redirect that is not followed (to {headers.get('location', 'nowhere')[:200]})"
+        where, query, _ = headers.get("location", "nowhere").partition("?")
+        where = f"{where[:200]}?{MASK}" if query else where[:200]  # what comes then may be what signs a URL
+        reason += f", a redirect that is not followed (to {where})"
     elif isinstance(message, str) and message:
         reason += f": {message[:1000]}"
     kind = _BY_STATUS.get(status) or (InternalServerError if status >= 500 else APIStatusError)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from anyio import to_thread
@@ -28,6 +28,7 @@ Content: TypeAlias = "str | os.PathLike[str] | bytes | Iterable[bytes] | AsyncIt
 _URL = re.compile(r"https?://[\w.:\[\]-]+/[!-~]*", re.ASCII | re.IGNORECASE)
 _NAME = re.compile(r"[!#$%&'*+.^_`|~\w-]+", re.ASCII)
 _VALUE = re.compile(r"[ -~]*")
+_OURS = {"host", "content-length", "transfer-encoding"}  # headers that say how it is sent, not what
 _PIECE = 262_144  # bytes
 _ANY_SIZE = 2**63
 _PUBLIC = 7  # characters: values up to this length are flags and numbers, not secrets
@@ -46,19 +47,12 @@ async def download(pipeline: Pipeline, url: Secret | None) -> bytes:
 
 async def download_to(pipeline: Pipeline, url: Secret | None, path: str | os.PathLike[str]) -> None:
     """Fetch a file of any size; at `path` it appears, or replaces another, once it is whole."""
-    target = Path(path)
-    part = target.with_name(f".{target.name}.{token_hex(4)}.part")
-    file = await to_thread.run_sync(part.open, "xb")
-    try:
-        with file:
+    with _replacing(Path(path)) as file:
 
-            async def take(piece: bytes) -> None:
-                await to_thread.run_sync(file.write, piece)
+        async def take(piece: bytes) -> None:
+            await to_thread.run_sync(file.write, piece)
 
-            await _fetch(pipeline, url, _ANY_SIZE, take, lambda: file.truncate(file.seek(0)))
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+        await _fetch(pipeline, url, _ANY_SIZE, take, lambda: file.truncate(file.seek(0)))
 
 
 async def upload(
@@ -89,7 +83,17 @@ async def upload(
         await _run(pipeline, "PUT", url, given, lambda request: replace(request, pieces=begin()))
 
 
-_OURS = {"host", "content-length", "transfer-encoding"}
+@contextmanager
+def _replacing(target: Path) -> Generator[BinaryIO]:
+    """A file that becomes `target` at the end, and of which nothing is left if there is an error."""
+    part = target.with_name(f".{target.name}.{token_hex(4)}.part")
+    try:
+        # opened here and not in a thread: no cancellation can come in between and leave it behind
+        with part.open("xb") as file:
+            yield file
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 async def _fetch(

@@ -30,6 +30,7 @@ from m3ter_async import (
 )
 from m3ter_async.operation import Request, Response
 from m3ter_async.transports import AiohttpTransport, HttpxTransport
+from m3ter_async.transports.streams import move
 
 from .fakes import FakeClock, FakeTransport, answer, client
 from .test_secrets import texts
@@ -318,13 +319,37 @@ async def test_an_upload_draws_no_more_than_the_wire_takes(pair: Pair) -> None:
     assert drawn < 30  # what the buffers of the system hold
 
 
-async def test_a_success_before_everything_was_sent_is_none(pair: Pair) -> None:
-    class Halting(Pieces):
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield b"12"
-            await anyio.sleep(SHORT)
-            yield b"345"
+async def test_a_large_piece_goes_in_small_ones(pair: Pair) -> None:
+    """Of a large one nobody would see that it moves, and a slow wire would pass for a silent one."""
+    content, sizes = bytes(range(256)) * 4_000, list[int]()
 
+    async def exchange(request: Request) -> Response:
+        assert request.pieces is not None
+        pieces = [piece async for piece in request.pieces]
+        sizes.extend(map(len, pieces))
+        assert b"".join(pieces) == content
+        return answer()
+
+    headers = {"Content-Length": str(len(content))}
+    await move(Request("PUT", "https://a.b/", headers, pieces=Pieces(content[:9], content[9:])), exchange)
+    assert max(sizes) <= 262_144
+
+
+class Halting(Pieces):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"12"
+        await anyio.sleep(SHORT)
+        yield b"345"
+
+
+async def test_a_refusal_before_everything_was_sent_is_the_refusal(pair: Pair) -> None:
+    with deaf(whole(b"<Error/>", 403)) as url, Wire() as wire:
+        async with wire.client(pair) as m3ter:
+            with pytest.raises(PermissionDeniedError):
+                await m3ter.upload(url, Halting(), length=5)
+
+
+async def test_a_success_before_everything_was_sent_is_none(pair: Pair) -> None:
     with deaf(whole()) as url, Wire() as wire:
         async with wire.client(pair, max_retries=0) as m3ter:
             if pair.library == "aiohttp":  # httpx looks for the answer when all is sent

@@ -13,6 +13,7 @@ from ..operation import Request, Response
 from . import TransportError
 
 _SLOWEST = 1024.0  # bytes per second: who stays below that uses up the patience
+_PIECE = 262_144  # bytes; of a larger one nobody would see that it moves
 
 
 async def move(request: Request, exchange: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -82,6 +83,7 @@ class _Source:
 
     def __init__(self, pieces: AsyncIterable[bytes], left: int, patience: _Patience) -> None:
         self._pieces = pieces.__aiter__()
+        self._large = memoryview(b"")
         self._patience = patience
         self.left = left
 
@@ -102,7 +104,10 @@ class _Source:
 
     async def _pull(self) -> bytes:
         """The next piece with anything in it; an empty one is the end."""
-        async for piece in self._pieces:
-            if piece:
-                return piece
-        return b""
+        while not self._large:
+            try:
+                self._large = memoryview(await self._pieces.__anext__())
+            except StopAsyncIteration:
+                break
+        piece, self._large = bytes(self._large[:_PIECE]), self._large[_PIECE:]
+        return piece
