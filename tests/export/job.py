@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -52,11 +53,15 @@ class Job:
 
 
 def start(job: Job) -> BaseProcess:
-    """Run a job; the interpreter and what it imports are there already, so that it takes no time to begin."""
+    """Run a job, which has begun when this returns; the interpreter and what it imports are there already."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([f"{__package__}.warm"])
-    process = context.Process(target=_main, args=(job,))
+    begun, begins = context.Pipe(duplex=False)
+    process = context.Process(target=_main, args=(job, begins))
     process.start()
+    begins.close()
+    begun.recv()
+    begun.close()
     return process
 
 
@@ -112,7 +117,7 @@ def small_parts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(parts, "_BATCH", 2_000)
 
 
-def _main(job: Job) -> None:
+def _main(job: Job, begins: Connection) -> None:
     pa.set_cpu_count(1)
     small_parts(pytest.MonkeyPatch())
     if job.die_at is not None:
@@ -120,12 +125,15 @@ def _main(job: Job) -> None:
     if job.limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (job.limit, resource.RLIM_INFINITY))
     try:
+        begins.send(None)
+        begins.close()
         anyio.run(read(job), backend=job.backend)
-    except (KeyboardInterrupt, BaseException) as error:
+    except BaseException as error:
         if _interrupted(error):
             sys.exit(INTERRUPTED)
-        if not isinstance(error, ExportError):
+        if not isinstance(error, (ExportError, ValueError)):
             raise
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         (job.out.parent / "error.json").write_text(json.dumps(str(error)))
         sys.exit(1)
 

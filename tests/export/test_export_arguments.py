@@ -101,7 +101,6 @@ async def test_either_end_may_be_open(out: Path, since: str | None, until: str |
         pytest.param(lambda out: (out / MANIFEST).mkdir(parents=True), id="a folder for the journal"),
     ],
 )
-@pytest.mark.xfail(strict=True, reason="an OSError leaves as itself")
 async def test_a_folder_that_cannot_be_written_is_one_error(out: Path, prepare: Callable[[Path], object]) -> None:
     prepare(out)
     with pytest.raises((ExportError, ValueError), match="export"):
@@ -229,7 +228,7 @@ def no_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["parquet", "nested", pytest.param("zstd", marks=pytest.mark.xfail(strict=True, reason="it is found out late"))],
+    ["parquet", "nested", "zstd"],
 )
 async def test_without_pyarrow_the_error_says_what_to_install(
     out: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -253,7 +252,6 @@ async def test_an_export_error_is_one_of_the_packages_errors() -> None:
     assert issubclass(ExportError, M3terError)
 
 
-@pytest.mark.xfail(strict=True, reason="read unguarded")
 async def test_a_bill_whose_date_is_none_is_exported_as_it_is(out: Path) -> None:
     made = [bill(number, "2024-01-05") for number in range(30)]
     made[9]["billDate"] = "2024-01-05T00:00:00Z"
@@ -263,7 +261,6 @@ async def test_a_bill_whose_date_is_none_is_exported_as_it_is(out: Path) -> None
     assert len(lines(report, "bills", "bills")) == 30
 
 
-@pytest.mark.xfail(strict=True, reason="taken as it is")
 @pytest.mark.parametrize("count", [0, -1])
 async def test_slices_that_are_none_are_refused(count: int) -> None:
     for resource in ("bills", "balances.transactions"):
@@ -271,13 +268,11 @@ async def test_slices_that_are_none_are_refused(count: int) -> None:
             _ = [each async for each in plan_slices(shelf().client(), resource, count=count)]
 
 
-@pytest.mark.xfail(strict=True, reason="taken as it is")
 async def test_slices_of_days_the_wrong_way_round_are_refused() -> None:
     with pytest.raises(ValueError, match="since must be before until"):
         _ = [each async for each in plan_slices(shelf().client(), "bills", since="2024-02-01", until="2024-01-01")]
 
 
-@pytest.mark.xfail(strict=True, reason="found out late")
 async def test_days_that_are_given_as_other_arguments_are_days_too(out: Path) -> None:
     where = {"bill_date_start": "2024-01-05", "bill_date_end": "2024-02-05"}
     report = await export(shelf().client(), ["bills"], out / "a", where=where)
