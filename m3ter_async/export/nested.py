@@ -13,7 +13,7 @@ from .arrow import pa
 from .parquet import TYPES, RowGroups, array
 from .tables import NULL, READ, Kind, kind_of, read_rows, snake, without_none
 
-Where = Callable[[int], str]
+Where = Callable[[int, str], str]  # how to name a row, and what of it
 
 
 class NestedSink:
@@ -33,7 +33,9 @@ class NestedSink:
     def write(self, records: Sequence[bytes]) -> None:
         """Append records."""
         rows = read_rows(self._decoder, records)
-        arrays = self._node.members(rows, lambda row: f"{self._table} (id {getattr(rows[row], 'id', None)})")
+        arrays = self._node.members(
+            rows, lambda row, path: f"{self._table}{path} (id {getattr(rows[row], 'id', None)})"
+        )
         self._file.write(arrays)
 
     def close(self) -> None:
@@ -70,7 +72,7 @@ class _Plain:
         self.type = TYPES[kind]
 
     def build(self, values: Sequence[Any], where: Where) -> Any:
-        return array(self.kind, values, where)
+        return array(self.kind, values, lambda row: where(row, ""))
 
 
 class _List:
@@ -84,7 +86,7 @@ class _List:
         lengths = [len(value or ()) for value in values]
         owners = [row for row, length in enumerate(lengths) for _ in range(length)]
         items = self.item.build(
-            list(chain.from_iterable(value or () for value in values)), lambda at: where(owners[at])
+            list(chain.from_iterable(value or () for value in values)), lambda at, path: where(owners[at], path)
         )
         offsets = pa.array([0, *accumulate(lengths)], pa.int32())
         missing = pa.array([value is None for value in values], pa.bool_())
@@ -117,7 +119,7 @@ class _Struct:
 
     def _member(self, name: str, node: _Node, values: Sequence[Any], where: Where) -> Any:
         found = [node.blank if value is None else getattr(value, name) for value in values]
-        return node.build(found, lambda row: f"{where(row)}.{name.rstrip('_')}")
+        return node.build(found, lambda row, path: where(row, f".{name.rstrip('_')}{path}"))
 
     def build(self, values: Sequence[Any], where: Where) -> Any:
         missing = pa.array([value is None for value in values], pa.bool_())

@@ -13,8 +13,8 @@ from ..client import AsyncM3ter
 from .errors import ExportError
 from .listings import DATES, Listing, paginator
 
-# Where neither end of a range is known, so much of the past before the newest record is cut into slices of its own.
-_PAST = timedelta(days=730)
+# Where neither end of a range is known, so many days before the newest record is cut into slices of its own.
+_PAST = 730
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -101,10 +101,10 @@ class Window(NamedTuple):
                 uneven, and nothing else.
         """
         start, end = self.start, self.end
-        if end is None and seen:
+        if end is None and seen and max(seen) < date.max:
             end = max(seen) + timedelta(days=1)
         if start is None and end is not None:
-            start = end - _PAST
+            start = date.fromordinal(max(1, end.toordinal() - _PAST))
         if start is None or end is None:
             return [self]
         days = (end - start).days
