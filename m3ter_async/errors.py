@@ -122,7 +122,13 @@ class APIResponseValidationError(APIError):
 
 
 class APIStatusError(APIError):
-    """The service answered with a status that is not a success."""
+    """The service answered with a status that is not a success.
+
+    Attributes:
+        retry_after: Seconds after which the service asked to be called again, or None where it did not say.
+    """
+
+    retry_after: float | None = None
 
 
 class BadRequestError(APIStatusError):
