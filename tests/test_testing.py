@@ -282,6 +282,27 @@ class TestRecordings:
         assert "oauth" not in kept
         assert [exchange.method for exchange in recorder.exchanges] == ["GET", "POST", "GET"]
 
+    async def test_files_that_are_streamed_are_recorded_as_well(
+        self, pair: Pair, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "files.jsonl"
+        document = b'[{"uid":"u1","meter":"m","account":"a","ts":"2024-01-01T00:00:00Z","measure":{"x":1.10}}]'
+
+        async def program(m3ter: AsyncM3ter) -> bytes:
+            place = await m3ter.usage.file_uploads.generate_upload_url(
+                content_length=len(document), content_type="application/json", file_name="m.json"
+            )
+            await m3ter.upload(place.url, [document[:9], document[9:]], headers=place.headers, length=len(document))
+            bill = (await m3ter.bills.list(page_size=1)).data[0]
+            return await m3ter.download((await m3ter.statements.get_json(bill.id)).download_url)
+
+        async with client_of(sandbox, RecordingTransport(pair.transport(), path)) as m3ter:
+            statement = await program(m3ter)
+        assert len(statement) > 100
+        async with client_of(sandbox, replay := ReplayTransport(path)) as m3ter:
+            assert await program(m3ter) == statement
+        assert replay.left == []
+
 
 async def exchange(transport: Transport, method: str, path: str, body: bytes | None = None) -> Response:
     return await transport.send(Request(method, HOST + path, {"Authorization": f"Bearer {TOKEN}"}, body))

@@ -3,7 +3,8 @@
 With pytest there are the fixtures ``m3ter_sandbox`` and ``m3ter_client`` besides, which need no import.
 """
 
-from .recording import Exchange, RecordingTransport, ReplayTransport
+from .exchanges import Exchange
+from .recording import RecordingTransport, ReplayTransport
 from .routes import Routes
 from .waits import no_waits
 

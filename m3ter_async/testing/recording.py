@@ -3,76 +3,31 @@
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-from msgspec import Raw
+from msgspec.structs import replace as changed
 
 from ..auth import LOGIN
 from ..errors import REQUEST_ID_HEADERS
 from ..operation import Request, Response
 from ..redaction import MASK, Redactor
 from ..transports import TransportError
+from .exchanges import Exchange, Failure, from_line, to_line
 
 if TYPE_CHECKING:
     from ..transports import Transport
 
 _KEPT = {"content-type", "location", "retry-after", *REQUEST_ID_HEADERS}
-_SECRET_FIELD = re.compile(rb'("(?:apiKey|secret|access_token)"\s*:\s*)"(?:[^"\\]|\\.)*"')
+_SECRET_FIELD = re.compile(rb'("(?:apiKey|secret|access_token|x-amz-[\w-]+)"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
 _URL_QUERY = re.compile(rb'(https?:[^"\s?]+\?)[^"\s]+')  # a presigned URL is good for whoever holds it
 _SIGNED = "redacted"
 _GRANT = b'{"access_token":"replayed","token_type":"Bearer","expires_in":18000}'
-
-
-class Exchange(msgspec.Struct, frozen=True):
-    """One request and what became of it.
-
-    Attributes:
-        method: The HTTP method.
-        target: Path and query. Of a presigned URL the query is masked.
-        sent: The body of the request, empty where there was none.
-        status: The HTTP status; None where no whole answer came.
-        headers: Those of the answer that mean something to the client, by lower-case names.
-        received: The body of the answer, decompressed.
-        failure: What went wrong on the wire, None where an answer came.
-    """
-
-    method: str
-    target: str
-    sent: bytes = b""
-    status: int | None = None
-    headers: Mapping[str, str] = {}
-    received: bytes = b""
-    failure: Failure | None = None
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """The attributes of a `TransportError`."""
-
-    reason: str
-    sent: bool = True
-    timeout: bool = False
-    too_large: bool = False
-
-
-class _Line(msgspec.Struct, omit_defaults=True):
-    """An exchange as a line of a file. A body that is JSON stands there as it is, any other one as text in base64."""
-
-    method: str
-    target: str
-    sent: Raw = Raw(b"null")
-    status: int | None = None
-    headers: Mapping[str, str] = {}
-    received: Raw = Raw(b"null")
-    failure: Failure | None = None
-
-
-_lines = msgspec.json.Decoder(_Line)
 
 
 class RecordingTransport:
@@ -97,13 +52,15 @@ class RecordingTransport:
 
     async def send(self, request: Request) -> Response:
         """Send one request and keep what became of it."""
+        self._masks.learn(request.headers)
+        tap = _Tap(request)
         try:
-            response = await self._transport.send(request)
+            response = await self._transport.send(tap.request)
         except TransportError as error:
             failure = Failure(self._masks.text(error.reason), error.sent, error.timeout, error.too_large)
-            self._keep(request, None, failure)
+            self._keep(request, tap, None, failure)
             raise
-        self._keep(request, response, None)
+        self._keep(request, tap, response, None)
         return response
 
     @property
@@ -117,23 +74,22 @@ class RecordingTransport:
             self._file.close()
         await self._transport.aclose()
 
-    def _keep(self, request: Request, response: Response | None, failure: Failure | None) -> None:
+    def _keep(self, request: Request, tap: _Tap, response: Response | None, failure: Failure | None) -> None:
         masks = self._masks
-        masks.learn(request.headers)
         if _is_login(request):
             return
-        exchange = Exchange(*masks.key(request), failure=failure)
+        exchange = Exchange(*masks.key(request, tap.sent), failure=failure)
         if response is not None:
             headers = {name.lower(): masks.text(value) for name, value in response.headers.items()}
-            exchange = msgspec.structs.replace(
+            exchange = changed(
                 exchange,
                 status=response.status,
                 headers={name: value for name, value in headers.items() if name in _KEPT},
-                received=masks.data(response.content),
+                received=masks.data(response.content or tap.received),
             )
         self.exchanges.append(exchange)
         if self._file is not None:
-            self._file.write(_to_line(exchange))
+            self._file.write(to_line(exchange))
             self._file.flush()  # whatever ends the test, what happened before is there
 
 
@@ -153,7 +109,7 @@ class ReplayTransport:
 
     def __init__(self, recording: str | PathLike[str] | Iterable[Exchange]) -> None:
         if isinstance(recording, (str, PathLike)):
-            recording = [_from_line(line) for line in Path(recording).read_bytes().splitlines()]
+            recording = [from_line(line) for line in Path(recording).read_bytes().splitlines()]
         self._masks = _Masks()
         self._left: dict[tuple[str, str, bytes], deque[Exchange]] = {}
         for exchange in recording:
@@ -172,7 +128,9 @@ class ReplayTransport:
         """
         if _is_login(request):
             return Response(200, {"content-type": "application/json"}, _GRANT)
-        key = self._masks.key(request)
+        self._masks.learn(request.headers)
+        sent = b"".join([piece async for piece in request.pieces]) if request.pieces else request.content
+        key = self._masks.key(request, sent or b"")
         if not (queue := self._left.get(key)):
             known = any(key[:2] == other[:2] for other, queue in self._left.items() if queue)
             hint = ", but with another body" if known else ""
@@ -182,10 +140,44 @@ class ReplayTransport:
             raise TransportError(
                 failure.reason, sent=failure.sent, timeout=failure.timeout, too_large=failure.too_large
             )
-        return Response(exchange.status or 0, exchange.headers, exchange.received)
+        content = exchange.received
+        if request.into is not None and 200 <= (exchange.status or 0) < 300:
+            await request.into(content)
+            content = b""
+        return Response(exchange.status or 0, exchange.headers, content)
 
     async def aclose(self) -> None:
         """Nothing is open."""
+
+
+class _Tap:
+    """A request that keeps a copy of its bodies, also of those that are streamed."""
+
+    def __init__(self, request: Request) -> None:
+        self.sent = bytearray(request.content or b"")
+        self.received = bytearray()
+        pieces, into = request.pieces, request.into
+
+        async def take(piece: bytes) -> None:
+            self.received += piece
+            if into is not None:
+                await into(piece)
+
+        self.request: Request = request
+        if request.streamed:
+            copied = None if pieces is None else _Copied(pieces, self.sent)
+            self.request = replace(request, pieces=copied, into=None if into is None else take)
+
+
+class _Copied(AsyncIterator[bytes]):
+    def __init__(self, pieces: AsyncIterable[bytes], copy: bytearray) -> None:
+        self._pieces = pieces.__aiter__()
+        self._copy = copy
+
+    async def __anext__(self) -> bytes:
+        piece = await self._pieces.__anext__()
+        self._copy += piece
+        return piece
 
 
 class _Masks:
@@ -206,59 +198,18 @@ class _Masks:
     def text(self, value: str) -> str:
         return self._redactor.text(value)
 
-    def data(self, body: bytes | bytearray | None) -> bytes:
-        body = self._redactor.clean(body or b"", len(body or b"") * len(MASK))
+    def data(self, body: bytes | bytearray) -> bytes:
+        body = self._redactor.clean(body, len(body) * len(MASK))
         body = _SECRET_FIELD.sub(rb'\1"%b"' % MASK.encode(), body)
         return _URL_QUERY.sub(rb"\1%b" % _SIGNED.encode(), body)
 
-    def key(self, request: Request) -> tuple[str, str, bytes]:
+    def key(self, request: Request, sent: bytes | bytearray) -> tuple[str, str, bytes]:
         """What makes a request the same as another, in a form that can be kept."""
         path, mark, query = request.url[request.url.index("/", 8) :].partition("?")
         if query and "Authorization" not in request.headers:
             query = _SIGNED
-        return request.method, self.text(path + mark + query), self.data(request.content)
+        return request.method, self.text(path + mark + query), self.data(sent)
 
 
 def _is_login(request: Request) -> bool:
     return request.url.partition("?")[0].endswith(LOGIN.path)
-
-
-def _to_line(exchange: Exchange) -> bytes:
-    line = _Line(
-        exchange.method,
-        exchange.target,
-        _to_json(exchange.sent),
-        exchange.status,
-        exchange.headers,
-        _to_json(exchange.received),
-        exchange.failure,
-    )
-    return msgspec.json.encode(line) + b"\n"
-
-
-def _from_line(line: bytes) -> Exchange:
-    try:
-        kept = _lines.decode(line)
-        sent, received = _from_json(kept.sent), _from_json(kept.received)
-    except ValueError as error:
-        raise ValueError(f"not a line of a recording: {error}") from None
-    return Exchange(kept.method, kept.target, sent, kept.status, kept.headers, received, kept.failure)
-
-
-def _to_json(body: bytes) -> Raw:
-    if not body:
-        return Raw(b"null")
-    try:
-        value = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        value = ""
-    if value is None or isinstance(value, str):  # what stands for something else here
-        return Raw(msgspec.json.encode(b64encode(body).decode()))
-    return Raw(body.replace(b"\n", b" ").replace(b"\r", b" ").strip())  # within a JSON text, line ends are only blanks
-
-
-def _from_json(raw: Raw) -> bytes:
-    text = bytes(raw)
-    if text == b"null":
-        return b""
-    return b64decode(msgspec.json.decode(text, type=str), validate=True) if text.startswith(b'"') else text
