@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from msgspec import UNSET
 
-from .clock import Clock
+from .clock import Clock, make_clock
 from .journal import Hook, hooks
 from .limits import Limits
 from .measuring import Measuring
@@ -98,7 +98,7 @@ class AsyncM3ter(Toolbox, Measuring):
         )
         rate = None if rate_limit is None else positive("rate_limit", rate_limit)
         in_flight = whole("max_connections", max_connections)
-        clock = _clock or Clock()
+        clock = _clock or make_clock.get()()
         if transport is None:
             from .transports import AiohttpTransport  # a third of a second to import, and not everybody's choice
 

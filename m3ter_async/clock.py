@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
+from collections.abc import Callable
+from contextvars import ContextVar
 
 import anyio
 
@@ -23,6 +26,15 @@ class Clock:
         """A number from 0 up to 1."""
         return random.random()
 
+    def left(self) -> float:
+        """Seconds until the cancel scopes around the caller end it; infinite where none does."""
+        deadline = anyio.current_effective_deadline()
+        return deadline if math.isinf(deadline) else deadline - anyio.current_time()
+
     async def sleep(self, seconds: float) -> None:
         """Wait, giving way to other tasks."""
         await anyio.sleep(seconds)
+
+
+make_clock: ContextVar[Callable[[], Clock]] = ContextVar("make_clock", default=Clock)
+"""What clients that are made in this context take their clock from."""

@@ -124,7 +124,13 @@ class APIResponseValidationError(APIError):
 
 
 class APIStatusError(APIError):
-    """The service answered with a status that is not a success."""
+    """The service answered with a status that is not a success.
+
+    Attributes:
+        retry_after: Seconds after which the service asked to be called again, or None where it did not say.
+    """
+
+    retry_after: float | None = None
 
 
 class BadRequestError(APIStatusError):
@@ -202,7 +208,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     429: RateLimitError,
 }
 
-_REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-amz-apigw-id", "x-request-id", "x-amzn-trace-id", "x-amz-cf-id")
+REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-amz-apigw-id", "x-request-id", "x-amzn-trace-id", "x-amz-cf-id")
 
 
 class _ErrorBody(msgspec.Struct):
@@ -218,7 +224,7 @@ def printable(text: str) -> str:
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """The service's name for a request, from the headers (lower-case names) of its answer."""
-    return next((printable(headers[name]) for name in _REQUEST_ID_HEADERS if name in headers), None)
+    return next((printable(headers[name]) for name in REQUEST_ID_HEADERS if name in headers), None)
 
 
 def status_error(status: int, headers: Mapping[str, str], body: bytes, *, method: str, path: str) -> APIStatusError:

@@ -10,7 +10,9 @@ from .errors import (
     APIConnectionError,
     APIError,
     APIResponseValidationError,
+    APIStatusError,
     APITimeoutError,
+    RateLimitError,
     request_id,
     status_error,
 )
@@ -30,13 +32,16 @@ class Failure:
         error: What the caller gets, if it stays at that.
         verdict: Whether the attempt may be made again.
         doubt: True where it may have taken effect all the same.
-        retry_after: Seconds that the service asked for.
     """
 
     error: APIError
     verdict: Verdict
     doubt: bool = False
-    retry_after: float | None = None
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the service asked for."""
+        return self.error.retry_after if isinstance(self.error, APIStatusError) else None
 
     @property
     def throttled(self) -> bool:
@@ -89,8 +94,8 @@ class FailureReader:
         kind = verdict(response.status)
         # a redirect to "see another page" may come after the deed; only 307 and 308 ask for it to be done elsewhere
         doubt = kind == "doubtful" or response.status in (301, 302, 303)
-        wait = retry_after(headers.get("retry-after"), self._wall())
-        return Failure(error, kind, doubt=doubt, retry_after=wait)
+        error.retry_after = retry_after(headers.get("retry-after"), self._wall())
+        return Failure(error, kind, doubt=doubt)
 
     def unreadable(self, method: str, path: str, response: Response, cause: Unreadable, *, keep: bool) -> Failure:
         """The service answered with a success that cannot be read.
@@ -112,3 +117,11 @@ class FailureReader:
         error.json_path = cause.json_path
         # it is a success, if only the service and not some gateway in between has sent it
         return Failure(error, "doubtful" if cause.passing else "final", doubt=True)
+
+
+def held_back(method: str, path: str, seconds: float) -> RateLimitError:
+    """A call was not sent: the service asked not to be called for longer than the caller would wait."""
+    reason = f"not sent: the service asked not to be called for another {seconds:.0f} s"
+    error = RateLimitError(reason, method=method, path=path, status=429)
+    error.retry_after = seconds
+    return error

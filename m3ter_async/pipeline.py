@@ -14,8 +14,8 @@ from .background import ELSEWHERE, Background, TaskAbandoned
 from .calls import Call
 from .clock import Clock
 from .decoding import Unreadable, decode
-from .errors import APIConnectionError, APIError, ConfigurationError, RateLimitError
-from .failures import Failure, FailureReader
+from .errors import APIConnectionError, APIError, ConfigurationError
+from .failures import Failure, FailureReader, held_back
 from .journal import Entry, Hook, Journal
 from .limits import Limits, Paused
 from .operation import Operation, Request, Response, encode_body, encode_path, encode_query
@@ -227,10 +227,9 @@ class Pipeline:
             self._slots.release()
             began = self.clock.now()
             try:
-                await gate.wait_to_pass(self.settings.policy.total - elapsed)
+                await gate.wait_to_pass(min(self.settings.policy.total - elapsed, self.clock.left()))
             except Paused as pause:
-                reason = f"not sent: the service asked not to be called for another {pause.seconds:.0f} s"
-                raise RateLimitError(reason, method=call.operation.method, path=call.path, status=429) from None
+                raise held_back(call.operation.method, call.path, pause.seconds) from None
             finally:
                 entry.waited(self.clock.now() - began)
             if self._place_now():
@@ -281,7 +280,8 @@ class Pipeline:
             entry.paused(*call.gate.pause(wanted))
         if failure.verdict == "final" or (failure.verdict == "doubtful" and not call.repeatable):
             return None
-        delay = self.settings.policy.delay(failed, elapsed, failure.retry_after, self.clock.random())
+        chance, left = self.clock.random(), self.clock.left()
+        delay = self.settings.policy.delay(failed, elapsed, failure.retry_after, chance, left)
         if delay is not None and not failure.throttled and not self._budget.spend():
             failure.error.reason += "; not repeated, since too many calls of this client failed of late"
             return None

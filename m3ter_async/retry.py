@@ -28,7 +28,9 @@ class RetryPolicy:
     longest: float = 8.0
     total: float = 120.0
 
-    def delay(self, attempt: int, elapsed: float, retry_after: float | None, chance: float) -> float | None:
+    def delay(
+        self, attempt: int, elapsed: float, retry_after: float | None, chance: float, left: float = math.inf
+    ) -> float | None:
         """Seconds to wait before the next attempt, or None to give up.
 
         Full jitter: the back-off is drawn evenly between nothing and its ceiling, so that callers who failed
@@ -39,12 +41,13 @@ class RetryPolicy:
             elapsed: Seconds since the first one began.
             retry_after: Seconds that the server asked for.
             chance: A random number from 0 up to 1.
+            left: Seconds until the caller's own deadline: to wait for that would only lose what went wrong.
         """
         if attempt > self.max_retries:
             return None
         ceiling = min(self.longest, self.initial * 2.0 ** min(attempt - 1, 30))
         wait = (retry_after or 0.0) + chance * ceiling
-        return wait if elapsed + wait <= self.total else None
+        return wait if elapsed + wait <= self.total and wait < left else None
 
 
 def verdict(status: int) -> Verdict:

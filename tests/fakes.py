@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -95,6 +96,9 @@ class FakeClock(Clock):
 
     def random(self) -> float:
         return self.chance
+
+    def left(self) -> float:
+        return math.inf  # a caller's deadline is in real time
 
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)

@@ -36,6 +36,8 @@ FLOORS = {
     "sandbox": 5,
     "telemetry": 5,
     "export": 5,
+    "testing": 5,
+    "pytest_plugin": 6,
     "demo": 6,
     "cli": 6,
 }

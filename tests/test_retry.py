@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import random
 import time
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from m3ter_async import (
     RateLimitError,
     TransportError,
 )
+from m3ter_async.clock import Clock
 from m3ter_async.operation import Operation, Request, Response
 from m3ter_async.retry import RetryBudget, RetryPolicy, retry_after, verdict
 
@@ -373,6 +376,42 @@ async def test_the_time_for_retries_bounds_a_call_as_a_whole() -> None:
         with pytest.raises(InternalServerError):
             await m3ter.with_options(max_retry_time=0.1).bills.retrieve("b")
     assert len(transport.requests) == 6 + 1
+
+
+async def test_no_repeat_is_waited_for_that_the_callers_own_deadline_would_cut_off() -> None:
+    """It raises what went wrong, at once, in place of a cancellation that tells nothing."""
+    policy = RetryPolicy()
+    assert policy.delay(1, 0, 2.0, 0.0, left=2.1) == 2.0
+    assert policy.delay(1, 0, 2.0, 0.0, left=2.0) is None
+    transport = FakeTransport(lambda _: answer({}, 503, retry_after="30"))
+    async with client(transport, Clock()) as m3ter:
+        with anyio.fail_after(5) as scope, pytest.raises(InternalServerError) as caught:
+            await m3ter.bills.retrieve("b")
+    assert scope.deadline - anyio.current_time() > 4
+    assert (caught.value.attempts, caught.value.retry_after) == (1, 30)
+
+
+async def test_a_pause_that_outlasts_the_callers_deadline_is_an_error_that_says_how_long_it_is() -> None:
+    transport = FakeTransport([answer({}, 429, retry_after="40"), answer(OK)])
+    async with client(transport, Clock(), max_retries=0) as m3ter:
+        with pytest.raises(RateLimitError):
+            await m3ter.bills.retrieve("b")
+        with anyio.fail_after(5), pytest.raises(RateLimitError, match="not sent") as caught:
+            await m3ter.bills.retrieve("b")
+    assert caught.value.retry_after == pytest.approx(40, abs=4)
+    assert copy.copy(caught.value).retry_after == caught.value.retry_after
+    assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [({"retry_after": "7"}, 7), ({}, None), ({"retry_after": "x"}, None)])
+async def test_an_error_tells_when_to_come_back_if_the_service_said_so(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    async with client(FakeTransport([answer({}, 429, **headers)]), max_retries=0) as m3ter:
+        with pytest.raises(RateLimitError) as caught:
+            await m3ter.bills.retrieve("b")
+    assert caught.value.retry_after == seconds
+    assert pickle.loads(pickle.dumps(caught.value)).retry_after == seconds
 
 
 async def test_an_absurd_retry_after_ends_the_call_at_once() -> None:

@@ -55,10 +55,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "python -m m3
         )
         with sandbox:
             print(f"# m3ter sandbox at {sandbox.url}, stop with Ctrl-C")
-            print(f"export M3TER_BASE_URL={sandbox.url}")
-            print(f"export M3TER_API_KEY={sandbox.api_key}")
-            print(f"export M3TER_API_SECRET={sandbox.api_secret}")
-            print(f"export M3TER_ORG_ID={sandbox.org_id}", flush=True)
+            print(*(f"export {name}={value}" for name, value in sandbox.environ.items()), sep="\n", flush=True)
             # With a timeout, because a wait without one keeps Windows from seeing Ctrl-C.
             while not threading.Event().wait(60):
                 pass

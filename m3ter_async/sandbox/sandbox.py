@@ -111,6 +111,20 @@ class Sandbox:
         return self._store.organization.id
 
     @property
+    def environ(self) -> dict[str, str]:
+        """The environment variables that send a client here.
+
+        Raises:
+            RuntimeError: The sandbox is not running.
+        """
+        return {
+            "M3TER_BASE_URL": self.url,
+            "M3TER_API_KEY": self.api_key,
+            "M3TER_API_SECRET": self.api_secret,
+            "M3TER_ORG_ID": self.org_id,
+        }
+
+    @property
     def applied(self) -> Counter[str]:
         """How many writes took effect, by operation id."""
         return self._store.applied

@@ -1,0 +1,11 @@
+"""For the tests of those who use the client: no waiting, recordings of the wire, and routes for respx.
+
+With pytest there are the fixtures ``m3ter_sandbox`` and ``m3ter_client`` besides, which need no import.
+"""
+
+from .exchanges import Exchange
+from .recording import RecordingTransport, ReplayTransport
+from .routes import Routes
+from .waits import no_waits
+
+__all__ = ["Exchange", "RecordingTransport", "ReplayTransport", "Routes", "no_waits"]
