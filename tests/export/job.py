@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,16 @@ class Job:
     limit: int | None = None
 
 
-def start(job: Job) -> BaseProcess:
-    """Run a job, which has begun when this returns; the interpreter and what it imports are there already."""
+def processes() -> ForkServerContext:
+    """Starts processes for which the interpreter and what it imports are there already."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([f"{__package__}.warm"])
+    return context
+
+
+def start(job: Job) -> BaseProcess:
+    """Run a job, which has begun when this returns."""
+    context = processes()
     begun, begins = context.Pipe(duplex=False)
     process = context.Process(target=_main, args=(job, begins))
     process.start()
@@ -87,10 +94,14 @@ def read(job: Job, on_progress: Callable[[ExportProgress], None] | None = None) 
     return partial(_export, job, on_progress)
 
 
+def has_begun(out: Path) -> bool:
+    """Whether there is an export to go on with: one that was stopped before its first line has not begun."""
+    manifest = out / MANIFEST
+    return manifest.is_file() and b"\n" in manifest.read_bytes()
+
+
 async def _export(job: Job, on_progress: Callable[[ExportProgress], None] | None) -> Any:
-    manifest = job.out / MANIFEST
-    # what was killed before its first line has not begun
-    resume = manifest.is_file() and b"\n" in manifest.read_bytes()
+    resume = has_begun(job.out)
     async with _client(job) as m3ter:
         options = {**job.form.options, **job.options}
         resources = options.pop("resources", ["bills"])

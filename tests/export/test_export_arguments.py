@@ -201,6 +201,7 @@ async def test_going_on_with_anything_else_is_refused_with_the_difference_named(
     assert (out / MANIFEST).read_bytes() == before
 
 
+@pytest.mark.parametrize("form", [FORMS["zstd"], FORMS["nested"]], ids=["zstd", "nested"])
 async def test_going_on_may_repeat_what_was_asked_for_or_leave_it_out(out: Path, form: Form) -> None:
     where = {"status": "PENDING"}
     with anyio.CancelScope() as scope:

@@ -149,8 +149,8 @@ async def test_ten_times_the_bills_take_the_same_memory(out: Path, monkeypatch: 
     monkeypatch.setattr(parts, "_FULL", 100_000)
     monkeypatch.setattr(parts, "_BATCH", 40_000)
     await peak(out, name, 100)  # what is loaded once
-    few = await peak(out, name, 200)
-    many = await peak(out, name, 2_000)
+    few = await peak(out, name, 150)
+    many = await peak(out, name, 1_500)
     assert many < few * 1.25 + 100_000
 
 

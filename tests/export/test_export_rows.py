@@ -179,6 +179,7 @@ async def test_the_nested_table_has_the_values_of_the_three(sandbox: Sandbox, pa
     assert not bands
 
 
+@once
 async def test_every_slicing_gives_the_same_rows(sandbox: Sandbox, pair: Pair, out: Path, form: Form) -> None:
     whole = await exported(sandbox, pair, out / "one", form, resources=["bills"], concurrency=1)
     days = {"since": "2020-01-01", "until": "2026-01-01"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import pickle
 from collections import Counter
 from datetime import date, timedelta
@@ -26,7 +25,8 @@ from m3ter_async.operation import Request, Response
 from m3ter_async.sandbox import Sandbox
 
 from ..fakes import FakeTransport, client
-from .support import MANIFEST, MEMORY, Form, Shelf, bill, content, exact, lines, sandbox_client
+from .job import processes
+from .support import FORMS, MANIFEST, MEMORY, Form, Shelf, bill, content, exact, lines, sandbox_client
 
 often = settings(max_examples=150, deadline=None)
 sometimes = settings(max_examples=20, deadline=None)
@@ -173,8 +173,7 @@ async def test_a_slice_that_is_read_in_another_process_gives_the_same_rows(sandb
         ]
         for number, each in enumerate(slices):
             path = folder / str(number)
-            context = multiprocessing.get_context("forkserver")
-            process = context.Process(target=read_elsewhere, args=(each, reach, path))
+            process = processes().Process(target=read_elsewhere, args=(each, reach, path))
             process.start()
             process.join(30)
             assert process.exitcode == 0
@@ -215,6 +214,7 @@ def splits(out: Path) -> int:
     return (out / MANIFEST).read_bytes().count(b'"type":"split"')
 
 
+@pytest.mark.parametrize("form", [FORMS["ndjson"], FORMS["parquet"]], ids=["ndjson", "parquet"])
 async def test_a_long_slice_is_shared_out_and_no_row_is_lost_or_doubled(out: Path, form: Form) -> None:
     """All bills are of one month of ten years."""
     made = [bill(number, f"2021-06-{30 - number // 8:02d}") for number in range(240)]

@@ -15,7 +15,7 @@ from m3ter_async.export import ExportError
 
 from .support import FORMS, Form, csv_rows, exact, lines, parquet_rows, written
 
-quickly = settings(max_examples=40, deadline=None)
+quickly = settings(max_examples=30, deadline=None)
 PARQUET = ["parquet", "nested"]
 SIZE, SCALE = 38, 18
 
@@ -240,8 +240,10 @@ def test_what_is_no_utf8_is_an_error_that_says_where(name: str, resource: str, f
     records = [b'{"id":"b1"}', b'{"id":"b2",' + field.replace(b"@", b"\xff\xfe") + b"}"]
     with pytest.raises(ExportError) as caught, written(records, FORMS[name], resource):
         pass
-    assert "bills.bill_total" in str(caught.value) or "accounts.custom_fields" in str(caught.value)
-    assert name == "csv" or "b2" in str(caught.value)
+    text = str(caught.value)
+    assert resource in text
+    assert "bill_total" in text or "custom_fields" in text
+    assert name == "csv" or "b2" in text
 
 
 def test_records_without_fields_are_rows_all_the_same(form: Form) -> None:
