@@ -72,7 +72,6 @@ def test_windows_are_split_into_windows_without_gap_or_overlap(window: Window, w
     check_split(window, ways, seen)
 
 
-@pytest.mark.xfail(strict=True, reason="a guess may lie before the first day there is, or behind the last")
 @often
 @given(windows(st.dates()), st.integers(1, 50), st.lists(st.dates(), max_size=3))
 @example(Window(None, date(1, 2, 1)), 3, [])
