@@ -39,6 +39,6 @@ class Contender(this_client.Contender):
                 until="2025-01-01",
                 concurrency=concurrency,
             )
-        seen = {"calls": report.pages, "rows": report.records["bills"], "bytes": report.bytes}
+        seen = {"calls": report.pages, "rows": report.records["bills"], "json_bytes": report.bytes}
         items = report.rows["bills"].get("line_items")
         return seen if items is None else {**seen, "line_items": items}

@@ -61,12 +61,12 @@ class Run:
         self.schedule: Schedule = Schedule(concurrency)
         self.tally = tally
         self.room: Room = Room()
-        # one at a time: several only take turns at the interpreter, and more memory
-        self.converting: anyio.Lock = anyio.Lock()
         self.ahead: bool = concurrency <= _FEW
         self._listings = listings
         self._layouts = layouts
         self._concurrency = concurrency
+        # one thread: several would only take turns at the interpreter, each with memory of its own
+        self._thread = anyio.CapacityLimiter(1)
         self._numbers: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -133,7 +133,7 @@ class Run:
             ExportError: The disk failed.
         """
         try:
-            return await anyio.to_thread.run_sync(partial(call, *args, **kwargs))
+            return await anyio.to_thread.run_sync(partial(call, *args, **kwargs), limiter=self._thread)
         except OSError as error:
             where = error.filename or self.manifest.folder
             raise ExportError(f"cannot write {where}: {error.strerror or error}") from error
@@ -196,8 +196,7 @@ class _Worker:
                 return True
         page.records.clear()  # whoever handed out the page holds on to it until the next one has come
         if part.ripe:
-            async with run.converting:
-                await run.blocking(part.convert)
+            await run.blocking(part.convert)
         if part.full:
             await (self._finish_own() if own else self._finish_shared())
         return False
