@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from decimal import Context, Decimal, localcontext
 from typing import Any
 
@@ -117,14 +118,16 @@ def test_a_digit_beyond_the_scale_is_never_rounded_away(amounts: list[str], chan
         pass
 
 
-# JSON has no half of a surrogate pair
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+# JSON has no half of a surrogate pair, and the csv module of Python 3.10 reads no NUL
+NUL = "\0" if sys.version_info >= (3, 11) else "0"
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).map(lambda text: text.replace("\0", NUL))
+ODD = ["\r", "a\rb", "\n", "\r\n", NUL, '"', '""', ",", "\ufeff", "\u2028", "\x85", "\x1a", "\\", "🙂"]
 
 
 @quickly
 @given(st.lists(TEXTS, min_size=1, max_size=20), st.booleans())
-@example(["\r", "a\rb", "\n", "\r\n", "\0", '"', '""', ",", "\ufeff", "\u2028", "\x85", "\x1a", "\\", "🙂"], False)
-@example(["\r", "a\rb", "\n", "\r\n", "\0", '"', '""', ",", "\ufeff", "\u2028", "\x85", "\x1a", "\\", "🙂"], True)
+@example(ODD, False)
+@example(ODD, True)
 def test_every_text_survives_in_every_format(texts: list[str], escaped: bool) -> None:
     encoded = [json.dumps(text, ensure_ascii=escaped) for text in texts]
     records = [bill_of(number, accountCode=text) for number, text in enumerate(encoded)]
