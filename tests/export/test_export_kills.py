@@ -81,7 +81,7 @@ def test_an_export_that_is_killed_at_random_moments_ends_with_the_same_rows(
     expected = content(finished(whole))
 
     def kill(number: int) -> int:
-        after = took * (number + chance.random()) / 4
+        after = took * (number + chance.random()) / 3
         for attempt in range(20):
             job = replace(whole, out=folder / f"{number}-{attempt}")
             codes = [hit(job, signal.SIGKILL, after), hit(job, signal.SIGKILL, after * chance.random())]
@@ -94,7 +94,7 @@ def test_an_export_that_is_killed_at_random_moments_ends_with_the_same_rows(
         return 0
 
     with ThreadPoolExecutor(3) as pool:
-        kills = list(pool.map(kill, range(4)))
+        kills = list(pool.map(kill, range(3)))
     assert 0 not in kills
 
 

@@ -144,7 +144,7 @@ async def peak(out: Path, name: str, count: int) -> int:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.parametrize("name", ["ndjson", "csv", "parquet", "nested"])
+@pytest.mark.parametrize("name", ["ndjson", "csv", "parquet"])
 async def test_ten_times_the_bills_take_the_same_memory(out: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(parts, "_FULL", 100_000)
     monkeypatch.setattr(parts, "_BATCH", 40_000)
