@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import multiprocessing
 import os
@@ -150,8 +151,11 @@ def _main(job: Job, begins: Connection) -> None:
 
 
 def _interrupted(error: BaseException) -> bool:
+    """Before Python 3.11 an interrupt of asyncio ends as a cancellation."""
     inner = getattr(error, "exceptions", None)
-    return isinstance(error, KeyboardInterrupt) or bool(inner and all(map(_interrupted, inner)))
+    return isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)) or bool(
+        inner and all(map(_interrupted, inner))
+    )
 
 
 def _die_at(step: int) -> None:
