@@ -108,9 +108,7 @@ M3TER = Corrections(
         "UrlUploadResponse.url": _OPENS,
         "UrlUploadResponse.headers": _OPENS,
     },
-    anew={
-        "webhooks.credentials": "an answer may show them masked: written back, they would break every signature",
-    },
+    anew={"webhooks.credentials": "an answer may show them masked: written back, they would break every signature"},
     no_edit={
         "lookup_tables.lookup_table_revision_data": "a read gives 2000 rows at most: writing back would drop the rest",
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from shutil import rmtree
@@ -117,14 +118,13 @@ def open_manifest(
         folder.mkdir(parents=True, exist_ok=True)
     elif not (folder / NAME).is_file():
         raise ValueError(f"{folder} holds no export to go on with")
-    manifest = Manifest(folder)
-    try:
+    with ExitStack() as undo:
+        manifest = Manifest(folder)
+        undo.callback(manifest.close)
         if not resume:
             begin(manifest, new, overwrite=overwrite)
         check_same(manifest, given)
-    except BaseException:
-        manifest.close()
-        raise
+        undo.pop_all()
     return manifest
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Lock
 from typing import TypeAlias
@@ -151,12 +151,11 @@ class Manifest:
         self._turn = Lock()
         self._path = folder / NAME
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)
             _lock(self._file, folder)
             self._load()
-        except BaseException:
-            os.close(self._file)
-            raise
+            undo.pop_all()
 
     def _load(self) -> None:
         good = 0
