@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import logging
 import pickle
 from collections.abc import Callable
@@ -415,7 +416,7 @@ def test_every_event_is_public_and_each_of_its_fields_documented() -> None:
     for kind in (*KINDS, every.CallInfo):
         inherited = {field.name for base in kind.__bases__ if base is Event for field in dataclasses.fields(Event)}
         for field in dataclasses.fields(kind):
-            assert field.name in inherited or f"        {field.name}: " in (kind.__doc__ or ""), kind
+            assert field.name in inherited or f"    {field.name}: " in (inspect.getdoc(kind) or ""), kind
 
 
 # The log

@@ -187,7 +187,7 @@ async def test_under_every_fault_a_write_takes_effect_once_at_most_and_the_doubt
         book = Book(fault, times, late)
         retries = {"max_retries": 0} if "timeout" in fault.options and times > 1 else {"max_retries": 1}
         # as many attempts as go side by side have to reach their servers in time, also on a busy machine
-        patience = {"timeout": 4 * SHORT} if "timeout" in fault.options else {}
+        patience = {"timeout": 2 * SHORT} if "timeout" in fault.options else {}
         with Wire(book) as wire:
             async with wire.client(pair, **{**retries, **fault.options, **patience}) as m3ter:
                 error: APIError | None = None

@@ -17,6 +17,7 @@ class Room:
     def __init__(self) -> None:
         self._taken = 0
         self._size = _FIRST
+        self._guess = True
         self._left = anyio.Event()
 
     @asynccontextmanager
@@ -33,8 +34,9 @@ class Room:
             self._wake()
 
     def seen(self, size: int) -> None:
-        """A page had so many bytes; the next ones are taken for as large."""
-        self._size = size
+        """A page had so many bytes: the next ones are taken for about as large as the largest of late."""
+        self._size = size if self._guess else max(size, self._size * 9 // 10)
+        self._guess = False
         self._wake()
 
     def _wake(self) -> None:
