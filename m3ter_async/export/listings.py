@@ -13,7 +13,7 @@ from typing import Any, cast
 from ..client import AsyncM3ter
 from ..operation import Operation
 from ..pagination import Paginator
-from ..resources._base import Resource
+from ..resources._base import Resource, camel
 
 # The arguments of a listing that select by date: a half-open range, which can be cut into smaller ones.
 DATES: Mapping[str, tuple[str, str]] = {"bills.list": ("bill_date_start", "bill_date_end")}
@@ -134,8 +134,7 @@ def day(name: str, value: date | str) -> str:
 
 def _parent(client: AsyncM3ter, child: Operation[Any], argument: str, where: Mapping[str, str]) -> Listing | None:
     """The listing whose records have the ids that `argument` takes: its path is what comes before that id."""
-    first, *rest = argument.split("_")
-    prefix, _, below = child.path.partition("/{" + first + "".join(word.title() for word in rest) + "}")
+    prefix, _, below = child.path.partition("/{" + camel(argument) + "}")
     if "{" in below:
         return None  # what is below another is not there for each of them
     for resource, call in _all(client):

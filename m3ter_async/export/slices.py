@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..client import AsyncM3ter
+from ..resources._base import camel
 from .errors import ExportError
 from .listings import DATES, Listing, paginator
 
@@ -175,8 +176,7 @@ def parent_key(listing: Listing) -> str | None:
     """The name for the parent's id in a record of `listing`, or None where the record names it itself."""
     if listing.parent is None or listing.parent_argument is None:
         return None
-    first, *rest = listing.parent_argument.split("_")
-    name = first + "".join(word.title() for word in rest)
+    name = camel(listing.parent_argument)
     if name == "id":  # that is the record's own
         name = f"{listing.parent.table.removesuffix('s')}Id"
     return None if name in getattr(listing.operation.answer, "__struct_encode_fields__", ()) else name

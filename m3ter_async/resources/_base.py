@@ -46,7 +46,7 @@ class Fields:
         for entry in self._text.split():
             field, _, kind = entry.partition(":")
             name, _, wire = field.partition("=")
-            found[name] = (wire or _camel(name), kind)
+            found[name] = (wire or camel(name), kind)
         return found
 
     def merge(self, stored: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,6 +181,7 @@ class Resource:
         return found
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """A Python name as it is on the wire."""
     first, *rest = name.split("_")
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
