@@ -47,6 +47,7 @@ def checks(session: nox.Session) -> None:
     install(session, EVERYTHING, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "m3ter_async", "--ignoreexternal")  # fails under 100 %

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -201,7 +201,7 @@ def measurements(count: int, number: Callable[[Decimal], Any] = Decimal) -> Iter
     chance = random.Random(SEED)
     quantities = [number(Decimal(chance.randrange(1, 10**18)).scaleb(-9)) for _ in range(DISTINCT_MEASUREMENTS)]
     accounts = [f"acct-{chance.getrandbits(32):08x}" for _ in range(DISTINCT_MEASUREMENTS)]
-    moment, step = datetime(2024, 2, 1, tzinfo=timezone.utc), timedelta(milliseconds=137)
+    moment, step = datetime(2024, 2, 1, tzinfo=dt.UTC), timedelta(milliseconds=137)
     for place in range(count):
         moment += step
         yield {

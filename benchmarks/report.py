@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -148,7 +148,7 @@ def _environment(run: str) -> str:
     return "\n".join(
         (
             f"- {run}",
-            f"- Date: {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
+            f"- Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             f"- Machine: {_processor()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}",
             f"- Python {platform.python_version()}; {packages}",
         )

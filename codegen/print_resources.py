@@ -44,7 +44,7 @@ def _namespaces(plan: Plan) -> str:
         f'"""The namespaces of the API, each loaded on first use. {EDIT}"""\n\n'
         "from __future__ import annotations\n\nfrom functools import cached_property\n"
         "from typing import TYPE_CHECKING\n\n"
-        f"if TYPE_CHECKING:\n    from ..pipeline import Pipeline\n{imports}\n\n"
+        f"if TYPE_CHECKING:\n    from .._core.pipeline import Pipeline\n{imports}\n\n"
         'class Namespaces:\n    """What a client offers; a subclass brings the pipeline."""\n\n'
         "    _pipeline: Pipeline\n\n"
         f"{properties}"
@@ -72,10 +72,10 @@ class _Module:
         lines = [f'"""{prose.resource(top)} {EDIT}"""\n\nfrom __future__ import annotations\n', _IMPORTS]
         lines += [f"from ..models.{home} import {', '.join(sorted(found))}" for home, found in sorted(homes.items())]
         lines.append(
-            "from ..operation import Operation, as_date, as_datetime\n"
+            "from .._core.encoding import as_date, as_datetime\nfrom .._core.operation import Operation\n"
             "from ._base import Change, Fields, Progress, Resource"
         )
-        lines += ["\nif TYPE_CHECKING:\n    from ..pagination import Paginator"] if "Paginator[" in code else []
+        lines += ["\nif TYPE_CHECKING:\n    from .._paging.paginator import Paginator"] if "Paginator[" in code else []
         return "\n".join(lines) + "\n"
 
     def _constant(self, method: Method) -> str:
@@ -194,7 +194,7 @@ class _Module:
         text = self._text(prose.wait(resource), f"``GET {read.call.path}``", prose.wait_notes(read))
         return (
             f"    async def wait({', '.join(signature)}) -> {answer}:\n{text}"
-            f"        from ..jobs import wait\n\n        return await wait({', '.join(given)})\n\n"
+            f"        from .._jobs.waiting import wait\n\n        return await wait({', '.join(given)})\n\n"
         )
 
     def _files(self, resource: str) -> str:
@@ -215,7 +215,7 @@ class _Module:
                 found += (
                     f"    async def {name}({own}{more}{above}) -> {answer}:\n"
                     f"{self._text(*prose.file(method, name, call))}"
-                    f"        from ..documents import {function}\n\n"
+                    f"        from .._jobs.generated_files import {function}\n\n"
                     f"        return await {function}({given}{', path' if more else ''})\n\n"
                 )
         return found
@@ -235,7 +235,7 @@ class _Module:
             found += (
                 f"    async def download_{form}({signature}) -> {answer}:\n"
                 f"{self._text(prose.STATEMENTS[form], call, [hints.STATEMENT, hints.WAIT_ENDS])}"
-                f"        from ..documents import {function}\n\n"
+                f"        from .._jobs.generated_files import {function}\n\n"
                 f"        return await {function}("
                 f"self._pipeline, {operations}, bill_id{more}, timeout, on_progress)\n\n"
             )

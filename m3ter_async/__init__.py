@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 from .version import __version__
 
 if TYPE_CHECKING:
+    from ._jobs.fan_out import FanOut
+    from ._measurements.failed_measurements import IngestFailure, IngestFailures
+    from ._measurements.ingest import Ingest
+    from ._measurements.measurement import IngestError, IngestReport, MeasurementError, RefusedMeasurement
+    from ._paging.paginator import Page, Paginator
     from .client import AsyncM3ter
     from .errors import (
         APIConnectionError,
@@ -33,14 +38,10 @@ if TYPE_CHECKING:
         RateLimitError,
         UnprocessableEntityError,
     )
-    from .fanout import FanOut
-    from .ingest import Ingest
-    from .measurements import IngestError, IngestReport, MeasurementError, RefusedMeasurement
-    from .pagination import Page, Paginator
     from .stats import Stats
-    from .transports import AiohttpTransport, Transport, TransportError
+    from .transports import AiohttpTransport
     from .transports import HttpxTransport as HttpxTransport
-    from .validation import IngestFailure, IngestFailures
+    from .transports.protocol import Transport, TransportError
 
 __all__ = [
     "APIConnectionError",
@@ -85,16 +86,16 @@ if not TYPE_CHECKING:
     # HttpxTransport is not in __all__: without the extra, `import *` would fail on it
     _HOME = {
         "AsyncM3ter": "client",
-        "FanOut": "fanout",
-        "Ingest": "ingest",
-        "IngestError": "measurements",
-        "IngestFailure": "validation",
-        "IngestFailures": "validation",
-        "IngestReport": "measurements",
-        "MeasurementError": "measurements",
-        "Page": "pagination",
-        "Paginator": "pagination",
-        "RefusedMeasurement": "measurements",
+        "FanOut": "_jobs.fan_out",
+        "Ingest": "_measurements.ingest",
+        "IngestError": "_measurements.measurement",
+        "IngestFailure": "_measurements.failed_measurements",
+        "IngestFailures": "_measurements.failed_measurements",
+        "IngestReport": "_measurements.measurement",
+        "MeasurementError": "_measurements.measurement",
+        "Page": "_paging.paginator",
+        "Paginator": "_paging.paginator",
+        "RefusedMeasurement": "_measurements.measurement",
         "Stats": "stats",
         "AiohttpTransport": "transports",
         "HttpxTransport": "transports",

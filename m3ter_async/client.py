@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from msgspec import UNSET
 
-from .clock import Clock, make_clock
-from .journal import Hook, hooks
-from .limits import Limits
-from .measuring import Measuring
-from .operation import BY_HAND, Operation, Repeat
-from .pipeline import Pipeline
-from .retry import RetryPolicy
-from .settings import Settings, credentials, host, organization, plain_path, positive, secret, whole
+from ._core.clock import Clock, make_clock
+from ._core.instrumentation import Hook, hooks
+from ._core.operation import BY_HAND, Operation, Repeat
+from ._core.pipeline import Pipeline
+from ._core.rate_limits import Limits
+from ._core.retry import RetryPolicy
+from ._core.settings import Settings, credentials, host, organization, plain_path, positive, secret, whole
+from ._jobs.client_methods import Toolbox
+from ._measurements.client_methods import Measuring
 from .stats import Stats
-from .toolbox import Toolbox
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
-    from .transports import Transport
+    from .transports.protocol import Transport
 
 T = TypeVar("T")
 

@@ -6,13 +6,7 @@ from answers that cannot be read (`APIResponseValidationError`). Every one pickl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
-
-import msgspec
-
-from .redaction import MASK
 
 __all__ = [
     "APIConnectionError",
@@ -197,52 +191,8 @@ class JobTimeoutError(JobError):
     """The job had not ended in time; it goes on at the service, and can be waited for again."""
 
 
-_BY_STATUS: dict[int, type[APIStatusError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: ConflictError,
-    413: PayloadTooLargeError,
-    422: UnprocessableEntityError,
-    429: RateLimitError,
-}
-
-REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-amz-apigw-id", "x-request-id", "x-amzn-trace-id", "x-amz-cf-id")
-
-
-class _ErrorBody(msgspec.Struct):
-    message: Any = None
-
-
 def printable(text: str) -> str:
     """`text` on one line, whatever a server has put into it: it will stand in a log, among lines of others."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-
-
-def request_id(headers: Mapping[str, str]) -> str | None:
-    """The service's name for a request, from the headers (lower-case names) of its answer."""
-    return next((printable(headers[name]) for name in REQUEST_ID_HEADERS if name in headers), None)
-
-
-def status_error(status: int, headers: Mapping[str, str], body: bytes, *, method: str, path: str) -> APIStatusError:
-    """The exception for an answer that is not a success."""
-    try:
-        message = msgspec.json.decode(body, type=_ErrorBody).message
-    except (ValueError, RecursionError):  # an HTML page or nothing at all is as good as no message
-        message = None
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = ""
-    reason = f"{status} {phrase}".strip()
-    if 300 <= status < 400:
-        where, query, _ = headers.get("location", "nowhere").partition("?")
-        where = f"{where[:200]}?{MASK}" if query else where[:200]  # what comes then may be what signs a URL
-        reason += f", a redirect that is not followed (to {where})"
-    elif isinstance(message, str) and message:
-        reason += f": {message[:1000]}"
-    kind = _BY_STATUS.get(status) or (InternalServerError if status >= 500 else APIStatusError)
-    return kind(reason, method=method, path=path, status=status, request_id=request_id(headers), body=body)

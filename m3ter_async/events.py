@@ -8,8 +8,7 @@ changes nothing for the call.
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from .operation import Scope
+from typing import Literal, TypeAlias
 
 __all__ = [
     "CallInfo",
@@ -21,7 +20,11 @@ __all__ = [
     "RequestSent",
     "ResponseReceived",
     "RetryScheduled",
+    "Scope",
 ]
+
+Scope: TypeAlias = Literal["configuration", "ingest", "explorer", "usage_query"]
+"""Which of the service's rate limits a call counts against."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,14 @@ except ModuleNotFoundError as _missing:
         raise
     raise ImportError("m3ter_async.telemetry needs OpenTelemetry: pip install 'm3ter-async[otel]'") from None
 
-from .events import CallInfo, Event, RateLimitPaused, RequestFailed, ResponseReceived, RetryScheduled
+from .events import (
+    CallInfo,
+    Event,
+    RateLimitPaused,
+    RequestFailed,
+    ResponseReceived,
+    RetryScheduled,
+)
 from .version import __version__
 
 __all__ = ["OpenTelemetry"]

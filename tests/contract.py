@@ -6,7 +6,7 @@ import functools
 import json
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,7 +124,7 @@ def example(schema: Schema, name: str = "") -> Any:
     if form == "date" or (form is None and name.lower().endswith(("date", "datestart", "dateend"))):
         return date(2024, 2, 29)
     if form == "date-time":
-        return datetime(2024, 2, 29, 12, 30, 15, 250_000, tzinfo=timezone.utc)
+        return datetime(2024, 2, 29, 12, 30, 15, 250_000, tzinfo=UTC)
     return ("x" * max(schema.get("minLength", 0), 1))[: schema.get("maxLength", 10**6)]
 
 

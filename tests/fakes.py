@@ -10,8 +10,8 @@ import anyio.lowlevel
 import msgspec
 
 from m3ter_async import AsyncM3ter, TransportError
-from m3ter_async.clock import Clock
-from m3ter_async.operation import Request, Response
+from m3ter_async._core.clock import Clock
+from m3ter_async.transports.protocol import Request, Response
 
 KEY, SECRET, TOKEN, ORG = "key-of-the-tests", "secret-of-the-tests", "token-of-the-tests", "org-1"
 

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from m3ter_async import APIError, AsyncM3ter, ConfigurationError, M3terError, TransportError
-from m3ter_async.operation import Request, Response
+from m3ter_async.transports.protocol import Request, Response
 
 from .fakes import KEY, ORG, SECRET, FakeClock, FakeTransport, answer, client
 

@@ -35,8 +35,8 @@ from m3ter_async import (
     UnprocessableEntityError,
     errors,
 )
-from m3ter_async.errors import status_error
-from m3ter_async.redaction import MASK, Redactor, Secret, basic
+from m3ter_async._core.outcomes import status_error
+from m3ter_async._core.redaction import MASK, Redactor, Secret, basic
 
 from .fakes import KEY, SECRET, TOKEN, Answer, FakeTransport, answer, client
 

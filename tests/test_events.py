@@ -27,9 +27,19 @@ from m3ter_async.events import (
     ResponseReceived,
     RetryScheduled,
 )
-from m3ter_async.operation import Request, Response
+from m3ter_async.transports.protocol import Request, Response
 
-from .fakes import ORG, TOKEN, Answer, FakeClock, FakeTransport, TickingClock, answer, client, grant
+from .fakes import (
+    ORG,
+    TOKEN,
+    Answer,
+    FakeClock,
+    FakeTransport,
+    TickingClock,
+    answer,
+    client,
+    grant,
+)
 from .wire import Pair, Wire, say, squeezed, until
 
 E = TypeVar("E", bound=Event)
@@ -389,7 +399,7 @@ async def test_where_nobody_listens_no_event_is_made(monkeypatch: pytest.MonkeyP
         raise AssertionError("an event was made for nobody")
 
     for kind in (RequestSent, ResponseReceived):
-        monkeypatch.setattr(f"m3ter_async.journal.{kind.__name__}", made)
+        monkeypatch.setattr(f"m3ter_async._core.instrumentation.{kind.__name__}", made)
     m3ter = client(FakeTransport(bill), token="t")
     await m3ter.bills.retrieve("b1")
     with pytest.raises(AssertionError, match="for nobody"):

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from m3ter_async import AiohttpTransport, APIError, AsyncM3ter, HttpxTransport, Stats, TransportError
-from m3ter_async.operation import Request, Response
+from m3ter_async.transports.protocol import Request, Response
 
 from .fakes import ORG, FakeTransport, answer, client, grant
 from .wire import Pair, Wire, say, until

@@ -18,8 +18,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from m3ter_async import APIError, AsyncM3ter, TransportError
-from m3ter_async.operation import Request, Response
 from m3ter_async.telemetry import OpenTelemetry
+from m3ter_async.transports.protocol import Request, Response
 
 from .fakes import ORG, FakeClock, FakeTransport, answer, client
 from .wire import SHORT, Pair, Wire, faults, say, squeezed, until

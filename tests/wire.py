@@ -26,9 +26,9 @@ import msgspec
 import pytest
 
 from m3ter_async import AsyncM3ter, TransportError
-from m3ter_async.clock import Clock
-from m3ter_async.operation import Request
-from m3ter_async.transports import AiohttpTransport, HttpxTransport, Transport
+from m3ter_async._core.clock import Clock
+from m3ter_async.transports import AiohttpTransport, HttpxTransport
+from m3ter_async.transports.protocol import Request, Transport
 
 from .fakes import KEY, ORG, SECRET, TOKEN, FakeClock
 

@@ -11,13 +11,13 @@ import anyio.to_thread
 import msgspec
 from msgspec import UNSET, Raw
 
+from .._core.operation import Operation
+from .._core.pipeline import Pipeline
+from .._paging.paginator import Paginator, Records
 from ..errors import APIError
-from ..operation import Operation
-from ..pagination import Paginator, Records
-from ..pipeline import Pipeline
 from .console import PROGRAM, CommandFailed, complain, connect, warnings_to
 from .methods import Method, every, find
-from .stopping import Stopped, run
+from .signals import Stopped, run
 
 T = TypeVar("T")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, NoReturn
@@ -13,8 +15,8 @@ import anyio
 
 from ..errors import APIError, M3terError
 from .console import PROGRAM, CommandFailed, connect, near, warnings_to
-from .display import Display, Failure, display_for
-from .stopping import Stopped, run
+from .progress_lines import Display, Failure, JsonLines, Lines
+from .signals import Stopped, run
 
 if TYPE_CHECKING:
     from ..export import ExportReport
@@ -97,7 +99,7 @@ def main(arguments: Sequence[str], job: Job | None = None) -> int:
         The exit status; what is wrong, the display has told.
     """
     options, where = _parse(arguments)
-    display = display_for(options.resources, options.out, options.log_format, quiet=options.quiet)
+    display = _display_for(options.resources, options.out, options.log_format, quiet=options.quiet)
     again = f"{PROGRAM} export {shlex.join(_to_resume(arguments))}"
     try:
         work = job or _exporter()
@@ -169,6 +171,23 @@ async def _export(options: argparse.Namespace, where: Mapping[str, str], job: Jo
     if report is None:
         raise failure or RuntimeError("an export ended without a word")
     return report
+
+
+def _display_for(resources: Sequence[str], out: str, log_format: str, *, quiet: bool) -> Display:
+    """What suits the place: bars on a terminal, where rich is installed, lines elsewhere."""
+    if log_format == "json":
+        return JsonLines(resources, out, quiet=quiet)
+    if quiet:
+        return Display(resources, out)
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        try:
+            from .progress_bars import Bars
+        except ModuleNotFoundError as missing:
+            if (missing.name or "").partition(".")[0] != "rich":
+                raise
+        else:
+            return Bars(resources, out)
+    return Lines(resources, out)
 
 
 def _of_options(error: Exception) -> str:

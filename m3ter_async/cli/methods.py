@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, cast, get_type_hints
 
-from ..pagination import Paginator
+from .._paging.paginator import Paginator
 from ..resources._namespaces import Namespaces
+from .argument_values import Kind, kind_of
 from .console import CommandFailed, near
-from .values import Kind, kind_of
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ for those who spread the work over machines of their own.
 from __future__ import annotations
 
 from .errors import ExportError
-from .exporting import export
-from .planning import plan_slices
 from .report import ExportedFile, ExportProgress, ExportReport, ResourceProgress
-from .slices import Position, Slice, SlicePage, read_slice
+from .run.start import export
+from .slices.planning import plan_slices
+from .slices.slice import Position, Slice, SlicePage, read_slice
 
 __all__ = [
     "ExportError",

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from msgspec import UNSET
 
-from ..operation import Operation, Response, as_date, as_datetime, decoder
+from .._core.decoding import decoder
+from .._core.encoding import as_date, as_datetime
+from .._core.operation import Operation
+from ..transports.protocol import Response
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
-    from ..pagination import Paginator
-    from ..pipeline import Pipeline
+    from .._core.pipeline import Pipeline
+    from .._paging.paginator import Paginator
 
 T = TypeVar("T")
 _NOTHING: Mapping[str, Any] = {}
@@ -96,7 +99,7 @@ class Resource:
 
     def _patient(self, seconds: float | None) -> Self:
         """The same resource, trying again for so many seconds what was refused for certain."""
-        from ..jobs import patient
+        from .._jobs.waiting import patient
 
         return self if seconds is None else type(self)(patient(self._pipeline, seconds))
 
@@ -108,7 +111,7 @@ class Resource:
         body: Any = UNSET,
     ) -> Paginator[T]:
         """A listing, not yet asked for; the operation's `answer` is one record."""
-        from ..pagination import paginate
+        from .._paging.paginator import paginate
 
         return paginate(self._pipeline, operation, path, query, body)
 
@@ -122,7 +125,7 @@ class Resource:
         path: Mapping[str, str] = _NOTHING,
     ) -> T:
         """Read, change, write with the version that was read; all of it again after a conflict."""
-        from ..decoding import decode
+        from .._core.decoding import decode
         from ..errors import ConflictError
 
         if attempts < 1:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..pipeline import Pipeline
+    from .._core.pipeline import Pipeline
     from .account_plans import AccountPlans
     from .accounts import Accounts
     from .aggregations import Aggregations

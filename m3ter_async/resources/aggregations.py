@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
+from .._core.operation import Operation
 from ..models._shared import AggregationFunction, Rounding
 from ..models.aggregations import Aggregation
-from ..operation import Operation
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_AGGREGATIONS: Operation[Aggregation] = Operation(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
+from .._core.operation import Operation
 from ..models.authentication import BearerAccessToken, GrantType
-from ..operation import Operation
 from ._base import Resource
 
 _GENERATE_TOKEN: Operation[BearerAccessToken] = Operation(

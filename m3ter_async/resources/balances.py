@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_date, as_datetime
+from .._core.operation import Operation
 from ..models.balances import (
     Balance,
     BalanceChargeSchedule,
@@ -20,11 +22,10 @@ from ..models.balances import (
     ScheduleFrequency,
     TransactionEntityType,
 )
-from ..operation import Operation, as_date, as_datetime
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_BALANCES: Operation[Balance] = Operation(

@@ -6,8 +6,9 @@ from datetime import date
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_date
+from .._core.operation import Operation
 from ..models.bill_config import BillConfig
-from ..operation import Operation, as_date
 from ._base import Change, Fields, Resource
 
 _GET_BILL_CONFIG: Operation[BillConfig] = Operation(

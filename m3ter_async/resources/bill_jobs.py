@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_date
+from .._core.operation import Operation
 from ..models._shared import BillJobBillingFrequency, CurrencyConversion
 from ..models.bill_jobs import BillJob
-from ..operation import Operation, as_date
 from ._base import Progress, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_BILL_JOBS: Operation[BillJob] = Operation(
@@ -135,6 +136,6 @@ class BillJobs(Resource):
         `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
         at the service. It has no failed state: one that hangs ends in the time-out.
         """
-        from ..jobs import wait
+        from .._jobs.waiting import wait
 
         return await wait(self._pipeline, _GET_BILL_JOB, {"id": id}, f"bill job {id}", "status", timeout, on_progress)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_date, as_datetime
+from .._core.operation import Operation
 from ..models._shared import BillJobBillingFrequency, CurrencyConversion, LineItem, LineItemType, ObjectUrl
 from ..models.bills import Bill, BillApproval, BillStatus, CreditLineItem, CsvFormat, DebitLineItem
-from ..operation import Operation, as_date, as_datetime
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_BILLS: Operation[Bill] = Operation(

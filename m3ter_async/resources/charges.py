@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_date, as_datetime
+from .._core.operation import Operation
 from ..models.charges import Charge, ChargeEntityType, ChargeLineItemType
-from ..operation import Operation, as_date, as_datetime
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_CHARGES: Operation[Charge] = Operation(

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_date
+from .._core.operation import Operation
 from ..models._shared import ChildBillingMode
 from ..models.commitments import Commitment, CommitmentFee, CommitmentLineItemType
-from ..operation import Operation, as_date
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_COMMITMENTS: Operation[Commitment] = Operation(

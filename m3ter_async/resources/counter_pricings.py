@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_date, as_datetime
+from .._core.operation import Operation
 from ..models._shared import PricingBand
 from ..models.counter_pricings import CounterPricing
-from ..operation import Operation, as_date, as_datetime
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_COUNTER_PRICINGS: Operation[CounterPricing] = Operation(

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from msgspec import UNSET, UnsetType
 
+from .._core.operation import Operation
 from ..models.custom_fields import CustomField
-from ..operation import Operation
 from ._base import Change, Fields, Resource
 
 _GET_CUSTOM_FIELD: Operation[CustomField] = Operation(

@@ -8,9 +8,10 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_datetime
+from .._core.operation import Operation
 from ..models._shared import LineItemType
 from ..models.data_explorer import BillData, DimensionQuery
-from ..operation import Operation, as_datetime
 from ._base import Resource
 
 _POST_QUERY_BILL_DATA: Operation[BillData] = Operation(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_datetime
+from .._core.operation import Operation
 from ..models._shared import DataExplorerAggregation, DataExplorerDimensionFilter, DataExplorerGroup
 from ..models.data_exports import (
     AdHoc,
@@ -23,11 +25,10 @@ from ..models.data_exports import (
     PartitionOrder,
     TimePeriod,
 )
-from ..operation import Operation, as_datetime
 from ._base import Change, Fields, Progress, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _TRIGGER_DATA_EXPORT: Operation[AdHoc] = Operation(
@@ -340,7 +341,7 @@ class DataExportJobs(Resource):
         `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
         at the service.
         """
-        from ..jobs import wait
+        from .._jobs.waiting import wait
 
         return await wait(self._pipeline, _GET_JOB, {"id": id}, f"export job {id}", "status", timeout, on_progress)
 
@@ -351,7 +352,7 @@ class DataExportJobs(Resource):
 
         The URL is fetched without the access token. The file is in memory, up to the client's `max_response_bytes`.
         """
-        from ..documents import file
+        from .._jobs.generated_files import file
 
         return await file(self._pipeline, _GENERATE_DATA_EXPORT_FILE_DOWNLOAD_URL, {"jobId": job_id})
 
@@ -362,7 +363,7 @@ class DataExportJobs(Resource):
 
         The URL is fetched without the access token. `path` appears, or is replaced, once the whole of it is there.
         """
-        from ..documents import file_to
+        from .._jobs.generated_files import file_to
 
         return await file_to(self._pipeline, _GENERATE_DATA_EXPORT_FILE_DOWNLOAD_URL, {"jobId": job_id}, path)
 

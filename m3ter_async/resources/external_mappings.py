@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
+from .._core.operation import Operation
 from ..models.external_mappings import ExternalEntity, ExternalMapping, ExternalMappingConfiguration
-from ..operation import Operation
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 ExternalEntityList: TypeAlias = list[ExternalEntity]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
+from .._core.operation import Operation
 from ..models.integration_configurations import (
     AvailableConfiguration,
     ConfigOptions,
@@ -14,11 +15,10 @@ from ..models.integration_configurations import (
     IntegrationCredentialsRequestBase,
     System,
 )
-from ..operation import Operation
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 GetAvailableSystemEntitiesList: TypeAlias = list[Mapping[str, Any]]
 SystemList: TypeAlias = list[System]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_datetime
+from .._core.operation import Operation
 from ..models.lookup_tables import (
     LookupTable,
     LookupTableDataArchived,
@@ -23,11 +25,10 @@ from ..models.lookup_tables import (
     LookupTableRevisionField,
     LookupTableRevisionStatus,
 )
-from ..operation import Operation, as_datetime
 from ._base import Change, Fields, Progress, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_LOOKUP_TABLE: Operation[LookupTable] = Operation(
@@ -547,7 +548,7 @@ class LookupTableRevisionDataJobs(Resource):
         `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
         at the service.
         """
-        from ..jobs import wait
+        from .._jobs.waiting import wait
 
         return await wait(
             self._pipeline,

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_date
+from .._core.operation import Operation
 from ..models.marketplace import MarketplaceUsageReport
-from ..operation import Operation, as_date
 from ._base import Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _GET_USAGE_REPORT: Operation[MarketplaceUsageReport] = Operation(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
+from .._core.operation import Operation
 from ..models.notification_configurations import EvaluateCalculation, Notification
-from ..operation import Operation
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_NOTIFICATIONS: Operation[Notification] = Operation(

@@ -9,9 +9,10 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_date
+from .._core.operation import Operation
 from ..models._shared import BillCreditType, CurrencyConversion, StatementAutoGenerateMode
 from ..models.organization_config import OrganizationConfig
-from ..operation import Operation, as_date
 from ._base import Change, Fields, Resource
 
 _GET_ORGANIZATION_CONFIG: Operation[OrganizationConfig] = Operation(

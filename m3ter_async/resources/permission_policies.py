@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
 
+from .._core.operation import Operation
 from ..models._shared import PermissionPolicy, PermissionStatement
 from ..models.permission_policies import PrincipalPermission
-from ..operation import Operation
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_PERMISSION_POLICIES: Operation[PermissionPolicy] = Operation(

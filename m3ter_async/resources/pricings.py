@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_date, as_datetime
+from .._core.operation import Operation
 from ..models._shared import PricingBand
 from ..models.pricings import Pricing, PricingType
-from ..operation import Operation, as_date, as_datetime
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_PRICINGS: Operation[Pricing] = Operation(

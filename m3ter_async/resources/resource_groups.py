@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
+from .._core.operation import Operation
 from ..models._shared import PermissionPolicy, ResourceGroup
 from ..models.resource_groups import ResourceGroupItem, TargetType
-from ..operation import Operation
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_RESOURCE_GROUPS: Operation[ResourceGroup] = Operation(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
+from .._core.operation import Operation
 from ..models._shared import ObjectUrl
 from ..models.statements import (
     AggregationFrequency,
@@ -17,11 +18,10 @@ from ..models.statements import (
     StatementJobFilters,
     StatementMeasure,
 )
-from ..operation import Operation
 from ._base import Change, Fields, Progress, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 StatementJobList: TypeAlias = list[StatementJob]
 
@@ -127,7 +127,7 @@ class Statements(Resource):
         `JobFailedError`, `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of
         these it goes on at the service.
         """
-        from ..documents import statement_json
+        from .._jobs.generated_files import statement_json
 
         return await statement_json(
             self._pipeline,
@@ -151,7 +151,7 @@ class Statements(Resource):
         `JobFailedError`, `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of
         these it goes on at the service.
         """
-        from ..documents import statement
+        from .._jobs.generated_files import statement
 
         return await statement(
             self._pipeline,
@@ -368,7 +368,7 @@ class StatementJobs(Resource):
         `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
         at the service.
         """
-        from ..jobs import wait
+        from .._jobs.waiting import wait
 
         return await wait(
             self._pipeline,

@@ -8,8 +8,9 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_datetime
+from .._core.operation import Operation
 from ..models.support import PermissionStatementWrapper, Support
-from ..operation import Operation, as_datetime
 from ._base import Change, Fields, Resource
 
 _GET_SUPPORT: Operation[Support] = Operation("GetSupport", "GET", "/organizations/{orgId}/support", Support)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_datetime
+from .._core.operation import Operation
 from ..models._shared import DataExplorerAggregation, DataExplorerDimensionFilter, DataExplorerGroup
 from ..models.usage import (
     GenerateDownloadUrl,
@@ -22,11 +24,10 @@ from ..models.usage import (
     UsageQueryRequestWithTimePeriod,
     UsageSavedQuery,
 )
-from ..operation import Operation, as_datetime
 from ._base import Change, Fields, Progress, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _GET_VALIDATION_ERROR_DOWNLOAD_URL: Operation[GenerateDownloadUrl] = Operation(
@@ -235,7 +236,7 @@ class UsageFileUploadJobs(Resource):
         `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
         at the service. Look at `failed_rows` of one that succeeded, too.
         """
-        from ..jobs import wait
+        from .._jobs.waiting import wait
 
         return await wait(
             self._pipeline,

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
 
+from .._core.encoding import as_datetime
+from .._core.operation import Operation
 from ..models._shared import PermissionPolicy, PermissionStatement, ResourceGroup
 from ..models.users import Me, OrgUser, OrgUserInvitation
-from ..operation import Operation, as_datetime
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_ORG_USERS: Operation[OrgUser] = Operation(

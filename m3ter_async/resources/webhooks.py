@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
 
+from .._core.operation import Operation
 from ..models.webhooks import IntegrationM3terSignedCredentialsRequest, WebhookDestination
-from ..operation import Operation
 from ._base import Change, Fields, Resource
 
 if TYPE_CHECKING:
-    from ..pagination import Paginator
+    from .._paging.paginator import Paginator
 
 
 _LIST_WEBHOOK_INTEGRATIONS: Operation[WebhookDestination] = Operation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Final, cast
 
@@ -91,7 +91,7 @@ def _filter(operation: str, name: str, value: Any, fields: Mapping[str, Field]) 
         if known in fields:
             return _equal(known, fields[known], name, value)
     if name == "includeall":
-        return None if value else _in_force(datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=timezone.utc))
+        return None if value else _in_force(datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=UTC))
     if name == "active":
         if value not in ("true", "false"):
             raise Problem(400, "active: neither true nor false")

@@ -22,7 +22,7 @@ from m3ter_async.sandbox.server import Server
 from m3ter_async.sandbox.store import Store, Truth
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 # aiohttp reads 0 as "wait for ever"; requests still open at the end are dropped after this many seconds.
 LAST_REQUESTS_SECONDS = 0.05

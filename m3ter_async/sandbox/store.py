@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
@@ -71,7 +71,7 @@ class Store:
     def now(self) -> str:
         """The sandbox's own time: it starts on a fixed day and moves a second with every write."""
         self._writes += 1
-        start = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=timezone.utc)
+        start = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=UTC)
         return (start + timedelta(seconds=self._writes)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def table(self, pattern: str, path: dict[str, str]) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final, cast
 
@@ -31,7 +31,7 @@ def moment(text: str) -> datetime | None:
     """The instant that the text writes, as a date or as a date-time with an offset, or None."""
     as_day = day(text)
     if as_day is not None:
-        return datetime(as_day.year, as_day.month, as_day.day, tzinfo=timezone.utc)
+        return datetime(as_day.year, as_day.month, as_day.day, tzinfo=UTC)
     match = MOMENT.fullmatch(text)
     if match is None:
         return None

@@ -5,7 +5,7 @@ With pytest there are the fixtures ``m3ter_sandbox`` and ``m3ter_client`` beside
 
 from .exchanges import Exchange
 from .recording import RecordingTransport, ReplayTransport
-from .routes import Routes
-from .waits import no_waits
+from .respx_routes import Routes
+from .skipped_waits import no_waits
 
 __all__ = ["Exchange", "RecordingTransport", "ReplayTransport", "Routes", "no_waits"]

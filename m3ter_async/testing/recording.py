@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace as changed
 
-from ..auth import LOGIN
-from ..errors import REQUEST_ID_HEADERS
-from ..operation import Request, Response
-from ..redaction import MASK, Redactor
-from ..transports import TransportError
+from .._core.auth import LOGIN
+from .._core.outcomes import REQUEST_ID_HEADERS
+from .._core.redaction import MASK, Redactor
+from ..transports.protocol import Request, Response, TransportError
 from .exchanges import Exchange, Failure, from_line, to_line
 
 if TYPE_CHECKING:
-    from ..transports import Transport
+    from ..transports.protocol import Transport
 
 _KEPT = {"content-type", "location", "retry-after", *REQUEST_ID_HEADERS}
 _SECRET_FIELD = re.compile(rb'("(?:apiKey|secret|access_token|x-amz-[\w-]+)"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)

@@ -14,9 +14,9 @@ import aiohttp
 from yarl import URL
 
 from ..errors import ConfigurationError
-from ..operation import Request, Response
-from . import TransportError, inflating
-from .streams import move
+from . import decompression
+from .protocol import Request, Response, TransportError
+from .streaming import move
 
 _CONNECT = 10.0  # seconds
 # Shorter than the idle time after which load balancers hang up, so that no request is sent into a closing connection.
@@ -80,7 +80,7 @@ class AiohttpTransport:
                 return Response(answer.status, answer.headers, await _read(answer, request.max_bytes, into))
             finally:
                 answer.close()  # cuts what was not read to its end; after that, the connection is back in the pool
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             failure = _translate(error)
         # raised here, where nothing is chained: aiohttp's frames hold headers, and its texts quote what came in
         raise failure
@@ -153,7 +153,7 @@ async def _read(
     encoding = answer.headers.get("Content-Encoding")
     length = answer.content_length
     if into is not None or encoding is not None or length is None or not 0 < length <= min(most, _LARGE):
-        return await inflating.read(answer.content.iter_any(), encoding or "", most, into)
+        return await decompression.read(answer.content.iter_any(), encoding or "", most, into)
     if length < _SMALL:
         return await answer.read()
     # filled in place where the length is known: joining the chunks of a large page would hold it twice

@@ -9,9 +9,9 @@ from typing import Any
 import anyio
 import httpx
 
-from ..operation import Request, Response
-from . import TransportError, inflating
-from .streams import move
+from . import decompression
+from .protocol import Request, Response, TransportError
+from .streaming import move
 
 _CONNECT = 10.0  # seconds
 _KEEP_ALIVE = 15.0
@@ -146,7 +146,7 @@ async def _read(answer: httpx.Response, most: int, into: Callable[[bytes], Await
     received = answer.aiter_raw()
     whole = False
     try:
-        content = await inflating.read(received, answer.headers.get("content-encoding", ""), most, into)
+        content = await decompression.read(received, answer.headers.get("content-encoding", ""), most, into)
         whole = True
     finally:
         if not whole:

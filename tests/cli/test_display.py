@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from m3ter_async.cli.display import Lines, Pace
-from m3ter_async.cli.words import describe, duration, megabytes, traffic
+from m3ter_async.cli.export_summary import describe, duration, megabytes, traffic
+from m3ter_async.cli.progress_lines import Lines, Pace
 from m3ter_async.export import ExportProgress, ResourceProgress
 from m3ter_async.sandbox import Sandbox
 
@@ -78,7 +78,7 @@ def test_bars_show_rows_pace_and_time_left() -> None:
     pytest.importorskip("rich")
     from rich.console import Console
 
-    from m3ter_async.cli.bars import Bars
+    from m3ter_async.cli.progress_bars import Bars
 
     console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
     bars = Bars(["bills", "[red]"], "x", console)

@@ -26,7 +26,7 @@ from codegen.read import read
 from codegen.selection import TAGS
 from codegen.table import TABLE
 from m3ter_async import models
-from m3ter_async.operation import Operation
+from m3ter_async._core.operation import Operation
 from m3ter_async.resources import _base
 
 from .support import contract, needs_contract, needs_ruff

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 import m3ter_async.models
+from m3ter_async._core.decoding import decoder
+from m3ter_async._core.encoding import encode_body
 from m3ter_async.models import Bill, BillLineItem, CurrencyConversion, LineItem
-from m3ter_async.operation import decoder, encode_body
 
 
 def _decode(type_: Any, text: str) -> Any:
@@ -78,7 +79,7 @@ def test_dates_and_instants() -> None:
         ' "dtCreated": "2024-02-01T10:00:00.123Z", "dtApproved": "2024-02-01T10:00:00.123456Z"}',
     )
     assert bill.bill_date == date(2024, 2, 29)
-    assert bill.start_date_time_utc == datetime(2024, 2, 1, tzinfo=timezone.utc)
+    assert bill.start_date_time_utc == datetime(2024, 2, 1, tzinfo=UTC)
     assert bill.dt_approved - bill.dt_created == timedelta(microseconds=456)
 
 

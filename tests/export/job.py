@@ -23,8 +23,9 @@ import anyio
 import pytest
 
 from m3ter_async import AsyncM3ter
-from m3ter_async.export import ExportError, ExportProgress, export, parts
-from m3ter_async.export.arrow import pa
+from m3ter_async.export import ExportError, ExportProgress, export
+from m3ter_async.export.formats.pyarrow_import import pa
+from m3ter_async.export.run import parts
 
 from .support import MANIFEST, Form, Shelf, bill
 

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from m3ter_async import AsyncM3ter, Transport
-from m3ter_async.clock import Clock
+from m3ter_async._core.clock import Clock
 from m3ter_async.export import ExportedFile, ExportReport
-from m3ter_async.export.arrow import pa, pq
-from m3ter_async.export.formats import layout
-from m3ter_async.export.listings import find
-from m3ter_async.operation import Request, Response
+from m3ter_async.export.formats.layout import layout
+from m3ter_async.export.formats.pyarrow_import import pa, pq
+from m3ter_async.export.slices.listings import find
 from m3ter_async.sandbox import Sandbox
+from m3ter_async.transports.protocol import Request, Response
 
 from ..fakes import FakeTransport, answer, client
 

@@ -12,7 +12,7 @@ import pytest
 
 from m3ter_async import APIResponseValidationError
 from m3ter_async.export import ExportError, SlicePage, export
-from m3ter_async.export.ids import FOLDER, Ids, check
+from m3ter_async.export.run.exported_ids import FOLDER, Ids, check
 from m3ter_async.models import Bill
 
 from ..fakes import FakeTransport, answer, client

@@ -18,18 +18,28 @@ import msgspec
 import pytest
 
 from m3ter_async.export import ExportError, Slice, export, plan_slices
-from m3ter_async.export.listings import Listing, find
-from m3ter_async.export.tables import Column, flat
-from m3ter_async.operation import Request, Response
+from m3ter_async.export.formats.tables import Column, flat
+from m3ter_async.export.slices.listings import Listing, find
 from m3ter_async.resources._base import Resource
 from m3ter_async.sandbox import Sandbox
+from m3ter_async.transports.protocol import Request, Response
 
 from ..contract import example, needs_document, operations, true_answer
 from ..fakes import FakeTransport, answer, client
+from ..resources.test_contract import record_of
 from ..sandbox.raw import Raw, tour
-from ..test_contract import record_of
 from .job import small_parts
-from .support import FORMS, Shelf, bill, csv_rows, exact, lines, parquet_rows, sandbox_client, written
+from .support import (
+    FORMS,
+    Shelf,
+    bill,
+    csv_rows,
+    exact,
+    lines,
+    parquet_rows,
+    sandbox_client,
+    written,
+)
 
 NOBODY = Shelf({}).client()
 

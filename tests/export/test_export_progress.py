@@ -11,9 +11,10 @@ from urllib.parse import parse_qsl, urlsplit
 import anyio
 import pytest
 
-from m3ter_async.export import ExportProgress, export, parts
-from m3ter_async.operation import Request, Response
+from m3ter_async.export import ExportProgress, export
+from m3ter_async.export.run import parts
 from m3ter_async.sandbox import Faults, Sandbox
+from m3ter_async.transports.protocol import Request, Response
 
 from ..fakes import FakeClock, FakeTransport, answer, client
 from .job import shelf, small_parts

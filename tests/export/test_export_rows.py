@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from m3ter_async.export import ExportReport, export
-from m3ter_async.export.arrow import pa
+from m3ter_async.export.formats.pyarrow_import import pa
 from m3ter_async.sandbox import Faults, Sandbox
 
 from ..fakes import FakeClock

@@ -20,13 +20,24 @@ from hypothesis import strategies as st
 
 from m3ter_async import AsyncM3ter
 from m3ter_async.export import Position, Slice, export, plan_slices, read_slice
-from m3ter_async.export.slices import Window
-from m3ter_async.operation import Request, Response
+from m3ter_async.export.slices.slice import Window
 from m3ter_async.sandbox import Sandbox
+from m3ter_async.transports.protocol import Request, Response
 
 from ..fakes import FakeTransport, client
 from .job import processes
-from .support import FORMS, MANIFEST, MEMORY, Form, Shelf, bill, content, exact, lines, sandbox_client
+from .support import (
+    FORMS,
+    MANIFEST,
+    MEMORY,
+    Form,
+    Shelf,
+    bill,
+    content,
+    exact,
+    lines,
+    sandbox_client,
+)
 
 often = settings(max_examples=150, deadline=None)
 sometimes = settings(max_examples=20, deadline=None)

@@ -17,8 +17,8 @@ import pytest
 
 from m3ter_async import APIError, AsyncM3ter
 from m3ter_async.export import ExportError, ExportProgress, ExportReport, export
-from m3ter_async.export.manifest import Manifest
-from m3ter_async.operation import Request, Response
+from m3ter_async.export.run.manifest import Manifest
+from m3ter_async.transports.protocol import Request, Response
 
 from ..fakes import FakeTransport, answer, client
 from .job import has_begun, shelf, small_parts

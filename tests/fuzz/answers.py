@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from m3ter_async import APIError, AsyncM3ter, M3terError, TransportError
-from m3ter_async.operation import Request, Response
-from m3ter_async.transports import inflating
+from m3ter_async.transports import decompression as inflating
+from m3ter_async.transports.protocol import Request, Response
 
 from ..fakes import KEY, SECRET, TOKEN, FakeTransport, client, grant
 

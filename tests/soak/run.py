@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Raw as RawJson
 
 from m3ter_async import APIError, AsyncM3ter, Transport
-from m3ter_async.clock import Clock
+from m3ter_async._core.clock import Clock
 from m3ter_async.export import ExportProgress, export
 from m3ter_async.sandbox import Faults, Sandbox
 

@@ -1,0 +1,203 @@
+"""One call for each of many items, so many of them at once, on asyncio and on trio.
+
+All of it runs in one background task, inside a task group: stopping that task stops everything. The iterator that the
+caller holds only takes results out, so it may be dropped at any moment; a generator around a task group may not.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from .._core.background import Background, Task, TaskAbandoned
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class _Slot:
+    """An item that was drawn, until what came of it is handed out."""
+
+    __slots__ = ("done", "item", "result")
+
+    def __init__(self, item: Any) -> None:
+        self.item = item
+        self.result: Any = None
+        self.done = False
+
+
+class _Work:
+    """What goes on in the background: drawing items, fetching, and keeping what came of each.
+
+    Attributes:
+        complete: Whether all items were drawn and all have a result.
+        error: What ended it, if anything did.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Any] | AsyncIterable[Any],
+        fetch: Callable[[Any], Awaitable[Any]],
+        concurrency: int,
+        ordered: bool,
+        collect: bool,
+    ) -> None:
+        self._source = items.__aiter__() if isinstance(items, AsyncIterable) else _Source(items)
+        self._fetch = fetch
+        self._ordered = ordered
+        self._collect = collect
+        self._room = anyio.Semaphore(concurrency)
+        self._slots: deque[_Slot] = deque()
+        self._news = anyio.Event()
+        self._ended = False
+        self.complete: bool = False
+        self.error: Exception | None = None
+
+    async def run(self) -> None:
+        """Draw and fetch, until there is nothing more or something failed."""
+        try:
+            async with anyio.create_task_group() as group:
+                await self._feed(group)
+            self.complete = not group.cancel_scope.cancel_called
+        finally:
+            self._ended = True
+            self._news.set()
+
+    async def _feed(self, group: TaskGroup) -> None:
+        try:
+            while True:
+                await self._room.acquire()  # first: what is drawn is held
+                try:
+                    slot = _Slot(await self._source.__anext__())
+                except StopAsyncIteration:
+                    return
+                if self._ordered:
+                    self._slots.append(slot)
+                group.start_soon(self._one, slot)
+        except Exception as error:
+            self.error = self.error or error
+            if not self._collect:
+                raise
+        finally:
+            # by the task that drew from it, and in its task group: a generator may have a scope open
+            if close := getattr(self._source, "aclose", None):
+                await close()
+
+    async def _one(self, slot: _Slot) -> None:
+        try:
+            slot.result = await self._fetch(slot.item)
+        except Exception as error:
+            if not self._collect:
+                self.error = self.error or error
+                raise  # which cancels the rest
+            slot.result = error
+        slot.done = True
+        if not self._ordered:
+            self._slots.append(slot)
+        self._news.set()
+
+    async def next(self) -> tuple[Any, Any] | None:
+        """What came next, or None when there is nothing more and all has ended, in whatever way."""
+        while True:
+            if self._slots and self._slots[0].done:
+                slot = self._slots.popleft()
+                self._room.release()
+                return slot.item, slot.result
+            if self._ended:
+                return None
+            self._news = anyio.Event()
+            await self._news.wait()
+
+
+class _Source:
+    """Things at hand, drawn as if they had to be waited for."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self._items = iter(items)
+
+    async def __anext__(self) -> Any:
+        for item in self._items:
+            return item
+        raise StopAsyncIteration
+
+
+class FanOut(Generic[T, R]):
+    """Pairs of an item and what came of it: ``async for item, result in m3ter.map(items, fetch)``.
+
+    It can be gone through once. Dropping it, as ``break`` does, stops all that is under way; `aclose` also waits until
+    it has stopped.
+    """
+
+    def __init__(self, work: _Work, background: Background) -> None:
+        self._work = work
+        self._background = background
+        self._task: Task[None] | None = None
+        self._reading = False
+        self._closed = False
+
+    def __aiter__(self) -> FanOut[T, R]:
+        return self
+
+    async def __anext__(self) -> tuple[T, R]:
+        if self._reading:
+            raise RuntimeError("two tasks read from one iterator: each needs its own, or a queue between them")
+        if self._closed:
+            raise StopAsyncIteration
+        task = self._task = self._task or self._background.start(self._work.run)
+        pair = None
+        self._reading = True
+        try:
+            pair = await self._work.next()
+        finally:
+            self._reading = False
+            if pair is None:
+                task.cancel()  # this reader was cancelled, if it has not ended anyhow
+        if pair is not None:
+            return pair
+        error = self._work.error
+        if isinstance(error, StopAsyncIteration):
+            raise RuntimeError("fetch raised StopAsyncIteration") from error  # or it would pass for the end
+        if error is not None:
+            raise error
+        if not self._work.complete:
+            with suppress(TaskAbandoned):
+                await task.wait()
+            raise TaskAbandoned("this map was stopped: its client closed, or its reader or a call was cancelled")
+        raise StopAsyncIteration
+
+    def __del__(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def aclose(self) -> None:
+        """Stop what is under way, and see it end."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+            await self._task.ended.wait()
+
+
+def fan_out(
+    background: Background,
+    items: Iterable[T] | AsyncIterable[T],
+    fetch: Callable[[T], Awaitable[R]],
+    *,
+    concurrency: int,
+    ordered: bool,
+    errors: str,
+) -> FanOut[T, Any]:
+    """Check the arguments of `AsyncM3ter.map`; nothing begins before the first result is asked for."""
+    if not isinstance(items, (AsyncIterable, Iterable)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"items must be an iterable or async iterable, not {type(items).__name__}")
+    if not callable(fetch):
+        raise TypeError(f"fetch must be an async function of one item, not {type(fetch).__name__}")
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"concurrency must be a whole number from 1, not {concurrency!r}")
+    if errors not in ("raise", "collect"):
+        raise ValueError(f"errors must be 'raise' or 'collect', not {errors!r}")
+    return FanOut(_Work(items, fetch, concurrency, ordered, errors == "collect"), background)

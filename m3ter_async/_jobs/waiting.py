@@ -1,0 +1,101 @@
+"""Waiting for the service's jobs: looks at growing intervals, until an end or until the time is up."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from inspect import isawaitable
+from typing import Any, TypeVar
+
+import anyio
+
+from .._core.operation import Operation
+from .._core.pipeline import Pipeline
+from ..errors import JobCancelledError, JobError, JobFailedError, JobTimeoutError
+
+T = TypeVar("T")
+
+_FIRST = 1.0  # seconds between the first two looks; doubled from each to the next
+_LONGEST = 30.0
+_JITTER = 0.2  # so that those who began together do not look together for ever
+_LAST_LOOK = 5.0  # seconds that the look at the end of the time may take
+
+_DONE = {"COMPLETE", "SUCCEEDED"}
+_ENDS: dict[str, type[JobError]] = {"FAILED": JobFailedError, "CANCELLED": JobCancelledError}
+
+
+async def wait(
+    pipeline: Pipeline,
+    operation: Operation[T],
+    path: Mapping[str, str],
+    name: str,
+    status: str,
+    timeout: float,
+    on_progress: Callable[[T], object] | None,
+) -> T:
+    """Look at a job until it is done, and return it as it is then.
+
+    Args:
+        operation: Reads the job.
+        path: Its arguments.
+        name: What it is called in errors, such as ``bill job 1``.
+        status: Its attribute that says how far it is.
+        timeout: Seconds; 0 looks once.
+        on_progress: Gets the job at each look, the last one too; what it returns is awaited if it can be.
+
+    Raises:
+        JobFailedError: It failed.
+        JobCancelledError: It was cancelled.
+        JobTimeoutError: The time was up before.
+    """
+    check_timeout(timeout)
+    clock = pipeline.clock
+    began, interval = clock.now(), _FIRST
+    left = timeout
+    job: T | None = None
+    while True:
+        seen: T | None = None
+        with anyio.move_on_after(left if left > 0 else _LAST_LOOK):
+            job = seen = await pipeline.call(operation, path, {})
+        if seen is not None:
+            if on_progress is not None and isawaitable(said := on_progress(seen)):
+                await said
+            state = _state(seen, status)
+            if state in _DONE:
+                return seen
+            if end := _ENDS.get(state):
+                raise end(f"{name} is {state}{_why(seen)}", seen)
+        if left <= 0 or seen is None:
+            raise JobTimeoutError(f"{name} is {_state(job, status) or 'not seen'} after {timeout:g} s", job)
+        left = timeout - (clock.now() - began)
+        pause = interval * (1 - _JITTER * clock.random())
+        if left > 0:
+            await clock.sleep(min(left, pause))
+        interval = min(_LONGEST, interval * 2)
+        left = timeout - (clock.now() - began) if pause < left else 0.0
+
+
+def check_timeout(timeout: float) -> None:
+    """Raise unless `timeout` can be waited for; infinity can."""
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be 0 or more seconds, not {timeout!r}")
+
+
+def patient(pipeline: Pipeline, seconds: float) -> Pipeline:
+    """A view that tries again for so many seconds what was refused for certain, such as one bill job too many."""
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"wait_for_slot must be a number of seconds from 0, not {seconds!r}")
+    policy = replace(pipeline.settings.policy, max_retries=sys.maxsize, longest=_LONGEST, total=float(seconds))
+    return pipeline.view(replace(pipeline.settings, policy=policy))
+
+
+def _state(job: Any, status: str) -> str:
+    """What a job says of itself; uploads say it in another case than all others."""
+    return str(getattr(job, status, None) or "").upper()
+
+
+def _why(job: Any) -> str:
+    reason = getattr(job, "failure_reason", None)
+    return f": {reason}" if reason else ""

@@ -1,0 +1,1 @@
+"""Measurements: checked, sent in batches or as files, and what became of them."""

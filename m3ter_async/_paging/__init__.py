@@ -1,0 +1,1 @@
+"""Listings: pages fetched one ahead, and the iterators that hand out their records."""

@@ -1,0 +1,204 @@
+"""The listings of the client by their dotted names, and what one needs before it can be read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any, cast
+
+from ..._core.operation import Operation
+from ..._paging.paginator import Paginator
+from ...client import AsyncM3ter
+from ...resources._base import Resource, camel
+
+# The arguments of a listing that select by date: a half-open range, which can be cut into smaller ones.
+DATES: Mapping[str, tuple[str, str]] = {"bills.list": ("bill_date_start", "bill_date_end")}
+# What a listing need not send where only the ids of its records are asked for.
+_IDS_ONLY: Mapping[str, Mapping[str, str]] = {"bills.list": {"exclude_line_items": "true"}}
+_PAGING = {"page_size", "next_token", "from_document"}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A listing that can be read, one record after the other.
+
+    Attributes:
+        resource: Its name as it was asked for, such as ``balances.transactions``.
+        method: Its method, from the client on: ``balances.transactions.list``.
+        operation: What is asked of the service; its ``answer`` is one record.
+        arguments: What every call of the method gets.
+        parent: The listing over whose records it fans out, if it does.
+        parent_argument: The argument that takes the id of such a record.
+    """
+
+    resource: str
+    method: str
+    operation: Operation[Any]
+    arguments: Mapping[str, str]
+    parent: Listing | None = None
+    parent_argument: str | None = None
+
+    @property
+    def dates(self) -> tuple[str, str] | None:
+        """The two arguments that select by date, or None where it cannot be cut that way."""
+        names = DATES.get(self.method)
+        if names is not None and names[0].removesuffix("_start") in self.arguments:
+            return None
+        return names
+
+    @property
+    def table(self) -> str:
+        """The table that its records go into."""
+        parts = self.method.split(".")[:-1]
+        return parts[-1]
+
+    def narrowed(self, since: str | None, until: str | None) -> Listing:
+        """The same from one date to another, half-open.
+
+        Raises:
+            ValueError: It has no dates to select by.
+        """
+        if since is None and until is None:
+            return self
+        if since is not None and until is not None and since >= until:
+            raise ValueError(f"since must be before until, not {since} and {until}")
+        if self.dates is not None:
+            given = {name: when for name, when in zip(self.dates, (since, until), strict=True) if when is not None}
+            if twice := sorted(set(given) & set(self.arguments)):
+                raise ValueError(f"{twice[0]} is given twice")
+            return replace(self, arguments={**self.arguments, **given})
+        if self.parent is not None and self.parent.dates is not None:
+            return replace(self, parent=self.parent.narrowed(since, until))
+        raise ValueError(f"{self.resource} cannot be selected by since and until: leave them out")
+
+
+def paginator(client: AsyncM3ter, method: str, arguments: Mapping[str, str], token: str | None) -> Paginator[Any]:
+    """The listing `method` from the page `token` on."""
+    call = _method(client, method)
+    if token is not None and "from_document" in inspect.signature(call).parameters:
+        return call(**arguments, from_document=token)
+    return call(**arguments, next_token=token) if token is not None else call(**arguments)
+
+
+def find(client: AsyncM3ter, resource: str, where: Mapping[str, str]) -> Listing:
+    """The listing of this name.
+
+    Args:
+        resource: ``bills`` for ``bills.list``, ``balances.transactions``, ``bills.search``.
+        where: Arguments of the listing, or of the one that it fans out over.
+
+    Raises:
+        ValueError: There is none, it does not take such an argument, or it needs one that is missing.
+    """
+    call = _resolve(client, resource)
+    if call is None:
+        near = get_close_matches(resource, [name for name, _ in _all(client)], 3)
+        hint = f"; near to it: {', '.join(near)}" if near else ""
+        raise ValueError(f"{resource!r} is no listing of this API{hint}")
+    method = resource if resource.rpartition(".")[2] == call.__name__ else f"{resource}.{call.__name__}"
+    given = {name: value for name, value in where.items() if name in _parameters(call)}
+    missing = [name for name in _required(call) if name not in given]
+    operation = _operation(call)
+    parent = None
+    if len(missing) == 1:
+        parent = _parent(client, operation, missing[0], where)
+    if missing and parent is None:
+        names = " and ".join(missing)
+        raise ValueError(f"{resource} needs {names}: give it with where ({missing[0]}=...)")
+    taken = {*given, *(parent.arguments if parent else ())}
+    if unknown := sorted(set(where) - taken):
+        near = get_close_matches(unknown[0], [*_parameters(call)], 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"{resource} cannot be selected by {unknown[0]}{hint}")
+    for name in DATES.get(method, ()):
+        if name in given:
+            given[name] = day(name, given[name])
+    return Listing(resource, method, operation, given, parent, missing[0] if parent else None)
+
+
+def day(name: str, value: date | str) -> str:
+    """A day as the service writes it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return date.fromisoformat(value if isinstance(value, str) else value.isoformat()).isoformat()
+    except ValueError:
+        raise ValueError(f"{name} must be a day such as 2024-01-31, not {value!s}") from None
+
+
+def _parent(client: AsyncM3ter, child: Operation[Any], argument: str, where: Mapping[str, str]) -> Listing | None:
+    """The listing whose records have the ids that `argument` takes: its path is what comes before that id."""
+    prefix, _, below = child.path.partition("/{" + camel(argument) + "}")
+    if "{" in below:
+        return None  # what is below another is not there for each of them
+    for resource, call in _all(client):
+        given = {name: value for name, value in where.items() if name in _parameters(call)}
+        if set(_required(call)) <= set(given) and _operation(call).path == prefix:
+            method = f"{resource}.{call.__name__}" if call.__name__ == "list" else resource
+            return Listing(resource, method, _operation(call), {**_IDS_ONLY.get(method, {}), **given})
+    return None
+
+
+def _all(client: AsyncM3ter) -> Iterator[tuple[str, Callable[..., Paginator[Any]]]]:
+    """Every listing by its shortest name."""
+
+    def walk(value: object, path: str) -> Iterator[tuple[str, Callable[..., Paginator[Any]]]]:
+        for kind in cast("tuple[type[object], ...]", type(value).__mro__):
+            for name, member in vars(kind).items():
+                if isinstance(member, cached_property):
+                    yield from walk(getattr(value, name), f"{path}.{name}".strip("."))
+                elif isinstance(value, Resource) and not name.startswith("_") and _is_listing(member):
+                    yield path if name == "list" else f"{path}.{name}", getattr(value, name)
+
+    yield from walk(client, "")
+
+
+def _is_listing(member: object) -> bool:
+    return inspect.isfunction(member) and str(member.__annotations__.get("return")).startswith("Paginator[")
+
+
+def _resolve(client: AsyncM3ter, name: str) -> Callable[..., Paginator[Any]] | None:
+    """The method of this name, or ``list`` of the resource of this name."""
+    value: Any = client
+    parts = name.split(".")
+    for number, part in enumerate(parts, 1):
+        member = _member(value, part)
+        if isinstance(member, cached_property):
+            value = getattr(value, part)
+        elif isinstance(value, Resource) and _is_listing(member):
+            return getattr(value, part) if number == len(parts) else None
+        else:
+            return None
+    return getattr(value, "list", None) if _is_listing(_member(value, "list")) else None
+
+
+def _member(value: object, name: str) -> object:
+    """What the class of `value` has under a name, not yet bound and not yet computed."""
+    return inspect.getattr_static(type(value), name, None)
+
+
+def _method(client: AsyncM3ter, method: str) -> Callable[..., Paginator[Any]]:
+    call = _resolve(client, method)
+    if call is None:
+        raise ValueError(f"{method!r} is no listing of this API")
+    return call
+
+
+def _parameters(call: Callable[..., Any]) -> set[str]:
+    return set(inspect.signature(call).parameters) - _PAGING
+
+
+def _required(call: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(call).parameters.values()
+    return [each.name for each in parameters if each.default is inspect.Parameter.empty]
+
+
+def _operation(call: Callable[..., Paginator[Any]]) -> Operation[Any]:
+    # a paginator asks for nothing before it is iterated, so any id will do
+    return call(**dict.fromkeys(_required(call), "any")).operation

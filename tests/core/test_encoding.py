@@ -1,0 +1,304 @@
+"""What is sent is what the caller meant, digit for digit, or it is refused before it is sent."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections import UserDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+import pytest
+from msgspec import UNSET
+
+from m3ter_async._core.encoding import as_date, as_datetime, encode_body, encode_path, encode_query
+from m3ter_async.models import Bill
+
+from ..fakes import FakeTransport, answer, client
+
+UTC = UTC
+EAST = timezone(timedelta(hours=5, minutes=30))
+
+
+class Status(enum.StrEnum):
+    APPROVED = "APPROVED"
+
+
+class Wanted(msgspec.Struct, rename="camel"):
+    unit_price: Any = None
+    left_out: Any = UNSET
+
+
+# Amounts
+
+AMOUNTS = [
+    "0",
+    "0.00",
+    "-0.00",
+    "1.10",
+    "100",
+    "123456789012345678901234567890",
+    "-123456789012345678901234567890.123456789012345678901234567890",
+    "0.000000000000000000000000000001",
+    "1E+30",
+    "1E-30",
+    "-1.5E+7",
+    "9" * 400,
+    "1E+400",
+]
+
+
+@pytest.mark.parametrize("digits", AMOUNTS)
+def test_an_amount_is_sent_digit_for_digit(digits: str) -> None:
+    amount = Decimal(digits)
+    for body in ({"a": amount}, {"a": [amount]}, {"a": {"b": amount}}, [amount], Wanted(amount)):
+        sent = encode_body(body)
+        assert str(amount).encode() in sent
+        number = msgspec.json.decode(sent, type=msgspec.Raw)
+        assert b'"%b"' % str(amount).encode() not in bytes(number)
+    back = msgspec.json.Decoder(dict[str, Decimal]).decode(encode_body({"a": amount}))["a"]
+    assert back.as_tuple() == amount.as_tuple()
+
+
+@pytest.mark.parametrize("number", [0, 1, -1, 2**53 + 1, 2**63, 2**64, 10**30, -(10**30)])
+def test_an_integer_is_sent_digit_for_digit(number: int) -> None:
+    assert encode_body({"a": number}) == b'{"a":%d}' % number
+
+
+def test_a_float_is_sent_as_the_shortest_text_that_reads_back() -> None:
+    for number in (0.1, 1.0, 1e22, 5e-324, 1.7976931348623157e308, -0.0):
+        assert float(encode_body([number])[1:-1]) == number
+
+
+NOT_NUMBERS = [
+    math.nan,
+    math.inf,
+    -math.inf,
+    Decimal("NaN"),
+    Decimal("sNaN"),
+    Decimal("Infinity"),
+    Decimal("-Infinity"),
+]
+
+
+@dataclass
+class Parcel:
+    content: Any
+
+
+@pytest.mark.parametrize("value", NOT_NUMBERS, ids=repr)
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda value: {"a": value},
+        lambda value: {"a": [{"b": (value,)}]},
+        lambda value: [value],
+        lambda value: Wanted(value),
+        lambda value: {"a": {value}},
+        lambda value: {"a": frozenset([value])},
+        lambda value: Parcel(value),
+        lambda value: {"a": Parcel(value)},
+        lambda value: value,
+    ],
+)
+def test_what_is_no_number_is_never_sent(value: Any, wrap: Callable[[Any], Any]) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        encode_body(wrap(value))
+
+
+@pytest.mark.parametrize("value", [*NOT_NUMBERS[3:]], ids=repr)
+def test_what_is_no_number_is_never_asked_for(value: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        encode_query({"a": value})
+
+
+# What is left out, and what is null
+
+
+def test_what_was_left_out_is_not_sent_and_none_is_null() -> None:
+    assert encode_body({"a": UNSET, "b": None, "c": 0, "d": ""}) == b'{"b":null,"c":0,"d":""}'
+    assert encode_body(Wanted()) == b'{"unitPrice":null}'
+    assert encode_body({"a": UNSET}) == b"{}"
+    assert encode_query({"a": UNSET, "b": 1}) == "b=1"
+    assert encode_query({"a": UNSET}) == encode_query({}) == ""
+
+
+def test_a_model_goes_back_as_it_came() -> None:
+    raw = b'{"id":"b","version":3,"billDate":"2024-01-31","billTotal":1.10}'
+    bill = msgspec.json.decode(raw, type=Bill)
+    sent = msgspec.json.decode(encode_body(bill), type=dict[str, msgspec.Raw])
+    assert {name: bytes(value) for name, value in sent.items()} == {
+        "id": b'"b"',
+        "version": b"3",
+        "billDate": b'"2024-01-31"',
+        "billTotal": b"1.10",
+    }
+
+
+def test_none_in_a_query_is_an_error_since_a_query_has_no_null() -> None:
+    with pytest.raises(TypeError, match="leave it out"):
+        encode_query({"a": None})
+
+
+@pytest.mark.parametrize(
+    "value", [object(), {1: object()}, {"a": UNSET}, [UNSET], 1j, lambda: None, Bill, "\ud800", {"\ud800": 1}]
+)
+def test_what_has_no_form_in_json_is_refused(value: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        encode_body({"a": value})
+
+
+def test_any_mapping_is_a_body() -> None:
+    for body in (UserDict({"a": 1}), MappingProxyType({"a": 1})):
+        assert encode_body(body) == b'{"a":1}'
+
+
+def test_a_body_that_holds_itself_is_refused() -> None:
+    loop: dict[str, Any] = {}
+    loop["a"] = loop
+    with pytest.raises((ValueError, TypeError, RecursionError)):
+        encode_body(loop)
+
+
+# Queries
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("", ""),
+        ("a b&c=d/é+%", "a b&c=d/é+%"),
+        (True, "true"),
+        (False, "false"),
+        (0, "0"),
+        (10**30, "1" + "0" * 30),
+        (Decimal("1.10"), "1.10"),
+        (Decimal("123456789012345678901234567890.12"), "123456789012345678901234567890.12"),
+        (date(2024, 2, 29), "2024-02-29"),
+        (datetime(2024, 2, 29, 12, 0, 0, 5000, tzinfo=UTC), "2024-02-29T12:00:00.005000Z"),
+        (datetime(2024, 2, 29, 12, tzinfo=EAST), "2024-02-29T06:30:00Z"),
+        (["a", "b"], "a,b"),
+        (("a",), "a"),
+        (frozenset(["a"]), "a"),
+        ([1, True, date(2024, 1, 1)], "1,true,2024-01-01"),
+        (Status.APPROVED, "APPROVED"),
+        ([Status.APPROVED], "APPROVED"),
+        ("a,b", "a,b"),
+    ],
+)
+def test_a_query_says_each_value_as_the_service_reads_it(value: Any, text: str) -> None:
+    query = encode_query({"name": value})
+    assert parse_qsl(query, keep_blank_values=True) == [("name", text)]
+    assert query.isascii()
+    assert "+" not in query
+    assert " " not in query
+
+
+@pytest.mark.parametrize("value", [["a,b"], ["a", "b,"], (",",), [["a", "b"]], {"a,b"}])
+def test_a_comma_within_a_joined_value_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match="comma"):
+        encode_query({"ids": value})
+
+
+@pytest.mark.parametrize(
+    "value", [1.5, b"abc", bytearray(b"a"), {"a": 1}, object(), [None], [UNSET], [object()], time(1)]
+)
+def test_what_a_query_cannot_say_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match="name"):
+        encode_query({"name": value})
+
+
+def test_a_filter_of_nothing_is_refused_since_it_may_be_read_as_no_filter() -> None:
+    with pytest.raises(ValueError, match="ids"):
+        encode_query({"ids": []})
+
+
+# Dates
+
+
+@pytest.mark.parametrize("where", [lambda v: encode_body({"a": v}), lambda v: encode_query({"a": v}), as_datetime])
+def test_a_date_time_without_a_zone_is_refused(where: Callable[[Any], Any]) -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        where(datetime(2024, 1, 1, 12))
+
+
+def test_a_date_time_without_a_zone_is_refused_wherever_it_is_hidden() -> None:
+    naive = datetime(2024, 1, 1, 12)
+    for body in ([naive], {"a": (naive,)}, {"a": {naive}}, Wanted(naive), Parcel(naive), {"a": [Wanted([naive])]}):
+        with pytest.raises((ValueError, TypeError)):
+            encode_body(body)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (date(2024, 2, 29), "2024-02-29"),
+        (datetime(2024, 2, 29), "2024-02-29"),
+        (datetime(2024, 2, 29, tzinfo=UTC), "2024-02-29"),
+        (datetime(2024, 2, 29, tzinfo=EAST), "2024-02-29"),
+        ("2024-02-29", "2024-02-29"),
+        (UNSET, UNSET),
+        (None, None),
+    ],
+)
+def test_a_date_is_a_day(value: Any, text: Any) -> None:
+    assert as_date(value) == text
+
+
+@pytest.mark.parametrize("moment", [time(12), time(0, 0, 1), time(0, 0, 0, 1)])
+@pytest.mark.parametrize("zone", [None, UTC])
+def test_a_time_of_day_where_the_service_takes_a_date_is_refused(moment: time, zone: timezone | None) -> None:
+    with pytest.raises(ValueError, match="time of day"):
+        as_date(datetime.combine(date(2024, 1, 1), moment, zone))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (date(2024, 2, 29), "2024-02-29T00:00:00Z"),
+        (datetime(2024, 2, 29, 12, tzinfo=UTC), "2024-02-29T12:00:00Z"),
+        (datetime(2024, 2, 29, 1, 2, 3, 456789, tzinfo=EAST), "2024-02-28T19:32:03.456789Z"),
+        ("whatever", "whatever"),
+        (UNSET, UNSET),
+        (None, None),
+    ],
+)
+def test_a_date_time_is_a_moment(value: Any, text: Any) -> None:
+    assert as_datetime(value) == text
+
+
+# Through a call
+
+
+async def test_a_transaction_is_sent_exactly_as_it_was_written() -> None:
+    transport = FakeTransport(lambda _: answer({"id": "t"}))
+    amount = Decimal("123456789012345678901234567890.10")
+    async with client(transport) as m3ter:
+        await m3ter.balances.transactions.create("bal", amount=amount, transaction_type_id="t", description="é")
+    (request,) = transport.requests
+    assert request.method == "POST"
+    assert request.content is not None
+    assert b'"amount":123456789012345678901234567890.10' in request.content
+    assert set(msgspec.json.decode(request.content)) == {"amount", "transactionTypeId", "description"}
+
+
+async def test_an_encoding_error_is_raised_before_anything_is_sent() -> None:
+    transport = FakeTransport([])
+    async with client(transport) as m3ter:
+        with pytest.raises(ValueError, match="amount"):
+            await m3ter.balances.transactions.create("bal", amount=Decimal("NaN"), transaction_type_id="t")
+        with pytest.raises(ValueError, match="time zone"):
+            await m3ter.balances.transactions.create(
+                "bal", amount=1, transaction_type_id="t", transaction_date=datetime(2024, 1, 1)
+            )
+    assert transport.requests == transport.logins == []
+
+
+def test_a_path_takes_each_argument_once_and_leaves_nothing_open() -> None:
+    assert encode_path("/a/{x}/b/{y}", {"x": "{y}", "y": "1/2"}) == "/a/%7By%7D/b/1%2F2"

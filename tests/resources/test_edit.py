@@ -1,0 +1,266 @@
+"""An edit loses no field that it was not told about, and a code finds one entity or says that it does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import anyio
+import pytest
+
+from m3ter_async import (
+    APIConnectionError,
+    APIResponseValidationError,
+    AsyncM3ter,
+    ConflictError,
+    NotFoundError,
+    TransportError,
+)
+from m3ter_async.models import Account
+from m3ter_async.transports.protocol import Request, Response
+
+from ..fakes import FakeTransport, answer, client
+
+ACCOUNT = b"""{
+    "id": "a1", "version": 7, "name": "Old", "code": "old", "currency": "USD", "billEpoch": "2024-01-01",
+    "address": {"country": "NZ", "planet": {"name": "Earth"}}, "parentAccountId": null,
+    "customFields": {"limit": 0.1000000000000000055511151231257827, "tier": "gold", "seats": 12},
+    "dtCreated": "2024-01-01T00:00:00Z", "createdBy": "u1", "mood": "fine"
+}"""
+KEPT = {
+    "code": "old",
+    "currency": "USD",
+    "billEpoch": "2024-01-01",
+    "address": {"country": "NZ", "planet": {"name": "Earth"}},
+    "customFields": {"limit": Decimal("0.1000000000000000055511151231257827"), "tier": "gold", "seats": 12},
+    "version": 7,
+}
+CONFLICT = answer({"message": "version"}, 409)
+
+
+class Store:
+    """One entity that answers GET and takes PUT; `refuse` is answered to PUTs before it takes one."""
+
+    def __init__(self, entity: bytes, *refuse: Response | TransportError) -> None:
+        self.entity: dict[str, Any] = json.loads(entity, parse_float=Decimal)
+        self.text = entity
+        self.refuse = list(refuse)
+        self.written: list[dict[str, Any]] = []
+        self.reads = 0
+
+    def __call__(self, request: Request) -> Response | TransportError:
+        if request.method == "GET":
+            self.reads += 1
+            return answer(self.text)
+        self.written.append(json.loads(request.content or b"", parse_float=Decimal))
+        if self.refuse:
+            return self.refuse.pop(0)
+        return answer({"id": "a1", "version": 8, "name": "New"})
+
+
+def serve(entity: bytes, *refuse: Response | TransportError) -> tuple[Store, FakeTransport]:
+    store = Store(entity, *refuse)
+    return store, FakeTransport(store)
+
+
+async def test_what_is_not_changed_is_written_back_as_it_was_read() -> None:
+    """Custom fields to the last digit, and what is in an address without a model of it; nulls and read-only not."""
+    store, transport = serve(ACCOUNT)
+    async with client(transport) as m3ter:
+        changed = await m3ter.accounts.edit("a1", lambda account: {"name": f"{account.name}er"})
+    assert changed == Account(id="a1", version=8, name="New")
+    assert store.written == [{"name": "Older", **KEPT}]
+    assert [(request.method, request.url.rpartition("/")[2]) for request in transport.requests] == [
+        ("GET", "a1"),
+        ("PUT", "a1"),
+    ]
+
+
+async def test_changes_are_encoded_as_in_an_update() -> None:
+    store, transport = serve(ACCOUNT)
+    async with client(transport) as m3ter:
+        await m3ter.accounts.edit(
+            "a1",
+            lambda _: {"bill_epoch": date(2025, 2, 1), "currency": None, "days_before_bill_due": 30, "address": {}},
+        )
+        await m3ter.balances.edit("b1", lambda _: {"end_date": datetime(2025, 1, 1, tzinfo=UTC), "rollover_amount": 5})
+    assert store.written[0] == {
+        **{"name": "Old", **KEPT},
+        **{"billEpoch": "2025-02-01", "currency": None, "daysBeforeBillDue": 30, "address": {}},
+    }
+    assert store.written[1]["endDate"] == "2025-01-01T00:00:00Z"
+    assert store.written[1]["rolloverAmount"] == 5
+
+
+@pytest.mark.parametrize("nothing", [None, {}])
+async def test_nothing_to_change_writes_nothing(nothing: dict[str, Any] | None) -> None:
+    store, transport = serve(ACCOUNT)
+    async with client(transport) as m3ter:
+        account = await m3ter.accounts.edit("a1", lambda _: nothing)
+    assert (account.name, account.version, store.written, store.reads) == ("Old", 7, [], 1)
+
+
+async def test_a_change_may_be_awaited() -> None:
+    store, transport = serve(ACCOUNT)
+
+    async def change(account: Account) -> dict[str, Any] | None:
+        await anyio.lowlevel.checkpoint()
+        return {"name": account.code}
+
+    async with client(transport) as m3ter:
+        await m3ter.accounts.edit("a1", change)
+    assert store.written == [{"name": "old", **KEPT}]
+
+
+async def test_after_a_conflict_the_newer_one_is_read_and_changed() -> None:
+    store, transport = serve(ACCOUNT)
+    seen: list[Any] = []
+
+    def change(account: Account) -> dict[str, Any]:
+        seen.append(account.version)
+        if len(seen) == 1:  # someone else is faster
+            store.text = ACCOUNT.replace(b'"version": 7', b'"version": 9').replace(b"gold", b"iron")
+            store.refuse = [CONFLICT]
+        return {"name": "New"}
+
+    async with client(transport) as m3ter:
+        await m3ter.accounts.edit("a1", change)
+    assert seen == [7, 9]
+    assert [body["version"] for body in store.written] == [7, 9]
+    assert store.written[1]["customFields"]["tier"] == "iron"
+
+
+@pytest.mark.parametrize(("attempts", "written"), [(1, 1), (3, 3), (None, 5)])
+async def test_conflicts_come_to_an_end(attempts: int | None, written: int) -> None:
+    store, transport = serve(ACCOUNT, *[CONFLICT] * 9)
+    given = {} if attempts is None else {"attempts": attempts}
+    async with client(transport) as m3ter:
+        with pytest.raises(ConflictError):
+            await m3ter.accounts.edit("a1", lambda _: {"name": "New"}, **given)
+        with pytest.raises(ValueError, match="attempts"):
+            await m3ter.accounts.edit("a1", lambda _: {"name": "New"}, attempts=0)
+    assert len(store.written) == written
+
+
+async def test_a_conflict_with_a_change_of_its_own_is_not_changed_again() -> None:
+    """The first answer is lost: the conflict of the repeat may be with what the first one wrote."""
+    store, transport = serve(ACCOUNT, TransportError("cut", sent=True), CONFLICT)
+    async with client(transport) as m3ter:
+        with pytest.raises(ConflictError) as caught:
+            await m3ter.accounts.edit("a1", lambda _: {"name": "New"})
+    assert caught.value.outcome_unknown
+    assert (store.reads, len(store.written)) == (1, 2)
+
+
+async def test_a_write_whose_outcome_is_unknown_is_raised() -> None:
+    store, transport = serve(ACCOUNT, TransportError("cut", sent=True))
+    async with client(transport, max_retries=0) as m3ter:
+        with pytest.raises(APIConnectionError) as caught:
+            await m3ter.accounts.edit("a1", lambda _: {"name": "New"})
+    assert caught.value.outcome_unknown
+    assert (store.reads, len(store.written)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"nme": "New"}, "'nme'.*did you mean 'name'"),
+        ({"billEpoch": "2024-01-01"}, "'bill_epoch'"),
+        ({"id": "other"}, "'id'"),
+        ({"version": 9}, "version"),
+        (["name"], "mapping"),
+    ],
+)
+async def test_a_change_of_what_cannot_be_changed_writes_nothing(changes: Any, says: str) -> None:
+    store, transport = serve(ACCOUNT)
+    async with client(transport) as m3ter:
+        with pytest.raises(TypeError, match=says):
+            await m3ter.accounts.edit("a1", lambda _: changes)
+    assert store.written == []
+
+
+async def test_what_is_below_something_else_names_it() -> None:
+    _, transport = serve(b'{"id": "s1", "version": 1, "amount": 0.10, "units": null}')
+    async with client(transport) as m3ter:
+        await m3ter.balances.charge_schedules.edit("s1", lambda _: {"name": "New"}, balance_id="b1")
+    paths = {request.url.partition("/organizations/org-1")[2] for request in transport.requests}
+    assert paths == {"/balances/b1/balancechargeschedules/s1"}
+    assert json.loads(transport.requests[1].content or b"") == {"name": "New", "amount": 0.10, "version": 1}
+
+
+async def test_what_there_is_one_of_needs_no_id() -> None:
+    store, transport = serve(b'{"id": "c", "version": 3, "timezone": "UTC", "newOnTheService": 1}')
+    async with client(transport) as m3ter:
+        await m3ter.organization_config.edit(lambda _: {"currency": "NZD", "year_epoch": date(2024, 1, 1)})
+    assert store.written == [{"timezone": "UTC", "currency": "NZD", "yearEpoch": "2024-01-01", "version": 3}]
+
+
+async def test_secrets_that_are_read_masked_are_not_written_back() -> None:
+    webhook = b'{"id": "w", "version": 1, "name": "n", "credentials": {"id": "c", "apiKey": "k", "secret": "****"}}'
+    store, transport = serve(webhook)
+    async with client(transport) as m3ter:
+        with pytest.raises(TypeError, match="credentials"):
+            await m3ter.webhooks.edit("w", lambda _: {"active": False})
+        assert store.written == []
+        given = {"type": "M3TER_SIGNED_REQUEST", "apiKey": "k", "secret": "s"}
+        await m3ter.webhooks.edit("w", lambda _: {"active": False, "credentials": given})
+    assert store.written == [{"name": "n", "active": False, "credentials": given, "version": 1}]
+
+
+async def test_an_answer_that_cannot_be_read_is_not_changed() -> None:
+    store, transport = serve(b'{"id": "b", "version": 1, "amount": {}}')
+    async with client(transport) as m3ter:
+        with pytest.raises(APIResponseValidationError) as caught:
+            await m3ter.balances.edit("b", lambda _: {"name": "New"})
+    assert caught.value.json_path == "$.amount"
+    assert store.written == []
+
+
+def pages(*pages: list[dict[str, Any]]) -> Callable[[Request], Response]:
+    def handle(request: Request) -> Response:
+        index = int(request.url.partition("nextToken=")[2][:1] or 0)
+        return answer({"data": pages[index], "nextToken": str(index + 1) if index + 1 < len(pages) else None})
+
+    return handle
+
+
+async def found(m3ter: AsyncM3ter, code: str) -> Account:
+    return await m3ter.accounts.get_by_code(code)
+
+
+async def test_a_code_finds_its_entity() -> None:
+    transport = FakeTransport(pages([], [{"id": "a1", "code": "acme"}]))
+    async with client(transport) as m3ter:
+        assert await found(m3ter, "acme") == Account(id="a1", code="acme")
+        assert (await m3ter.currencies.get_by_code("acme", archived=False)).id == "a1"
+    assert "codes=acme" in transport.requests[0].url
+    assert "archived=false" in transport.requests[-1].url
+
+
+@pytest.mark.parametrize("others", [[], [{"id": "a2", "code": "acme-2"}], [{"id": "a3"}]])
+async def test_a_code_that_nothing_has_is_not_found(others: list[dict[str, Any]]) -> None:
+    """Also where the service takes the filter more loosely than it is meant."""
+    async with client(FakeTransport(pages(others))) as m3ter:
+        with pytest.raises(NotFoundError, match="no account has the code 'acme'") as caught:
+            await found(m3ter, "acme")
+    error = caught.value
+    assert (error.status, error.method, error.path) == (404, "GET", "/organizations/org-1/accounts")
+
+
+async def test_a_code_that_two_have_is_an_error() -> None:
+    transport = FakeTransport(pages([{"id": "a1", "code": "acme"}], [{"id": "a2", "code": "acme"}]))
+    async with client(transport) as m3ter:
+        with pytest.raises(APIResponseValidationError, match="more than one account has the code 'acme'"):
+            await found(m3ter, "acme")
+
+
+@pytest.mark.parametrize(("code", "error"), [("", ValueError), ("a,b", ValueError), (5, TypeError), (None, TypeError)])
+async def test_what_is_no_code_is_not_asked_for(code: Any, error: type[Exception]) -> None:
+    transport = FakeTransport([])
+    async with client(transport) as m3ter:
+        with pytest.raises(error):
+            await found(m3ter, code)
+    assert transport.requests == []
