@@ -35,7 +35,7 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *session.posargs)
 
 
-@nox.session(python=["3.10", "3.13"])
+@nox.session(python=["3.13"])
 def matrix(session: nox.Session) -> None:
     """All tests, on the oldest and the newest Python that are promised."""
     tests(session)

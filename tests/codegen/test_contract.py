@@ -211,7 +211,7 @@ def test_the_whole_contract_prints_and_works(document: dict[str, Any], tmp_path:
         compile(text, name, "exec")
     script = (
         "import importlib, pathlib, sys\n"
-        "from m3ter_async.operation import Operation\n"
+        "from m3ter_async._core.operation import Operation\n"
         "found = {}\n"
         "for path in sorted(pathlib.Path(sys.argv[1], 'resources').glob('[!_]*.py')):\n"
         "    module = importlib.import_module('m3ter_async.resources.' + path.stem)\n"
@@ -237,7 +237,7 @@ def test_the_whole_contract_prints_and_works(document: dict[str, Any], tmp_path:
         pytest.skip("printed and imported, but mypy is not installed to check the types")
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "mypy", "--strict", "--python-version=3.10", "--follow-imports=silent"),
+            *(sys.executable, "-m", "mypy", "--strict", "--python-version=3.11", "--follow-imports=silent"),
             *("--config-file=", f"--cache-dir={tmp_path}/cache"),
             *(f"{package}/models", f"{package}/resources", f"{package}/sandbox/contract.py"),
         ],

@@ -223,8 +223,8 @@ async def test_a_journal_of_another_version_is_refused(out: Path) -> None:
 
 def no_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    for module in ("arrow", "parquet", "nested"):
-        monkeypatch.delitem(sys.modules, f"m3ter_async.export.{module}", raising=False)
+    for module in ("pyarrow_import", "parquet", "nested"):
+        monkeypatch.delitem(sys.modules, f"m3ter_async.export.formats.{module}", raising=False)
 
 
 @pytest.mark.parametrize(
