@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import anyio
 
-from .._core.background import Task, TaskAbandoned
+from .._core.background import Task
 from .._core.decoding import decode
 from .._core.operation import Operation
 from .._core.pipeline import Pipeline
@@ -77,7 +77,7 @@ class Delivery:
             task.cancel()
         await self.finish()
         for batch in (*self._in_flight, *self._waiting):  # of the former, those cancelled before they began
-            self.error.add(batch.body, batch.count, TaskAbandoned(_LEFT))
+            self.error.add(batch.body, batch.count, M3terError(_LEFT))
 
     def _under_way(self) -> list[Task[None]]:
         return [task for task in self._tasks if not task.ended.is_set()]
@@ -99,7 +99,7 @@ class Delivery:
             if len(self.error.causes) >= _MOST_FAILED:
                 self._halt()
         except BaseException as error:  # cancelled, or a transport that breaks its promise
-            self.error.add(batch.body, batch.count, error if isinstance(error, Exception) else TaskAbandoned(_LEFT))
+            self.error.add(batch.body, batch.count, error if isinstance(error, Exception) else M3terError(_LEFT))
             self._halt()
             raise
         else:
