@@ -117,6 +117,7 @@ class Doer:
         finally:
             ACTION.reset(reset)
             world.running.discard(action)
+            _let_go(error)
         ended(world, action, value, error, cancelled=cancelled)
         return value, error, cancelled
 
@@ -169,3 +170,10 @@ class Doer:
         finally:
             timer.cancel()
             task.cancel()
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Drop the frames of an error: with them it would keep an iterator alive that its caller has dropped."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__

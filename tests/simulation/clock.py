@@ -7,10 +7,11 @@ import gc
 import itertools
 import math
 import random
+import sys
 from asyncio import base_events
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import trio
@@ -34,21 +35,27 @@ class _Time:
     Attributes:
         now: Seconds since its beginning.
         limit: The world is ended by force when time would pass this.
+        ended: Whether it was.
     """
 
     def __init__(self) -> None:
         self.now = 0.0
         self.limit = math.inf
+        self.ended = False
         self._steps = 0
 
     def step(self) -> None:
         self._steps += 1
         if self._steps > _MOST_STEPS:
-            raise Stuck(f"{_MOST_STEPS} steps of the event loop at one moment")
+            self.end(f"{_MOST_STEPS} steps of the event loop at one moment")
+
+    def end(self, reason: str) -> NoReturn:
+        self.ended = True
+        raise Stuck(reason)
 
     def jump(self, seconds: float) -> None:
         if self.now + seconds > self.limit:
-            raise Stuck("nothing could end the world")
+            self.end("nothing could end the world")
         if seconds > 0:
             self.now += seconds
             self._steps = 0
@@ -63,7 +70,7 @@ class _Selector:
     def select(self, timeout: float | None) -> list[Any]:
         self._time.step()
         if timeout is None:
-            raise Stuck("no timer is set and no task can go on")
+            self._time.end("no timer is set and no task can go on")
         if timeout > 0:
             self._time.jump(timeout)
         return []
@@ -99,11 +106,12 @@ class _Scope(anyio_asyncio.CancelScope):
 class _Loop(base_events.BaseEventLoop):
     """asyncio's own loop, without sockets, signals and threads."""
 
-    def __init__(self, time: _Time) -> None:
+    def __init__(self, time: _Time, complain: Callable[[str], None]) -> None:
         super().__init__()
         self._virtual = time
         self._selector = _Selector(time)
         self._clock_resolution = 1e-9
+        self.set_exception_handler(lambda loop, context: complain(f"{context['message']}: {context.get('exception')}"))
         self.set_task_factory(lambda loop, coro, **options: _Task(coro, loop=loop, **options))  # type: ignore[arg-type]
 
     def time(self) -> float:
@@ -133,7 +141,7 @@ class _TrioClock(trio.abc.Clock):
         # asked when no task can go on; a finalizer may have called from outside of them
         if trio.lowlevel.current_statistics().run_sync_soon_queue_size == 0:
             if math.isinf(deadline):
-                raise Stuck("no timer is set and no task can go on")
+                self._time.end("no timer is set and no task can go on")
             self._time.jump(max(0.0, deadline - self._time.now))
         return 0.0
 
@@ -165,8 +173,13 @@ class VirtualClock(Clock):
 
 
 @contextmanager
-def _repeatable(seed: str) -> Iterator[None]:
+def _repeatable(seed: str, complain: Callable[[str], None]) -> Iterator[None]:
     """Take the order of memory addresses and the moments of garbage collection out of what happens."""
+
+    def unraisable(what: Any) -> None:
+        complain(f"{what.err_msg or 'ignored'}: {what.exc_value!r}")
+
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable
     scope, state, flag = anyio_asyncio.CancelScope, trio_run._r.getstate(), trio_run._ALLOW_DETERMINISTIC_SCHEDULING
     collecting = gc.isenabled()
     gc.disable()
@@ -180,32 +193,46 @@ def _repeatable(seed: str) -> Iterator[None]:
         anyio_asyncio.CancelScope = scope  # type: ignore[misc]
         trio_run._ALLOW_DETERMINISTIC_SCHEDULING = flag  # type: ignore[misc]
         trio_run._r.setstate(state)
+        sys.unraisablehook = hook
         if collecting:
             gc.enable()
 
 
-def run(seed: str, backend: str, main: Callable[[_Time], Awaitable[None]]) -> str | None:
+def run(
+    seed: str, backend: str, main: Callable[[_Time], Awaitable[None]], complain: Callable[[str], None]
+) -> str | None:
     """Run `main` in virtual time.
+
+    Args:
+        complain: Told of errors that had nobody to go to: of finalizers, and of tasks that nobody waited for.
 
     Returns:
         Why the event loop had to be ended by force, or None where `main` ended by itself.
     """
     time = _Time()
+
+    def told(text: str) -> None:
+        if not time.ended:  # what a loop that was broken off says of that is its own affair
+            complain(text)
+
     options: dict[str, Any]
     if backend == "trio":
         options = {"clock": _TrioClock(time)}
     else:
-        options = {"loop_factory": lambda: _Loop(time)}
-    with _repeatable(seed):
+        options = {"loop_factory": lambda: _Loop(time, told)}
+    reason = None
+    with _repeatable(seed, told):
         try:
             anyio.run(main, time, backend=backend, backend_options=options)
         except Stuck as stuck:
-            return str(stuck)
+            reason = str(stuck)
         except trio.TrioInternalError as error:
             cause: BaseException | None = error
             while cause is not None and not isinstance(cause, Stuck):
                 cause = cause.__cause__ or cause.__context__
             if cause is None:
                 raise
-            return str(cause)
-    return None
+            reason = str(cause)
+    if reason is not None:
+        gc.freeze()  # what such a loop leaves behind cannot be taken down
+    return reason

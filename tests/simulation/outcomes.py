@@ -116,7 +116,9 @@ def tries_go_on_while_there_is_time(world: World, action: Action, error: APIErro
     elif not action.writes and _passing(last.status, error):
         tried = sum(not (each.status == 429 or each.began is None) for each in action.exchanges)
         if tried <= action.retries:
-            world.fail("the shared budget ends no work", f"{action} gave up after {tried} tries of {action.retries + 1}: {error}")
+            counted = len(action.exchanges) > action.retries
+            rule = "certain refusals cost time and not tries" if counted else "the shared budget ends no work"
+            world.fail(rule, f"{action} gave up after {tried} tries of {action.retries + 1}: {error}")
 
 
 def _passing(status: int | None, error: APIError) -> bool:

@@ -151,7 +151,7 @@ class Wire:
             connecting = math.inf
         if connecting or fate == "unreachable":
             bound = min(request.timeout, getattr(request, "connect_timeout", None) or request.timeout)
-            await self._sleep(min(connecting, bound))
+            await self._sleep(exchange, min(connecting, bound))
             if connecting > bound:
                 raise TransportError("no connection in time", sent=False, timeout=True)
             if fate == "unreachable":
@@ -164,7 +164,7 @@ class Wire:
             heapq.heappush(self._travelling, (self._now() + up, next(self._numbers), exchange, instead))
         duration = math.inf if fate.startswith("silent") else up + down
         left = ends - self._now()
-        await self._sleep(min(duration, left))
+        await self._sleep(exchange, min(duration, left))
         if duration > left:
             raise TransportError("no answer in time", timeout=True)
         self.deliver()
@@ -195,13 +195,13 @@ class Wire:
         with anyio.move_on_after(ends - self._now()):
             await together.wait()
 
-    async def _sleep(self, seconds: float) -> None:
+    async def _sleep(self, exchange: Exchange, seconds: float) -> None:
         """Let time pass; closing a session of the client's own breaks what it carries."""
         if not self._weather.owned:
             await anyio.sleep(seconds)
             return
         if self._closed.is_set():
-            raise TransportError("the session is closed", sent=False)
+            raise TransportError("the session is closed", sent=exchange.began is not None)
         with anyio.move_on_after(seconds):
             await self._closed.wait()
-            raise TransportError("the session was closed")
+            raise TransportError("the session was closed", sent=exchange.began is not None)

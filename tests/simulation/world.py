@@ -112,10 +112,13 @@ class World:
 
     def run(self) -> World:
         """From the beginning to the end."""
-        stuck = clock.run(f"{self.seed}/{self.backend}", self.backend, self._main)
+        stuck = clock.run(f"{self.seed}/{self.backend}", self.backend, self._main, self._complains)
         if stuck is not None:
             self.fail("nothing hangs for ever", f"{stuck}; {self._unfinished()}")
         return self
+
+    def _complains(self, text: str) -> None:
+        self.fail("no error goes to nobody", text)
 
     async def _main(self, virtual: Any) -> None:
         self._virtual = virtual
@@ -153,7 +156,7 @@ class World:
                     tasks.start_soon(small_calls, program, setup.actions)
             if setup.kind in ("bulk", "hung", "outage"):
                 tasks.start_soon(bulk, program, setup.kind)
-        if self.closing_at is None:
+        if setup.closes_at is None and self.closing_at is None:
             await self._healed(program)
         await self.close()
         await self._after_close()
