@@ -83,8 +83,9 @@ def outcome_is_told_truly(world: World, action: Action, value: Any, error: APIEr
     if last is not None and last.over is not None and last.status in _FINAL and not _explained(action, last.status):
         if error.status != last.status:
             world.fail("a status that was answered is told", f"{action} was answered {last.status}, and told {error}")
-    elif last is not None and last.status == 200 and last.whole:
+    elif last is not None and last.status == 200 and last.whole and not (action.writes and last.request.method == "GET"):
         world.fail("a status that was answered is told", f"{action} was answered 200, and told {error}")
+    _own_first_try_is_found(world, action, error)
     known = action.statuses() | (world.watch.login_statuses if login else set())
     held = error.status == 429 and world.watch.paused_for(action.org) >= 0 and 429 in world.statuses(action.org)
     if error.status is not None and error.status not in known and not held:
@@ -93,6 +94,15 @@ def outcome_is_told_truly(world: World, action: Action, value: Any, error: APIEr
         asked = max((each for each in world.asked), default=0.0)
         if error.retry_after > asked + 1.0 + EPSILON:
             world.fail("a Retry-After is measured by the answer's own clock", f"{action}: {error.retry_after:.0f} s")
+
+
+def _own_first_try_is_found(world: World, action: Action, error: APIError) -> None:
+    last = action.last
+    if error.status != 409 or last is None or not action.writes:
+        return
+    mine = any(entity.name == action.name for entity in world.service.entities.values())
+    if mine and (last.status == 409 or (last.status == 200 and last.whole)):
+        world.fail("a repeat that finds its own first try says so", f"{action} took effect, and was told {error}")
 
 
 def _explained(action: Action, status: int) -> bool:
@@ -113,7 +123,7 @@ def tries_go_on_while_there_is_time(world: World, action: Action, error: APIErro
         world.fail(
             "certain refusals cost time and not tries", f"{action} gave up with {left:.0f} s of its time left: {error}"
         )
-    elif not action.writes and _passing(last.status, error):
+    elif not action.writes and passing(error) and error.status != 429:
         tried = sum(not (each.status == 429 or each.began is None) for each in action.exchanges)
         if tried <= action.retries:
             counted = len(action.exchanges) > action.retries
@@ -121,10 +131,11 @@ def tries_go_on_while_there_is_time(world: World, action: Action, error: APIErro
             world.fail(rule, f"{action} gave up after {tried} tries of {action.retries + 1}: {error}")
 
 
-def _passing(status: int | None, error: APIError) -> bool:
-    return (isinstance(error, APIConnectionError) and status is None) or (
-        isinstance(error, (APIStatusError, APIResponseValidationError)) and status is not None and status >= 500
-    )
+def passing(error: BaseException | None) -> bool:
+    """Whether a failure speaks of the moment, and not of the call."""
+    if isinstance(error, APIStatusError):
+        return error.status is not None and (error.status >= 500 or error.status == 429)
+    return isinstance(error, APIConnectionError)
 
 
 def claims_hold(world: World) -> None:

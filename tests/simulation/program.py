@@ -15,11 +15,12 @@ from m3ter_async._measurements.measurement import IngestError
 from .actions import Doer, View
 from .invariants import EPSILON
 from .ledger import Action
-from .outcomes import ProgramError
+from .outcomes import ProgramError, passing
 from .service import Job
 
 _LAST_LOOK = 5.0  # seconds that a wait for a job may look on when its time is over
 _NO_SCOPE = ("none", math.inf)
+_MAPS = ("calm", "left", "fails", "nested", "closes")
 
 
 class Program(Doer):
@@ -149,7 +150,7 @@ class Program(Doer):
             count=chance.choice((0, 1, 5, 30)),
             concurrency=chance.choice((1, 3, 50)),
             scope=self.scope(),
-            fate=chance.choices(("calm", "left", "fails", "closes", "nested"), (50, 20, 15, 5, 10))[0],
+            fate=chance.choices(_MAPS, (50, 20, 15, 10, 5 if self.world.setup.kind == "close" else 0))[0],
         )
 
     async def one_map(
@@ -245,6 +246,9 @@ class Program(Doer):
             return None
         if world.now > began + timeout + _LAST_LOOK + EPSILON:
             world.fail("no wait() goes on after its time", f"{action} took {world.now - began:.1f} s")
+        attempts = error.attempts if isinstance(error, APIError) else math.inf
+        if attempts <= view.retries and view.bound == math.inf and passing(error) and world.closing_at is None:
+            world.fail("wait() keeps on until its own time is over", f"{action} ended in {error}")
         if error is None and (state != "COMPLETE" or world.now < job.ends):
             world.fail("what is told of a job is true", f"{action} ended in {value}")
         if isinstance(error, JobTimeoutError) and state == "EXPLODED" and job.ends < began + timeout - 60:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -45,7 +46,7 @@ async def bulk(program: Program, kind: str) -> None:
 
 
 async def _outlasts(program: Program, view: View) -> None:
-    for _ in range(10):
+    for _ in range(5):
         error = await program.one_map(view, count=20, concurrency=4, kinds=("read",))
         if isinstance(error, APIError):
             program.world.fail("unattended work outlasts a short outage", f"a map ended in {error}")
@@ -56,6 +57,26 @@ async def _waits_on(program: Program, view: View) -> None:
     error = await program.one_wait(view, 1800.0)
     if isinstance(error, APIError):
         program.world.fail("unattended work outlasts a short outage", f"wait(timeout=1800) ended in {error}")
+
+
+async def crowd(program: Program) -> None:
+    """Many reads at one moment: they go out as fast as limit and places allow, none much later than its turn."""
+    world, setup = program.world, program.world.setup
+    view = program.view(plain=True, org=setup.orgs[0])
+    await program.one_call(view, kinds=("read",))
+    count, began = program.chance.choice((30, 120)), world.now
+    async with anyio.create_task_group() as tasks:
+        for _ in range(count):
+            tasks.start_soon(partial(program.one_call, view, kinds=("read",)))
+    turns = max(count / (setup.rate_limit or math.inf), count * setup.weather.latency / 2 / setup.max_connections)
+    allowed = 1.3 * turns + 1.5
+    if world.now - began > allowed:
+        program.world.fail(
+            "a crowd goes as fast as it may", f"{count} reads took {world.now - began:.2f} s, not {allowed:.2f} s"
+        )
+    first = [each.action.number for each in world.watch.exchanges if each.action is not None]
+    if first != sorted(first) and world.backend == "asyncio":
+        program.world.fail("first come, first served", f"calls left in the order {first}")
 
 
 async def healed_read(program: Program, view: View) -> None:

@@ -12,8 +12,8 @@ from m3ter_async import AsyncM3ter
 from .service import LIMIT, Rules
 from .wire import FAULTS, Outage, Weather
 
-KINDS = ("storm", "close", "logins", "bulk", "hung", "outage")
-_SHARES = (50, 15, 15, 6, 7, 7)
+KINDS = ("storm", "close", "logins", "bulk", "hung", "outage", "crowd")
+_SHARES = (48, 16, 14, 6, 6, 6, 4)
 
 HAS_TOTAL_TIMEOUT = "total_timeout" in inspect.signature(AsyncM3ter.with_options).parameters
 HAS_BULK = "bulk" in inspect.signature(AsyncM3ter.with_options).parameters
@@ -26,11 +26,12 @@ class Setup:
     Attributes:
         kind: What it is about. ``storm``: everything at once. ``close``: the client closes early. ``logins``: it is the
             logins that go wrong. ``bulk``: nothing is wrong, but there is much to do. ``hung``: one organization never
-            answers. ``outage``: half a minute of 503.
+            answers. ``outage``: half a minute of 503. ``crowd``: many calls at one moment.
         fixed_token: A token that the client is given; ``never-good`` is taken by nobody.
         bounds: ``max_retry_time`` and ``total_timeout``, where the client is given them.
         small_call_bound: Seconds until a call that somebody waits for has left, at the latest.
         closes_at: When the client is closed while work goes on.
+        cancels_at: When somebody cancels all tasks of the event loop but the program's, where the loop allows that.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Setup:
     small_call_bound: float | None = None
     closes_at: float | None = None
     revokes_at: tuple[float, ...] = ()
+    cancels_at: tuple[float, ...] = ()
 
     def client_options(self) -> dict[str, Any]:
         """Arguments for the client, beside key, secret and transport."""
@@ -99,7 +101,7 @@ def draw(seed: int) -> Setup:
         faults=_faults(chance, 0.25),
         login=_faults(chance, 0.5) if chance.random() < 0.3 else {},
         outages=_outages(chance, orgs, chance.choice((0, 0, 1, 2))),
-        owned=chance.random() < 0.5,
+        owned=False,
     )
     setup = Setup(
         kind,
@@ -122,6 +124,8 @@ def draw(seed: int) -> Setup:
         setup.fixed_token = chance.choice(("given", "never-good", "never-good"))
     if chance.random() < 0.3:
         setup.revokes_at = tuple(sorted(chance.uniform(0, 15) for _ in range(chance.randint(1, 2))))
+    if chance.random() < 0.15:
+        setup.cancels_at = tuple(sorted(chance.choice((0.0, chance.uniform(0, 10))) for _ in range(chance.randint(1, 4))))
     _special(setup, chance)
     return setup
 
@@ -129,9 +133,12 @@ def draw(seed: int) -> Setup:
 def _special(setup: Setup, chance: random.Random) -> None:
     """What the kind of a world asks for."""
     rules, weather = setup.rules, setup.weather
+    if setup.kind == "storm":
+        return
     if setup.kind == "close":
         setup.closes_at = chance.choice((0.0, chance.uniform(0, 1), chance.uniform(0, 10)))
         setup.tasks = chance.randint(4, 12)
+        setup.weather.owned = chance.random() < 0.5
     elif setup.kind == "logins":
         rules.good_credentials = chance.random() < 0.7
         rules.token_life = chance.choice((3.0, 20.0, 600.0))
@@ -141,7 +148,7 @@ def _special(setup: Setup, chance: random.Random) -> None:
         weather.outages = [Outage(chance.choice((0, 1, 5)), chance.choice((6, 60)), "login", "connect_hang")]
         if chance.random() < 0.5:
             weather.outages = _outages(chance, ["login"], 2)
-    elif setup.kind in ("bulk", "hung", "outage"):
+    else:
         _calm(setup, chance)
 
 
@@ -150,13 +157,16 @@ def _calm(setup: Setup, chance: random.Random) -> None:
     setup.rules.token_life = setup.rules.told_life = 18_000.0
     setup.rules.others = [0]
     setup.weather = Weather(latency=chance.choice((0.05, 0.3)), connect=0.0)
-    setup.bounds, setup.fixed_token, setup.revokes_at = {}, None, ()
+    setup.bounds, setup.fixed_token, setup.revokes_at, setup.cancels_at = {}, None, (), ()
     setup.timeout, setup.max_retries = 60.0, 5
     setup.max_connections = chance.choice((4, 8, 20))
     setup.rate_limit = chance.choice((None, float(LIMIT), 10.0)) if setup.kind != "bulk" else chance.choice((10.0, 50.0))
     if setup.kind == "outage":
         begins = chance.uniform(0.5, 3)
         setup.weather.outages = [Outage(begins, begins + 30.0, None, "error_before")]
+        return
+    if setup.kind == "crowd":
+        setup.tasks = 0
         return
     # the login, a stretch of the rate limit, and the slowest request that may hold its place
     setup.small_call_bound = 2.0 + 3 * setup.weather.latency

@@ -32,8 +32,9 @@ FAULTS = (
     "throttled",
     "broken",  # an answer that is not JSON, after the effect
     "slow",
+    "raw_before",
+    "raw_after",  # an exception of some library, which no transport should let through
 )
-_OUTSIDE = ("unreachable", "connect_hang", "reset_before", "silent_before", "error_before", "throttled")
 
 
 @dataclass(slots=True)
@@ -156,6 +157,8 @@ class Wire:
                 raise TransportError("no connection in time", sent=False, timeout=True)
             if fate == "unreachable":
                 raise TransportError("connection refused", sent=False)
+        if fate == "raw_before":
+            raise OSError(24, "Too many open files")
         exchange.began = self._now()
         if fate == "slow":
             down += chance.choice((1.0, 5.0, 30.0))
@@ -168,6 +171,8 @@ class Wire:
         if duration > left:
             raise TransportError("no answer in time", timeout=True)
         self.deliver()
+        if fate == "raw_after":
+            raise ValueError("a library is surprised")
         if fate.startswith("reset"):
             raise TransportError("connection reset")
         if self.holding is not None and exchange.action is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import random
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
@@ -13,15 +14,16 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from m3ter_async import APIConnectionError, AsyncM3ter
+from m3ter_async.transports.protocol import Transport
 
 from . import clock
 from .actions import View
 from .invariants import Watch
 from .ledger import Action, Exchange
-from .leftovers import leftovers
+from .tasks import cancel_foreign, leftovers
 from .outcomes import claims_hold
 from .program import Program
-from .scenes import bulk, close_as_planned, healed_read, small_calls
+from .scenes import bulk, close_as_planned, crowd, healed_read, small_calls
 from .service import KEY, SECRET, Service
 from .setup import Setup, draw
 from .wire import Wire
@@ -34,6 +36,9 @@ _HEALED = 400.0  # seconds after which every pause, back-off and window is over
 
 class World:
     """A client in its surroundings.
+
+    Args:
+        wrap: Puts something between the client and the wire, to see whether it is found.
 
     Attributes:
         failures: What did not hold: the rule, and what broke it.
@@ -48,7 +53,8 @@ class World:
     chaos: TaskGroup
     client: AsyncM3ter
 
-    def __init__(self, seed: int, backend: str) -> None:
+    def __init__(self, seed: int, backend: str, wrap: Callable[[Wire], Transport] = lambda wire: wire) -> None:
+        self._wrap = wrap
         self.seed = seed
         self.backend = backend
         self.setup: Setup = draw(seed)
@@ -129,7 +135,7 @@ class World:
             self.service.tokens["given"] = 30.0
         self.watch = Watch(self)
         self.wire = Wire(self.service, setup.weather, self.watch, self._chance("wire"), lambda: virtual.now)
-        self.client = AsyncM3ter(KEY, SECRET, transport=self.wire, _clock=self._clock, **setup.client_options())
+        self.client = AsyncM3ter(KEY, SECRET, transport=self._wrap(self.wire), _clock=self._clock, **setup.client_options())
         before = leftovers()
         async with anyio.create_task_group() as self.chaos:
             self.chaos.start_soon(self._watchdog)
@@ -146,6 +152,8 @@ class World:
         program = Program(self, self._chance("program"))
         for at in setup.revokes_at:
             self.chaos.start_soon(self._revoke, at)
+        for at in setup.cancels_at if self.backend == "asyncio" else ():
+            self.chaos.start_soon(self._cancel_tasks, at)
         if setup.closes_at is not None:
             self.chaos.start_soon(close_as_planned, self)
         async with anyio.create_task_group() as tasks:
@@ -156,6 +164,8 @@ class World:
                     tasks.start_soon(small_calls, program, setup.actions)
             if setup.kind in ("bulk", "hung", "outage"):
                 tasks.start_soon(bulk, program, setup.kind)
+            elif setup.kind == "crowd":
+                tasks.start_soon(crowd, program)
         if setup.closes_at is None and self.closing_at is None:
             await self._healed(program)
         await self.close()
@@ -206,6 +216,12 @@ class World:
         self.wire.deliver()
         self.service.revoke()
         self.log("revokes", None, None)
+
+    async def _cancel_tasks(self, at: float) -> None:
+        """As some do at a reload: cancel every task but one's own."""
+        await anyio.sleep(at)
+        cancel_foreign()
+        self.log("cancels", None, None)
 
     async def _watchdog(self) -> None:
         await anyio.sleep(_LIMIT)
