@@ -112,7 +112,7 @@ class _Loop(base_events.BaseEventLoop):
         self._selector = _Selector(time)
         self._clock_resolution = 1e-9
         self.set_exception_handler(lambda loop, context: complain(f"{context['message']}: {context.get('exception')}"))
-        self.set_task_factory(lambda loop, coro, **options: _Task(coro, loop=loop, **options))  # type: ignore[arg-type]
+        self.set_task_factory(lambda loop, coro, **options: _Task(coro, loop=loop, **options))
 
     def time(self) -> float:
         return self._virtual.now
@@ -215,11 +215,7 @@ def run(
         if not time.ended:  # what a loop that was broken off says of that is its own affair
             complain(text)
 
-    options: dict[str, Any]
-    if backend == "trio":
-        options = {"clock": _TrioClock(time)}
-    else:
-        options = {"loop_factory": lambda: _Loop(time, told)}
+    options = {"clock": _TrioClock(time)} if backend == "trio" else {"loop_factory": lambda: _Loop(time, told)}
     reason = None
     with _repeatable(seed, told):
         try:

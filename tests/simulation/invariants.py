@@ -181,7 +181,8 @@ class Watch:
         waited = self._now - action.begun
         if waited > bound:
             self._world.fail(
-                "a small call waits no longer than its bound", f"{action} waited {waited:.2f} s, the bound is {bound:g} s"
+                "a small call waits no longer than its bound",
+                f"{action} waited {waited:.2f} s, the bound is {bound:g} s",
             )
 
     # --- what others ask -----------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from m3ter_async import (
     APIConnectionError,
     APIError,
-    APIResponseValidationError,
     APIStatusError,
     M3terError,
     RateLimitError,
@@ -71,6 +70,8 @@ def outcome_is_told_truly(world: World, action: Action, value: Any, error: APIEr
         if last is None:
             world.fail(rule, f"{action} succeeded without a request")
         return
+    if "client is closed" in error.reason and world.closing_at is None:
+        world.fail("an open client does not say that it is closed", f"{action}: {error}")
     if action.writes and not error.outcome_unknown:
         world.claims.append((action, "not done"))
     if error.outcome_unknown and not action.writes:
@@ -83,7 +84,9 @@ def outcome_is_told_truly(world: World, action: Action, value: Any, error: APIEr
     if last is not None and last.over is not None and last.status in _FINAL and not _explained(action, last.status):
         if error.status != last.status:
             world.fail("a status that was answered is told", f"{action} was answered {last.status}, and told {error}")
-    elif last is not None and last.status == 200 and last.whole and not (action.writes and last.request.method == "GET"):
+    elif (
+        last is not None and last.status == 200 and last.whole and not (action.writes and last.request.method == "GET")
+    ):
         world.fail("a status that was answered is told", f"{action} was answered 200, and told {error}")
     _own_first_try_is_found(world, action, error)
     known = action.statuses() | (world.watch.login_statuses if login else set())
@@ -107,7 +110,9 @@ def _own_first_try_is_found(world: World, action: Action, error: APIError) -> No
 
 def _explained(action: Action, status: int) -> bool:
     """Whether a repeat may have found what the first try did."""
-    doubted = any(each.began is not None and each.status in (None, 500, 502, 503, 504) for each in action.exchanges[:-1])
+    doubted = any(
+        each.began is not None and each.status in (None, 500, 502, 503, 504) for each in action.exchanges[:-1]
+    )
     return action.writes and doubted and status in (404, 409)
 
 

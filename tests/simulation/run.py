@@ -114,13 +114,15 @@ def main(arguments: Sequence[str]) -> int:
     seconds = time.perf_counter() - began
     for rule, verdicts in sorted(found.items(), key=lambda each: -len(each[1])):
         least = min(verdicts, key=lambda verdict: (verdict.seed, verdict.backend))
-        print(f"{len(verdicts):6} worlds break: {rule}\n        {dict(least.failures)[rule][:300]}\n        {least.command}")
+        text = dict(least.failures)[rule][:300]
+        print(f"{len(verdicts):6} worlds break: {rule}\n        {text}\n        {least.command}")
     if found:
         everything = [verdict for verdicts in found.values() for verdict in verdicts]
         least = min(everything, key=lambda verdict: (verdict.seed, verdict.backend))
         print(f"\n{explain(least.seed, least.backend)}\n{least.command}")
     broken = len({(verdict.seed, verdict.backend) for verdicts in found.values() for verdict in verdicts})
-    print(f"{worlds} worlds, {broken} broken; {virtual / 3600:,.0f} hours in {seconds:.0f} s, {worlds / seconds:.0f} worlds/s")
+    hours, pace = virtual / 3600, worlds / seconds
+    print(f"{worlds} worlds, {broken} broken; {hours:,.0f} hours in {seconds:.0f} s, {pace:.0f} worlds a second")
     return int(bool(found))
 
 

@@ -29,7 +29,7 @@ async def small_calls(program: Program, count: int) -> None:
 
 async def bulk(program: Program, kind: str) -> None:
     """A large piece of work beside them; where all is well but for half a minute, it may not fail."""
-    world, chance = program.world, program.chance
+    chance = program.chance
     await anyio.sleep(chance.uniform(0, 1))
     if kind == "hung":
         view = program.view(plain=True, org="org-1")

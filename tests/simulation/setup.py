@@ -125,7 +125,8 @@ def draw(seed: int) -> Setup:
     if chance.random() < 0.3:
         setup.revokes_at = tuple(sorted(chance.uniform(0, 15) for _ in range(chance.randint(1, 2))))
     if chance.random() < 0.15:
-        setup.cancels_at = tuple(sorted(chance.choice((0.0, chance.uniform(0, 10))) for _ in range(chance.randint(1, 4))))
+        count = chance.randint(1, 4)
+        setup.cancels_at = tuple(chance.choice((0.0, 0.0, chance.uniform(0, 10))) for _ in range(count))
     _special(setup, chance)
     return setup
 
@@ -160,7 +161,7 @@ def _calm(setup: Setup, chance: random.Random) -> None:
     setup.bounds, setup.fixed_token, setup.revokes_at, setup.cancels_at = {}, None, (), ()
     setup.timeout, setup.max_retries = 60.0, 5
     setup.max_connections = chance.choice((4, 8, 20))
-    setup.rate_limit = chance.choice((None, float(LIMIT), 10.0)) if setup.kind != "bulk" else chance.choice((10.0, 50.0))
+    setup.rate_limit = chance.choice((10.0, float(LIMIT)) if setup.kind == "bulk" else (10.0, float(LIMIT), None))
     if setup.kind == "outage":
         begins = chance.uniform(0.5, 3)
         setup.weather.outages = [Outage(begins, begins + 30.0, None, "error_before")]

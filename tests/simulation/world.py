@@ -20,12 +20,12 @@ from . import clock
 from .actions import View
 from .invariants import Watch
 from .ledger import Action, Exchange
-from .tasks import cancel_foreign, leftovers
 from .outcomes import claims_hold
 from .program import Program
 from .scenes import bulk, close_as_planned, crowd, healed_read, small_calls
 from .service import KEY, SECRET, Service
 from .setup import Setup, draw
+from .tasks import cancel_foreign, leftovers
 from .wire import Wire
 
 _LIMIT = 6_000.0  # seconds after which a world is ended, and after which it is ended by force
@@ -38,7 +38,8 @@ class World:
     """A client in its surroundings.
 
     Args:
-        wrap: Puts something between the client and the wire, to see whether it is found.
+        wrap: Puts something between the client and the wire, to see whether what it does is found.
+        kind: The client's class, to see the same of one that does something wrong.
 
     Attributes:
         failures: What did not hold: the rule, and what broke it.
@@ -53,8 +54,15 @@ class World:
     chaos: TaskGroup
     client: AsyncM3ter
 
-    def __init__(self, seed: int, backend: str, wrap: Callable[[Wire], Transport] = lambda wire: wire) -> None:
+    def __init__(
+        self,
+        seed: int,
+        backend: str,
+        wrap: Callable[[Wire], Transport] = lambda wire: wire,
+        kind: type[AsyncM3ter] = AsyncM3ter,
+    ) -> None:
         self._wrap = wrap
+        self._kind = kind
         self.seed = seed
         self.backend = backend
         self.setup: Setup = draw(seed)
@@ -65,7 +73,7 @@ class World:
         self.running: set[Action] = set()
         self.numbers = itertools.count(1)
         self.closing_at: float | None = None
-        self.closed = False
+        self.closers = 0
         self.aborting = False
         self._virtual: Any = None
         self._clock: clock.VirtualClock
@@ -108,8 +116,9 @@ class World:
             self.closing_at = self.now
             self.log("closes", None, None)
         began = self.now
+        self.closers += 1
         await self.client.aclose()
-        self.closed = True
+        self.closers -= 1
         self.log("closed", None, None)
         if self.now > began + 1.0:
             self.fail("aclose() returns at once", f"it took {self.now - began:.1f} s")
@@ -135,7 +144,8 @@ class World:
             self.service.tokens["given"] = 30.0
         self.watch = Watch(self)
         self.wire = Wire(self.service, setup.weather, self.watch, self._chance("wire"), lambda: virtual.now)
-        self.client = AsyncM3ter(KEY, SECRET, transport=self._wrap(self.wire), _clock=self._clock, **setup.client_options())
+        options = setup.client_options()
+        self.client = self._kind(KEY, SECRET, transport=self._wrap(self.wire), _clock=self._clock, **options)
         before = leftovers()
         async with anyio.create_task_group() as self.chaos:
             self.chaos.start_soon(self._watchdog)
@@ -209,7 +219,10 @@ class World:
             await self.client.accounts.retrieve("entity-0")
         except APIConnectionError:
             return
-        self.fail("a closed client says so", "a call on it succeeded")
+        except Exception as error:  # noqa: BLE001  whatever it is, it is judged
+            self.fail("a closed client says so", f"a call on it ended in {error!r}")
+        else:
+            self.fail("a closed client says so", "a call on it succeeded")
 
     async def _revoke(self, at: float) -> None:
         await anyio.sleep(at)
@@ -220,6 +233,8 @@ class World:
     async def _cancel_tasks(self, at: float) -> None:
         """As some do at a reload: cancel every task but one's own."""
         await anyio.sleep(at)
+        for _ in range(self._chance(f"cancel {at}").randint(0, 8)):  # before the first step of some task, perhaps
+            await anyio.lowlevel.checkpoint()
         cancel_foreign()
         self.log("cancels", None, None)
 
@@ -232,8 +247,8 @@ class World:
     def _unfinished(self) -> str:
         running = sorted(self.running, key=lambda action: action.number)
         what = [f"{action} since {action.begun:.1f}" for action in running]
-        if self.closing_at is not None and not self.closed:
-            what.append("aclose()")
+        if self.closers:
+            what.append(f"{self.closers} calls of aclose()")
         return ", ".join(what) or "nothing of the program runs"
 
     def statuses(self, org: str) -> set[int]:
