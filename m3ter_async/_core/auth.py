@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import anyio
 import msgspec
 
-from ..errors import APIError, ConfigurationError
+from ..errors import APIError, APIStatusError, ConfigurationError
 from ..transports.protocol import Response
 from .background import Background, Task, TaskAbandoned
 from .clock import Clock
@@ -80,6 +80,11 @@ class Token:
         self.worked: bool = False
 
 
+def _lasts(error: APIError) -> bool:
+    """Whether a login would fail again: credentials that are refused, and not an outage."""
+    return error.status is not None and not 200 <= error.status < 300 and verdict(error.status) == "final"
+
+
 class NoTokenInTime(Exception):
     """The login had not ended when the call's deadline came."""
 
@@ -142,8 +147,12 @@ class TokenManager:
             self._renew()
         return token
 
-    async def get(self, deadline: float) -> Token:
+    async def get(self, deadline: float, patience: float = 0.0) -> Token:
         """A token from the login that is under way or begins now, for those who find none that is good.
+
+        Args:
+            deadline: When the call ends, in monotonic seconds.
+            patience: Until when logins are made anew after those that failed for a passing reason.
 
         Raises:
             APIError: The login failed, or goes on for longer than the caller can wait.
@@ -154,8 +163,7 @@ class TokenManager:
             now = self._clock.now()
             if not self._under_way() and now < self._rests_until:
                 failed = self._failed
-                lasting = failed is not None and failed.status is not None and verdict(failed.status) == "final"
-                if failed is not None and (lasting or self._rests_until >= deadline):
+                if failed is not None and (_lasts(failed) or self._rests_until >= deadline):
                     raise copy.copy(failed)
                 await self._waits.sleep(self._rests_until - now, deadline)
                 if self._clock.now() >= deadline:
@@ -163,6 +171,9 @@ class TokenManager:
                 continue
             try:
                 return await self._wait(self._renew(), deadline)
+            except APIError as error:
+                if self._under_way() or _lasts(error) or self._rests_until > patience:
+                    raise
             except TaskAbandoned:
                 with self._waits.until(deadline):  # closed? if not, somebody cancelled all tasks: begin again
                     await anyio.lowlevel.checkpoint()
@@ -170,18 +181,24 @@ class TokenManager:
     async def _wait(self, login: Task[Token], deadline: float) -> Token:
         while not login.done:
             if self._setback is not None and self._setback[1] >= deadline:
-                raise copy.copy(self._setback[0])
+                raise self._set_back(*self._setback)
             news = self._news
             with self._waits.until(deadline) as scope:
                 await news.wait()
             if scope.cancelled_caught and not login.done:
-                if self._setback is not None:
-                    raise copy.copy(self._setback[0])
-                raise NoTokenInTime
+                raise NoTokenInTime if self._setback is None else self._set_back(*self._setback)
         try:
             return await login.wait()
         except APIError as error:
             raise copy.copy(error) from None  # each of those who waited adds a traceback of its own
+
+    def _set_back(self, error: APIError, again: float) -> APIError:
+        """What went wrong with the login, for a caller who cannot wait until it is made again."""
+        error = copy.copy(error)
+        error.out_of_time = True
+        if isinstance(error, APIStatusError) and error.retry_after is not None:
+            error.retry_after = max(0.0, again - self._clock.now())
+        return error
 
     def told(self, error: APIError, again: float | None) -> None:
         """An attempt of the login failed; `again` is when it is made anew, in monotonic seconds."""
@@ -224,8 +241,7 @@ class TokenManager:
         elif not isinstance(error, TaskAbandoned):
             self._failed = error if isinstance(error, APIError) else None
             self._failures += 1
-            refused = self._failed is not None and verdict(self._failed.status or 500) == "final"
-            longest = _LONGEST_REST if refused else _LONGEST_OUTAGE_REST
+            longest = _LONGEST_REST if self._failed is not None and _lasts(self._failed) else _LONGEST_OUTAGE_REST
             now = self._clock.now()
             self._rests_until = now + min(longest, _FIRST_REST * 2.0 ** min(self._failures - 1, 30))
             if (old := self._token) is not None:

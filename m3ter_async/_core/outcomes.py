@@ -158,6 +158,11 @@ class FailureReader:
         return Failure(error, "doubtful" if cause.passing else "final", doubt=True)
 
 
+def passes(error: APIError) -> bool:
+    """Whether an error speaks of the moment: the same call may succeed later."""
+    return isinstance(error, APIConnectionError) if error.status is None else verdict(error.status) != "final"
+
+
 def held_back(method: str, path: str, seconds: float) -> RateLimitError:
     """A call was not sent: the service asked not to be called for longer than the caller would wait."""
     reason = f"not sent: the service asked not to be called for another {seconds:.0f} s"

@@ -170,9 +170,10 @@ class Pipeline:
                 turn, token = await self._turn(call, entry, attempts)
             except APIError as unsent:
                 # what was answered is the answer, and not that there was no time or no client left to ask again
-                if attempts.last is None or unsent.path != call.path:
+                last = attempts.last
+                if last is None or (unsent.path != call.path and last.status != 403):
                     raise
-                raise attempts.last from None
+                raise last from None
             began = self.clock.now()
             try:
                 outcome = await self._send(call, entry, token, attempts.deadline)
@@ -257,7 +258,7 @@ class Pipeline:
             return None, None
         began, waited_for = self.clock.now(), "a login"
         try:
-            token = None if call.bare else self._tokens.current() or await self._tokens.get(attempts.deadline)
+            token = None if call.bare else self._tokens.current() or await self._log_in(attempts)
             waited_for = "its turn"
             turn = self._new_turn(call, attempts)
             if self.admission.enter_now(turn):
@@ -271,6 +272,12 @@ class Pipeline:
             raise self._closed_error(call) from None
         # one that ended in the queue is sent all the same: its refusal brings a new one, as any other would
         return turn, None if call.bare else self._tokens.current() or token
+
+    async def _log_in(self, attempts: _Attempts) -> Token:
+        policy = self.settings.policy
+        patient = policy.max_retries > 0 and (self.settings.patient or in_bulk.get())
+        left = policy.total - attempts.spent if patient else -math.inf
+        return await self._tokens.get(attempts.deadline, self.clock.now() + left)
 
     def _new_turn(self, call: Call, attempts: _Attempts) -> Turn:
         patience = self.settings.policy.total - attempts.spent

@@ -27,7 +27,8 @@ class Settings:
         max_bytes: The largest answer that is read.
         policy: How patiently calls are repeated.
         allow_insecure: Whether plain http may be used beyond loopback.
-        total: Seconds for a call as a whole, from its start to its last byte, every wait included.
+        total_timeout: Seconds for a call as a whole, from its start to its last byte, every wait included.
+        max_retry_time: The same, as it was asked for by that name.
         bulk: Whether calls let all others go first.
         patient: Whether calls are repeated as long as there is time, however often.
     """
@@ -37,9 +38,15 @@ class Settings:
     max_bytes: int
     policy: RetryPolicy
     allow_insecure: bool = False
-    total: float = math.inf
+    total_timeout: float = math.inf
+    max_retry_time: float = math.inf
     bulk: bool = False
     patient: bool = False
+
+    @property
+    def total(self) -> float:
+        """Seconds for a call as a whole; infinite where nothing bounds it."""
+        return min(self.total_timeout, self.max_retry_time)
 
     def changed(
         self,
@@ -52,30 +59,22 @@ class Settings:
         bulk: bool | None = None,
     ) -> Settings:
         """These settings but for what is given."""
-        policy, total = self.policy, self.total
+        policy, retry_time = self.policy, self.max_retry_time
         if max_retries is not None:
             policy = replace(policy, max_retries=whole("max_retries", max_retries, 0))
         if max_retry_time is not None:
-            policy = replace(policy, total=positive("max_retry_time", max_retry_time))
-        if max_retry_time is not None or total_timeout is not None:
-            total = call_time(max_retry_time, total_timeout)
+            retry_time = positive("max_retry_time", max_retry_time)
+            policy = replace(policy, total=retry_time)
         return replace(
             self,
             org_id=self.org_id if org_id is None else organization(org_id),
             timeout=self.timeout if timeout is None else positive("timeout", timeout),
             policy=policy,
-            total=total,
+            max_retry_time=retry_time,
+            total_timeout=self.total_timeout if total_timeout is None else positive("total_timeout", total_timeout),
             bulk=self.bulk if bulk is None else bulk,
             patient=self.patient if bulk is None else bulk,
         )
-
-
-def call_time(max_retry_time: float | None, total_timeout: float | None) -> float:
-    """Seconds for a call as a whole: the least of what was asked for, and infinite where nothing was."""
-    return min(
-        math.inf if max_retry_time is None else positive("max_retry_time", max_retry_time),
-        math.inf if total_timeout is None else positive("total_timeout", total_timeout),
-    )
 
 
 def secret(value: str | None) -> Secret | None:
