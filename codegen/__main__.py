@@ -22,7 +22,7 @@ from .table import TABLE
 PACKAGE = Path(__file__).parent.parent / "m3ter_async"
 # What is written by hand in a folder that is otherwise generated.
 _BY_HAND = {"resources/_base.py"}
-_FORMAT = ("format", "--isolated", "--no-cache", "--line-length", "120", "--target-version", "py310")
+_FORMAT = ("format", "--isolated", "--no-cache", "--line-length", "120", "--target-version", "py311")
 # Every module is printed with all imports it might need: what it does not use goes here.
 _SORT = ("check", "--isolated", "--no-cache", "--line-length", "120", "--select", "I,F401,RUF022", "--fix", "--quiet")
 
@@ -41,7 +41,7 @@ def generate(
     files = {f"models/{name}": text for name, text in models(plan).items()}
     files |= {f"resources/{name}": text for name, text in resources(plan).items()}
     # The sandbox sees the document as it is: what the client corrects must not hide from it.
-    files["sandbox/contract.py"] = sandbox(contract, [call for call in contract.calls if call.id in chosen])
+    files["sandbox/contract/generated.py"] = sandbox(contract, [call for call in contract.calls if call.id in chosen])
     return {name: _ruff(text, name) for name, text in sorted(files.items())}
 
 

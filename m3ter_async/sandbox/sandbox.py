@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from m3ter_async.sandbox.auth import Access, RateLimit
-from m3ter_async.sandbox.calls import World
+from m3ter_async.sandbox.call_context import World
 from m3ter_async.sandbox.contract import SCHEMAS
-from m3ter_async.sandbox.faults import Fault, Faults, Kind
-from m3ter_async.sandbox.server import Server
-from m3ter_async.sandbox.store import Store, Truth
+from m3ter_async.sandbox.http.credentials import Access
+from m3ter_async.sandbox.http.faults import Fault, Faults, Kind
+from m3ter_async.sandbox.http.rate_limit import RateLimit
+from m3ter_async.sandbox.http.server import Server
+from m3ter_async.sandbox.state.stored_data import Store, Truth
 
 if TYPE_CHECKING:
     from typing import Self

@@ -13,8 +13,7 @@ import httpx
 import pytest
 
 from m3ter_async.sandbox import Sandbox
-from m3ter_async.sandbox.contract import ROUTES, SCHEMAS
-from m3ter_async.sandbox.schema import Field
+from m3ter_async.sandbox.contract import ROUTES, SCHEMAS, Field
 
 from .raw import DECODER, Raw, RawFactory, tour
 
