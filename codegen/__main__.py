@@ -1,4 +1,4 @@
-"""``python -m codegen PATH_TO_OPENAPI [--check]``: print what is generated, or compare it with the disk."""
+"""``python -m codegen [PATH_TO_OPENAPI] [--check]``: print what is generated, or compare it with the disk."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .corrections import M3TER, Corrections
+from .document import DOCUMENT, MISSING, VARIABLE
 from .plan import Plan
 from .print_models import models
 from .print_resources import resources
@@ -19,6 +20,7 @@ from .read import read
 from .selection import TAGS
 from .table import TABLE
 
+NO_DOCUMENT = 3  # 1 is a difference, and argparse exits with 2
 PACKAGE = Path(__file__).parent.parent / "m3ter_async"
 # What is written by hand in a folder that is otherwise generated.
 _BY_HAND = {"resources/_base.py"}
@@ -91,11 +93,20 @@ def _stale(files: Mapping[str, str], package: Path) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; 1 where the disk differs."""
+    """The command; 1 where the disk differs, `NO_DOCUMENT` where there is nothing to print from."""
     parser = argparse.ArgumentParser(prog="codegen", description=__doc__)
-    parser.add_argument("openapi", type=Path, help="the service's OpenAPI document, as JSON")
+    parser.add_argument(
+        "openapi",
+        nargs="?",
+        type=Path,
+        default=DOCUMENT,
+        help=f"the service's OpenAPI document, as JSON; {VARIABLE} names another default ({DOCUMENT})",
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where the disk differs")
     given = parser.parse_args(arguments)
+    if given.openapi == DOCUMENT and not DOCUMENT.exists():
+        print(MISSING, file=sys.stderr)
+        return NO_DOCUMENT
     files = generate(json.loads(given.openapi.read_bytes()))
     if not given.check:
         write(files, PACKAGE)
