@@ -12,7 +12,7 @@ nox.options.sessions = ["tests"]
 NO_DOCUMENT = 3  # what `codegen` exits with where m3ter's OpenAPI document is not at hand, which it says
 PROJECT = nox.project.load_toml()
 
-VERSIONS = nox.project.python_versions(PROJECT)
+VERSIONS = nox.project.python_versions(PROJECT)  # of the classifiers
 EVERYTHING = ",".join(PROJECT["project"]["optional-dependencies"])
 
 
