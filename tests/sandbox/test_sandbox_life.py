@@ -192,7 +192,7 @@ def test_the_command_prints_the_environment_and_ends_cleanly_on_ctrl_c() -> None
         assert answer.status_code == 200
         assert environment["M3TER_ORG_ID"] == Sandbox(seed=5, bills=0).org_id
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert errors == ""
 
@@ -205,15 +205,15 @@ def test_the_command_can_be_told_to_misbehave() -> None:
         url = process.stdout.readline().strip().partition("=")[2]
         assert httpx.post(url + "/oauth/token", trust_env=False).status_code in Faults().status
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
     with command("--drop-rate", "2") as process:
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors[:6]) == (1, "error:")
 
 
 def test_the_command_says_so_when_its_port_is_taken() -> None:
     with Sandbox(bills=1) as sandbox, command("--port", str(urlsplit(sandbox.url).port)) as process:
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.startswith("error: ")
     assert "Traceback" not in errors
