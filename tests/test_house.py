@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -232,3 +233,20 @@ def test_no_module_but_for_the_lazy_ones_hides_names_from_type_checkers() -> Non
     for module in lazy:
         for node in tree(module).body:
             assert not (isinstance(node, ast.FunctionDef) and node.name == "__getattr__"), module
+
+
+# What newcomers are told
+
+
+MAP = (HOUSE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_the_map_shows_every_room() -> None:
+    here = {module.split(".")[0] for module in MODULES if module}
+    assert {room for room in here if not re.search(rf"\b{room}(/|\.py)", MAP)} == set()
+
+
+def test_the_map_names_no_file_that_is_gone() -> None:
+    named = set(re.findall(r"`?((?:m3ter_async|codegen|tests|_\w+|export|sandbox|resources)/[\w/]+\.py)", MAP))
+    assert len(named) > 15
+    assert {name for name in named if not ((HOUSE.parent / name).exists() or (HOUSE / name).exists())} == set()

@@ -205,7 +205,9 @@ def test_a_replaced_account_plan_ends_where_the_new_one_starts(raw: Raw) -> None
     account, plan = raw.all("/accounts")[0]["id"], raw.all("/plans")[0]["id"]
     body = {"accountId": account, "planId": plan, "startDate": "2025-01-01T00:00:00Z"}
     made = raw.do("POST", "/accountplans", body)
-    answer = raw.do("POST", f"/accountplans/{made['id']}/replace", {**body, "startDate": "2025-07-01T00:00:00Z"})
+    replace = f"/accountplans/{made['id']}/replace"
+    assert "version" in raw.refused(409, "POST", replace, {**body, "version": 2})
+    answer = raw.do("POST", replace, {**body, "startDate": "2025-07-01T00:00:00Z"})
     assert answer["originalAccountPlan"]["id"] == made["id"]
     assert answer["originalAccountPlan"]["endDate"] == answer["newAccountPlan"]["startDate"] == "2025-07-01T00:00:00Z"
     found = raw.all("/accountplans", account=account, date="2025-07-02")

@@ -31,7 +31,10 @@ class Field(NamedTuple):
 
 
 class Route(NamedTuple):
-    """One operation: how it is called and what it answers; `body` and `answer` are None where there is none."""
+    """One operation: how it is called and what it answers.
+
+    `body` is None where it takes no body, `answer` is None where the answer is empty.
+    """
 
     operation: str
     method: str

@@ -1,4 +1,4 @@
-"""Presigned URLs, after the manner of S3: whoever holds one may fetch or put that one file, without a token."""
+"""Presigned URLs like those of S3: whoever holds one may fetch or upload that one file, without a token."""
 
 from __future__ import annotations
 

@@ -21,12 +21,12 @@ PREVIEW_POSITION: Final = 1 << 31
 
 
 def with_lines(world: World, bill: Row) -> Row:
-    """A bill as it is answered: with its line items and what they come to."""
+    """A bill as it is answered: with its line items and their total."""
     return with_total({**bill, "lineItems": world.store.lines(bill)})
 
 
 def with_total(bill: Row) -> Row:
-    """Add what the line items come to in the currency of the bill."""
+    """Add the total of the line items, in the currency of the bill."""
     bill["billTotal"] = total(row["convertedSubtotal"] for row in bill["lineItems"])
     return bill
 
@@ -143,7 +143,7 @@ def _lock(world: World, bill: Row) -> Row:
 
 
 def lock_bill(world: World, call: Call) -> Row:
-    """PUT /bills/{id}/lock: for good, and only once approved."""
+    """PUT /bills/{id}/lock: only an approved bill can be locked; it stays locked."""
     bill = world.store.row(BILLS, call.path)
     if bill["status"] == "PENDING":
         raise Refusal(400, "status: a PENDING bill cannot be locked")

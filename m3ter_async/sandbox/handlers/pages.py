@@ -86,7 +86,7 @@ class _Cursor:
         return urlsafe_b64encode(text.encode()).decode()
 
     def chance(self, after: int | None, one_in: int) -> bool:
-        """Whether this place is among the one in so many, always the same ones for a seed."""
+        """Whether this place was picked: one in `one_in` is, and always the same ones for a seed."""
         return int(self._hash("chance", after), 16) % one_in == 0
 
     def end(self) -> Row:

@@ -123,7 +123,7 @@ def remove_resource(world: World, call: Call) -> Row:
 
 
 def contents(world: World, call: Call) -> Row:
-    """POST .../contents: a read in the clothes of a POST, with the page parameters in the query."""
+    """POST .../contents: it reads, although it is a POST; the page parameters are in the query."""
     return page(world, call, world.store.table(CONTENTS, call.path).walk, dict)
 
 

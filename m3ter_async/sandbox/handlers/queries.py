@@ -47,7 +47,7 @@ def _field(row: Row, code: str, kinds: Iterable[str]) -> Any:
 
 
 def query_usage(world: World, call: Call) -> Row:
-    """POST /usage/query: the measurements themselves, or what they come to by group."""
+    """POST /usage/query: the measurements, or their aggregations by group."""
     meters, accounts = _ids(world, METERS), _ids(world, ACCOUNTS)
     rows = [
         {**row, "meterId": meters.get(row["meter"]), "accountId": accounts.get(row["account"])}

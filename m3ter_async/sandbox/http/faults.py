@@ -1,4 +1,4 @@
-"""Misbehaviour on request: answers that fail, that never come or that break off, by chance or one after the other."""
+"""Faults on demand: error answers, dropped connections and cut bodies, at random or in the order asked for."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Faults:
         seed: Decides which requests fail.
 
     Raises:
-        ValueError: A rate is not within 0 and 1, the rates come to more than 1, or a status is no error.
+        ValueError: A rate is not within 0 and 1, the rates add up to more than 1, or a status is no error.
     """
 
     error_rate: float = 0.0
@@ -57,13 +57,13 @@ class Faults:
     def __post_init__(self) -> None:
         rates = (self.error_rate, self.drop_rate, self.cut_rate)
         if not all(0 <= rate <= 1 for rate in rates) or sum(rates) > 1:
-            raise ValueError("error_rate, drop_rate and cut_rate must be within 0 and 1 and come to at most 1")
+            raise ValueError("error_rate, drop_rate and cut_rate must be within 0 and 1, and add up to at most 1")
         if not self.status or not all(400 <= status <= 599 for status in self.status):
             raise ValueError("status must name HTTP errors, 400 to 599")
 
 
-class Mischief:
-    """Decides for each request whether it fails: first what was ordered, then chance."""
+class FaultInjector:
+    """Decides for each request whether it fails: first the faults that were ordered, then at random."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults

@@ -1,4 +1,4 @@
-"""The request limit: so many in a second, as the service has it."""
+"""The rate limit of the service: a number of requests in each second."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from m3ter_async.sandbox.refusal import Refusal
 
 
 class RateLimit:
-    """So many requests in each second, and none for the rest of it."""
+    """Counts the requests of each second; those above the limit are refused until the next second."""
 
     def __init__(self, per_second: int | None) -> None:
         self._per_second = per_second

@@ -21,7 +21,7 @@ from m3ter_async.sandbox.files.uploads import accept
 from m3ter_async.sandbox.handlers.downloads import fetch
 from m3ter_async.sandbox.handlers.registry import HANDLERS
 from m3ter_async.sandbox.http.credentials import Access
-from m3ter_async.sandbox.http.faults import TOO_MANY_REQUESTS, Fault, Faults, Mischief
+from m3ter_async.sandbox.http.faults import TOO_MANY_REQUESTS, Fault, FaultInjector, Faults
 from m3ter_async.sandbox.http.rate_limit import RateLimit
 from m3ter_async.sandbox.http.router import ROUTER
 from m3ter_async.sandbox.refusal import Refusal
@@ -56,7 +56,7 @@ class Server:
         faults: Faults,
     ) -> None:
         self.requests: Counter[str] = Counter()
-        self.mischief: Mischief = Mischief(faults)
+        self.fault_injector: FaultInjector = FaultInjector(faults)
         self._world = world
         self._access = access
         self._limit = limit
@@ -64,13 +64,13 @@ class Server:
         self._retry_after = retry_after
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request, or misbehave as ordered."""
+        """Answer one request, or let it fail as ordered."""
         headers = {"x-amzn-requestid": str(uuid4())}
         fault: Fault | None = None
         try:
             route, path = self._match(request)
             operation = route.operation if route is not None else request.raw_path.split("/")[1]
-            fault = self.mischief.next(operation, operation == TOKEN_OPERATION)
+            fault = self.fault_injector.next(operation, operation == TOKEN_OPERATION)
             body = await _read(request, operation)
             answer = _failure(fault) if fault and not fault.applied else self._answer(request, route, path, body)
         except Refusal as problem:

@@ -13,7 +13,7 @@ ENTITIES: Final = ("BILL", "BILL", "COMMITMENT", "USER", "SERVICE_USER", "SCHEDU
 
 
 def balance_row(organization: Organization, position: int) -> Row:
-    """One balance; its amount is what its transactions come to."""
+    """One balance; its amount is the sum of its transactions."""
     chance = draw(organization.seed, BALANCE, position)
     account = chance.pick(organization.accounts)
     ago = position * SPAN_DAYS // len(organization.balance_ids)

@@ -166,7 +166,7 @@ class SeededCollections:
         special = SPECIAL.get(path)
         if special is not None:
             row.update(special(self._organization, position, chance))
-        # A report of usage has no id of its own; a table needs one all the same.
+        # A report of usage has no id; a table needs one.
         return {name: value for name, value in row.items() if name in fields or name == "id"}
 
 

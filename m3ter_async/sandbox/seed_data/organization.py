@@ -71,5 +71,5 @@ class Organization:
         return Account(pools.uuid(), f"account-{number:03d}", pools.pick(CURRENCIES), pools.pick(FREQUENCIES))
 
     def day(self, ago: int) -> str:
-        """The ISO date so many days before the sandbox's today."""
+        """The ISO date `ago` days before the sandbox's today."""
         return self._days[ago + 400]

@@ -44,7 +44,7 @@ class Store:
         self.files: dict[str, tuple[str, bytes]] = {}
         # Names of files that may be uploaded: the content type each must have, and when its URL ends.
         self.uploads: dict[str, tuple[str, float]] = {}
-        # How the next jobs end that come to their end: True is cancelled, False is failed.
+        # How the next jobs end: True is cancelled, False is failed.
         self.bad_ends: deque[bool] = deque()
         self.measurements: dict[str, Row] = {}
         self._seeded_collections: SeededCollections = SeededCollections(self.organization)
