@@ -63,7 +63,8 @@ class _Module:
         fields = "".join(self._fields(resource) for resource in self._members)
         constants = "".join(self._constant(method) for methods in self._members.values() for method in methods)
         lists = "".join(f"{name}: TypeAlias = {text}\n" for name, text in self._lists.items())
-        return f"{self._head(top, classes)}\n{lists}\n{constants}{fields}\n{classes}"
+        names = [self._plan.class_name(resource) for resource in self._members]
+        return f"{self._head(top, classes)}\n__all__ = {names!r}\n\n{lists}\n{constants}{fields}\n{classes}"
 
     def _head(self, top: str, code: str) -> str:
         homes: dict[str, list[str]] = {}

@@ -18,6 +18,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["AccountPlans"]
+
 
 _LIST_ACCOUNT_PLANS: Operation[AccountPlan] = Operation(
     "ListAccountPlans", "GET", "/organizations/{orgId}/accountplans", AccountPlan, page="token", page_size=100

@@ -18,6 +18,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Accounts"]
+
 
 _LIST_ACCOUNTS: Operation[Account] = Operation(
     "ListAccounts", "GET", "/organizations/{orgId}/accounts", Account, page="token", page_size=100

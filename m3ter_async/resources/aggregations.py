@@ -16,6 +16,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Aggregations"]
+
 
 _LIST_AGGREGATIONS: Operation[Aggregation] = Operation(
     "ListAggregations", "GET", "/organizations/{orgId}/aggregations", Aggregation, page="token", page_size=100

@@ -8,6 +8,9 @@ from .._core.operation import Operation
 from ..models.authentication import BearerAccessToken, GrantType
 from ._base import Resource
 
+__all__ = ["Authentication"]
+
+
 _GENERATE_TOKEN: Operation[BearerAccessToken] = Operation(
     "GenerateToken", "POST", "/oauth/token", BearerAccessToken, repeat="safe"
 )

@@ -27,6 +27,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["BalanceChargeSchedules", "BalanceTransactionSchedules", "BalanceTransactions", "Balances"]
+
 
 _LIST_BALANCES: Operation[Balance] = Operation(
     "ListBalances", "GET", "/organizations/{orgId}/balances", Balance, page="token", page_size=100

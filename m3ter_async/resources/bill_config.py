@@ -11,6 +11,9 @@ from .._core.operation import Operation
 from ..models.bill_config import BillConfig
 from ._base import Change, Fields, Resource
 
+__all__ = ["BillConfigResource"]
+
+
 _GET_BILL_CONFIG: Operation[BillConfig] = Operation(
     "GetBillConfig", "GET", "/organizations/{orgId}/billconfig", BillConfig
 )

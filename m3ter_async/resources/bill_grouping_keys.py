@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["BillGroupingKeys"]
+
 
 _LIST_BILL_GROUPING_KEYS: Operation[BillGroupingKey] = Operation(
     "ListBillGroupingKeys",

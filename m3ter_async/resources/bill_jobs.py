@@ -17,6 +17,8 @@ from ._base import Progress, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["BillJobs"]
+
 
 _LIST_BILL_JOBS: Operation[BillJob] = Operation(
     "ListBillJobs", "GET", "/organizations/{orgId}/billjobs", BillJob, page="token", page_size=100

@@ -19,6 +19,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["BillLineItems", "Bills", "CreditLineItems", "DebitLineItems"]
+
 
 _LIST_BILLS: Operation[Bill] = Operation(
     "ListBills", "GET", "/organizations/{orgId}/bills", Bill, page="token", page_size=100

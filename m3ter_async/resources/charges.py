@@ -17,6 +17,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Charges"]
+
 
 _LIST_CHARGES: Operation[Charge] = Operation(
     "ListCharges", "GET", "/organizations/{orgId}/charges", Charge, page="token", page_size=200

@@ -18,6 +18,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Commitments"]
+
 
 _LIST_COMMITMENTS: Operation[Commitment] = Operation(
     "ListCommitments", "GET", "/organizations/{orgId}/commitments", Commitment, page="token", page_size=100

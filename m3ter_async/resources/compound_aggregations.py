@@ -16,6 +16,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["CompoundAggregations"]
+
 
 _LIST_COMPOUND_AGGREGATIONS: Operation[CompoundAggregation] = Operation(
     "ListCompoundAggregations",

@@ -18,6 +18,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Contracts"]
+
 
 _LIST_CONTRACTS: Operation[Contract] = Operation(
     "ListContracts", "GET", "/organizations/{orgId}/contracts", Contract, page="token", page_size=100

@@ -15,6 +15,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["CounterAdjustments"]
+
 
 _LIST_COUNTER_ADJUSTMENTS: Operation[CounterAdjustment] = Operation(
     "ListCounterAdjustments",

@@ -17,6 +17,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["CounterPricings"]
+
 
 _LIST_COUNTER_PRICINGS: Operation[CounterPricing] = Operation(
     "ListCounterPricings", "GET", "/organizations/{orgId}/counterpricings", CounterPricing, page="token", page_size=200

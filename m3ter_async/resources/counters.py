@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Counters"]
+
 
 _LIST_COUNTERS: Operation[Counter] = Operation(
     "ListCounters", "GET", "/organizations/{orgId}/counters", Counter, page="token", page_size=200

@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["CreditReasons"]
+
 
 _LIST_CREDIT_REASONS: Operation[CreditReason] = Operation(
     "ListCreditReasons",

@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Currencies"]
+
 
 _LIST_CURRENCIES: Operation[Currency] = Operation(
     "ListCurrencies", "GET", "/organizations/{orgId}/picklists/currency", Currency, page="token", page_size=100

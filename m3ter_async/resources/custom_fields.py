@@ -11,6 +11,9 @@ from .._core.operation import Operation
 from ..models.custom_fields import CustomField
 from ._base import Change, Fields, Resource
 
+__all__ = ["CustomFields"]
+
+
 _GET_CUSTOM_FIELD: Operation[CustomField] = Operation(
     "GetCustomField", "GET", "/organizations/{orgId}/customfields", CustomField
 )

@@ -14,6 +14,9 @@ from ..models._shared import LineItemType
 from ..models.data_explorer import BillData, DimensionQuery
 from ._base import Resource
 
+__all__ = ["DataExplorer"]
+
+
 _POST_QUERY_BILL_DATA: Operation[BillData] = Operation(
     "PostQueryBillData", "POST", "/organizations/{orgId}/dataexplorer/bills", BillData, repeat="safe", scope="explorer"
 )

@@ -30,6 +30,8 @@ from ._base import Change, Fields, Progress, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["DataExportDestinations", "DataExportJobs", "DataExportSchedules", "DataExports"]
+
 
 _TRIGGER_DATA_EXPORT: Operation[AdHoc] = Operation(
     "TriggerDataExport", "POST", "/organizations/{orgId}/dataexports/adhoc", AdHoc

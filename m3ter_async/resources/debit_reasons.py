@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["DebitReasons"]
+
 
 _LIST_DEBIT_REASONS: Operation[DebitReason] = Operation(
     "ListDebitReasons", "GET", "/organizations/{orgId}/picklists/debitreasons", DebitReason, page="token", page_size=100

@@ -14,6 +14,8 @@ from ._base import Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Events"]
+
 
 _LIST_EVENTS: Operation[Event] = Operation(
     "ListEvents", "GET", "/organizations/{orgId}/events", Event, page="token", page_size=100

@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["ExternalMappings"]
+
 ExternalEntityList: TypeAlias = list[ExternalEntity]
 
 _LIST_EXTERNAL_MAPPINGS: Operation[ExternalMapping] = Operation(

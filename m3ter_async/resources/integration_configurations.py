@@ -20,6 +20,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["IntegrationConfigurations"]
+
 GetAvailableSystemEntitiesList: TypeAlias = list[Mapping[str, Any]]
 SystemList: TypeAlias = list[System]
 

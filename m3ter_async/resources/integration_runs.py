@@ -14,6 +14,8 @@ from ._base import Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["IntegrationRuns"]
+
 
 _LIST_INTEGRATION_RUNS: Operation[IntegrationRun] = Operation(
     "ListIntegrationRuns",

@@ -14,6 +14,8 @@ from ._base import Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["LineItems"]
+
 
 _LIST_LINE_ITEMS: Operation[LineItem] = Operation(
     "ListLineItems", "GET", "/organizations/{orgId}/lineitems", LineItem, page="token", page_size=100

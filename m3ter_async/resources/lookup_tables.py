@@ -30,6 +30,8 @@ from ._base import Change, Fields, Progress, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["LookupTableRevisionDataJobs", "LookupTableRevisionDataResource", "LookupTableRevisions", "LookupTables"]
+
 
 _LIST_LOOKUP_TABLE: Operation[LookupTable] = Operation(
     "ListLookupTable", "GET", "/organizations/{orgId}/lookuptables", LookupTable, page="token", page_size=200

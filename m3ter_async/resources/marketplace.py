@@ -15,6 +15,8 @@ from ._base import Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Marketplace"]
+
 
 _GET_USAGE_REPORT: Operation[MarketplaceUsageReport] = Operation(
     "GetUsageReport",

@@ -15,6 +15,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Meters"]
+
 
 _LIST_METERS: Operation[Meter] = Operation(
     "ListMeters", "GET", "/organizations/{orgId}/meters", Meter, page="token", page_size=100

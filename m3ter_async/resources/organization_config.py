@@ -15,6 +15,9 @@ from ..models._shared import BillCreditType, CurrencyConversion, StatementAutoGe
 from ..models.organization_config import OrganizationConfig
 from ._base import Change, Fields, Resource
 
+__all__ = ["OrganizationConfigResource"]
+
+
 _GET_ORGANIZATION_CONFIG: Operation[OrganizationConfig] = Operation(
     "GetOrganizationConfig", "GET", "/organizations/{orgId}/organizationconfig", OrganizationConfig
 )

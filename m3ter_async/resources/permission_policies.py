@@ -15,6 +15,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["PermissionPolicies"]
+
 
 _LIST_PERMISSION_POLICIES: Operation[PermissionPolicy] = Operation(
     "ListPermissionPolicies",

@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["PlanGroupLinks"]
+
 
 _LIST_PLAN_GROUP_LINKS: Operation[PlanGroupLink] = Operation(
     "ListPlanGroupLinks", "GET", "/organizations/{orgId}/plangrouplinks", PlanGroupLink, page="token", page_size=100

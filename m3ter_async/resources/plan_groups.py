@@ -15,6 +15,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["PlanGroups"]
+
 
 _LIST_PLAN_GROUPS: Operation[PlanGroup] = Operation(
     "ListPlanGroups", "GET", "/organizations/{orgId}/plangroups", PlanGroup, page="token", page_size=200

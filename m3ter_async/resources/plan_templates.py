@@ -16,6 +16,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["PlanTemplates"]
+
 
 _LIST_PLAN_TEMPLATES: Operation[PlanTemplate] = Operation(
     "ListPlanTemplates", "GET", "/organizations/{orgId}/plantemplates", PlanTemplate, page="token", page_size=100

@@ -15,6 +15,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Plans"]
+
 
 _LIST_PLANS: Operation[Plan] = Operation(
     "ListPlans", "GET", "/organizations/{orgId}/plans", Plan, page="token", page_size=100

@@ -18,6 +18,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Pricings"]
+
 
 _LIST_PRICINGS: Operation[Pricing] = Operation(
     "ListPricings", "GET", "/organizations/{orgId}/pricings", Pricing, page="token", page_size=100

@@ -15,6 +15,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Products"]
+
 
 _LIST_PRODUCTS: Operation[Product] = Operation(
     "ListProducts", "GET", "/organizations/{orgId}/products", Product, page="token", page_size=200

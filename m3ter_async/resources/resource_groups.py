@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["ResourceGroups"]
+
 
 _LIST_RESOURCE_GROUPS: Operation[ResourceGroup] = Operation(
     "ListResourceGroups",

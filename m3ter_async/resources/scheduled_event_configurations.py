@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["ScheduledEventConfigurations"]
+
 
 _LIST_SCHEDULED_EVENT_CONFIGURATIONS: Operation[ScheduledEventConfiguration] = Operation(
     "ListScheduledEventConfigurations",

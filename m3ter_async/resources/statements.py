@@ -23,6 +23,8 @@ from ._base import Change, Fields, Progress, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["StatementDefinitions", "StatementJobs", "Statements"]
+
 StatementJobList: TypeAlias = list[StatementJob]
 
 _CREATE_BILL_CSV_STATEMENT: Operation[ObjectUrl] = Operation(

@@ -13,6 +13,9 @@ from .._core.operation import Operation
 from ..models.support import PermissionStatementWrapper, Support
 from ._base import Change, Fields, Resource
 
+__all__ = ["SupportResource"]
+
+
 _GET_SUPPORT: Operation[Support] = Operation("GetSupport", "GET", "/organizations/{orgId}/support", Support)
 _PUT_SUPPORT: Operation[Support] = Operation("PutSupport", "PUT", "/organizations/{orgId}/support", Support)
 _PUT_SUPPORT_FIELDS = Fields("dt_end_support_users_access:datetime support_users_permission_policy")

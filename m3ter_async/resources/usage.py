@@ -29,6 +29,8 @@ from ._base import Change, Fields, Progress, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Usage", "UsageFileUploadJobs", "UsageFileUploads", "UsageSavedQueries"]
+
 
 _GET_VALIDATION_ERROR_DOWNLOAD_URL: Operation[GenerateDownloadUrl] = Operation(
     "GetValidationErrorDownloadUrl",

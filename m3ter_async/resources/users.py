@@ -18,6 +18,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["UserInvitations", "Users"]
+
 
 _LIST_ORG_USERS: Operation[OrgUser] = Operation(
     "ListOrgUsers", "GET", "/organizations/{orgId}/users", OrgUser, page="token", page_size=200

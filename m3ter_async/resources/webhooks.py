@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Webhooks"]
+
 
 _LIST_WEBHOOK_INTEGRATIONS: Operation[WebhookDestination] = Operation(
     "ListWebhookIntegrations",
