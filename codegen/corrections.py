@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from m3ter_async._core.operation import _REPEAT_BY_METHOD
+
 from .read import Call, Contract, ContractError, Member, Type
 
 Reasons = Mapping[str, str]
@@ -267,10 +269,9 @@ def _open(type_: Type, corrections: Corrections, used: set[str]) -> Type:
 
 def plain_repeat(contract: Contract, call: Call) -> str:
     """Whether `call` may be sent again, by the rules alone."""
-    if call.method in ("GET", "DELETE"):
-        return "safe"
+    found: str = _REPEAT_BY_METHOD.get(call.method, "never")
     versioned = any(member.name == "version" for member in contract.members(call.body))
-    return "versioned" if call.method == "PUT" and versioned else "never"
+    return "never" if found == "versioned" and not versioned else found
 
 
 def _check_operations(contract: Contract, corrections: Corrections) -> None:
