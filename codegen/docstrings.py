@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from . import hints, names, words
+from . import docstring_notes, docstring_words, python_names
 from .plan import Method
 
 
-def operations() -> set[str]:
-    """The operations that this module speaks of, for a test to hold against the contract."""
-    return set(words.SUMMARIES) | set(hints.NOTES) | set(hints.EDIT_NOTES) | set(hints.WAIT_NOTES)
-
-
-def schemas() -> set[str]:
-    """The schemas that this module speaks of."""
-    return set(words.MODELS)
+def stale(operations: Iterable[str], schemas: Iterable[str]) -> list[str]:
+    """A line for each operation and each schema that is spoken of here and is not there any more."""
+    operations, schemas = set(operations), set(schemas)
+    tables: dict[str, tuple[Iterable[str], set[str]]] = {
+        "SUMMARIES in docstring_words.py": (docstring_words.SUMMARIES, operations),
+        "MODELS in docstring_words.py": (docstring_words.MODELS, schemas),
+        "NOTES in docstring_notes.py": (docstring_notes.NOTES, operations),
+        "EDIT_NOTES in docstring_notes.py": (docstring_notes.EDIT_NOTES, operations),
+        "WAIT_NOTES in docstring_notes.py": (docstring_notes.WAIT_NOTES, operations),
+    }
+    return [
+        f"no longer described: {name} is gone; take it out of {table}"
+        for table, (described, there) in tables.items()
+        for name in sorted(set(described) - there)
+    ]
 
 
 def model(name: str, python: str) -> str:
     """One line about a struct."""
-    return words.MODELS.get(name) or f"{_article(names.words(python)).capitalize()} {names.words(python)}."
+    return (
+        docstring_words.MODELS.get(name)
+        or f"{_article(python_names.words(python)).capitalize()} {python_names.words(python)}."
+    )
 
 
 def resource(name: str) -> str:
@@ -38,35 +48,38 @@ def summary(method: Method) -> str:
 
 def _summary(method: Method) -> str:
     one, many = _noun(method.resource)
-    if method.call.id in words.SUMMARIES:
-        return words.SUMMARIES[method.call.id]
-    if method.name in words.VERBS:
+    if method.call.id in docstring_words.SUMMARIES:
+        return docstring_words.SUMMARIES[method.call.id]
+    if method.name in docstring_words.VERBS:
         a_one = one if one.startswith("the ") else f"{_article(one)} {one}"
-        said = words.VERBS[method.name].format(many=many, a_one=a_one, plain=many.removeprefix("the "))
+        said = docstring_words.VERBS[method.name].format(many=many, a_one=a_one, plain=many.removeprefix("the "))
         if not method.record or (method.name == "retrieve" and not method.positional):
             said = said.partition(";")[0].rstrip(".") + "."
         return said
-    said = names.words(method.call.id)
+    said = python_names.words(method.call.id)
     return f"{said[0].upper()}{said[1:]}."
 
 
 def notes(method: Method) -> list[str]:
     """What else to know before calling it."""
-    found = list(hints.NOTES.get(method.call.id, ()))
+    found = list(docstring_notes.NOTES.get(method.call.id, ()))
     fields = {argument.wire for argument in method.arguments if argument.place == "body"}
     found += [
-        f"`{a.name}` is in {words.UNITS[a.wire]}."
+        f"`{a.name}` is in {docstring_words.UNITS[a.wire]}."
         for a in method.arguments
-        if words.UNITS.get(a.wire) in words.PLAIN_UNITS
+        if docstring_words.UNITS.get(a.wire) in docstring_words.PLAIN_UNITS
     ]
     if "currency" in fields and any(a.type.kind == "number" for a in method.arguments):
         found.append("Amounts are in `currency`, and are sent digit for digit.")
     if method.call.method == "PUT" and "version" in fields:
-        found += [hints.VERSION_UPDATE, hints.REPLACES if "customFields" in fields else "Everything is replaced."]
+        found += [
+            docstring_notes.VERSION_UPDATE,
+            docstring_notes.REPLACES if "customFields" in fields else "Everything is replaced.",
+        ]
     if method.call.method == "POST" and method.name.startswith("create") and "version" in fields:
-        found.append(hints.VERSION_CREATE)
-    if method.repeat == "never" and not {hints.MONEY, hints.MAIL} & set(found):
-        found.append(hints.ONCE)
+        found.append(docstring_notes.VERSION_CREATE)
+    if method.repeat == "never" and not {docstring_notes.MONEY, docstring_notes.MAIL} & set(found):
+        found.append(docstring_notes.ONCE)
     if method.call.deprecated:
         found.append("The service calls it deprecated.")
     return found
@@ -88,7 +101,7 @@ def edit(method: Method) -> str:
 def edit_notes(method: Method, anew: Iterable[str]) -> list[str]:
     """What else to know before using an `edit`; it must be given the fields `anew`."""
     hidden = [f"Always give `{name}`: what is read of it cannot be written back." for name in anew]
-    return [hints.EDIT, *hidden, *hints.EDIT_NOTES.get(method.call.id, ())]
+    return [docstring_notes.EDIT, *hidden, *docstring_notes.EDIT_NOTES.get(method.call.id, ())]
 
 
 def by_code(method: Method) -> str:
@@ -105,15 +118,15 @@ def wait(resource: str) -> str:
 
 def wait_notes(method: Method) -> list[str]:
     """What else to know before waiting; `method` reads the job."""
-    return [hints.WAIT, hints.WAIT_ENDS, *hints.WAIT_NOTES.get(method.call.id, ())]
+    return [docstring_notes.WAIT, docstring_notes.WAIT_ENDS, *docstring_notes.WAIT_NOTES.get(method.call.id, ())]
 
 
 def file(method: Method, name: str, call: str) -> tuple[str, str, list[str]]:
     """The first line of a `download` or `download_to`, the call, and what else to know."""
     one = noun(method.resource)
     if name == "download":
-        return f"Get the file of {_article(one)} {one} that is done.", call, [hints.FILE]
-    return f"Put the file of {_article(one)} {one} that is done to a path.", call, [hints.FILE_TO]
+        return f"Get the file of {_article(one)} {one} that is done.", call, [docstring_notes.FILE]
+    return f"Put the file of {_article(one)} {one} that is done to a path.", call, [docstring_notes.FILE_TO]
 
 
 STATEMENTS = {
@@ -124,7 +137,7 @@ STATEMENTS = {
 
 def _noun(name: str) -> tuple[str, str]:
     many = name.rsplit(".", 1)[-1].replace("_", " ")
-    return words.NOUNS.get(name, (names.singular(many), many))
+    return docstring_words.NOUNS.get(name, (python_names.singular(many), many))
 
 
 def _article(noun: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from .plan import Plan
-from .read import Type
+from .read_contract import Type
 
 _FIELDS = {
     "string": "str",
