@@ -170,7 +170,10 @@ class _Reader:
             type_ = self._type(parameter["schema"], "")
             known[parameter["in"]].append(Member(parameter["name"], type_, bool(parameter.get("required"))))
         body = _json(raw.get("requestBody"))
-        answer = _json(raw["responses"]["200"])
+        answers = [raw["responses"][status] for status in sorted(raw["responses"]) if status.startswith("2")]
+        if not answers:
+            self._problems.append(f"not printable: {name} declares no answer with a status of 200 to 299")
+        answer = _json(answers[0]) if answers else None
         servers = raw.get("servers") or [{"url": self._main}]
         return Call(
             id=name,
