@@ -5,11 +5,11 @@ from __future__ import annotations
 PRESIGNED = "The URL is presigned: fetch it without an Authorization header."
 AMOUNT_OR_UNITS = "Give `amount`, or `units` with `unit_price`; never both."
 MONEY = (
-    "It moves money, so it is never sent again when nobody knows whether it took effect: "
-    "the exception then has `outcome_unknown` set."
+    "The call moves money. If a failure leaves it unknown whether it took effect, it is not repeated: "
+    "the exception has `outcome_unknown` set."
 )
-MAIL = "Never sent again by itself: every time is another mail."
-ONCE = "Not sent again by itself when nobody knows whether it took effect."
+MAIL = "The call is never repeated automatically: each one sends another mail."
+ONCE = "The call is not repeated automatically if a failure leaves it unknown whether it took effect."
 SEARCH = (
     "`search_query` joins conditions by ``$``, as in ``{example}``, with ``>`` ``>=`` ``:`` ``<=`` ``<`` and ``~`` "
     "(starts with)."
@@ -17,7 +17,7 @@ SEARCH = (
 PLAN_OR_GROUP = "Give `plan_id` or `plan_group_id`, not both."
 PRICES = (
     "Give `plan_id` or `plan_template_id`, and `aggregation_id` or `compound_aggregation_id`. "
-    "In `pricing_bands`, amounts are in the currency of the plan, and a band's `lower_limit` is where it begins."
+    "In `pricing_bands`, amounts are in the currency of the plan, and `lower_limit` is where a band begins."
 )
 DESTINATION = (
     "A `destination_type` of S3 needs `iam_role_arn`; one of GCS needs `project_number`, `pool_id` and `provider_id`. "
@@ -27,14 +27,14 @@ EXPORT = (
     "A `source_type` of OPERATIONAL needs `operational_data_types`; one of USAGE takes {usage}, "
     "`meter_ids`, `account_ids`, filters, aggregations and groups."
 )
-CUSTOM_SQL = "`quantity_per_unit` is how much of what is measured makes one unit to be priced."
-HALF_OPEN = "Ranges of dates are half-open: the start counts, the end does not."
-SCHEDULE = "The interval is 1 to 365; the end of the schedule is exclusive."
+CUSTOM_SQL = "`quantity_per_unit` is the measured quantity that is priced as one unit."
+HALF_OPEN = "Ranges of dates include their start and exclude their end."
+SCHEDULE = "The interval is 1 to 365. The schedule ends before its end date."
 
 NOTES: dict[str, tuple[str, ...]] = {
     "ListBills": (
         HALF_OPEN,
-        "`billing_frequency` goes with `bill_date` only.",
+        "`billing_frequency` can be used only together with `bill_date`.",
     ),
     "SearchAccounts": (SEARCH.format(example="name~Acme$currency:USD"),),
     "SearchBills": (SEARCH.format(example="accountId:x$billDate>2024-01-01"),),
@@ -53,29 +53,37 @@ NOTES: dict[str, tuple[str, ...]] = {
     "CreateSchedule": (EXPORT.format(usage="`time_period`"),),
     "UpdateSchedule": (EXPORT.format(usage="`time_period`"),),
     "TriggerDataExport": (EXPORT.format(usage="`start_date`, `end_date`"), "The answer has the id of the export job."),
-    "EvaluateCalculation": ("It is tried on the event with that `event_id`, or of that `event_name`.",),
-    "EndDateBillingEntitiesForAccount": ("What could not be ended is in the answer, and raises nothing.",),
-    "EndDateBillingEntitiesForContract": ("What could not be ended is in the answer, and raises nothing.",),
-    "PutSupport": ("Support staff loses its access at `dt_end_support_users_access`.",),
-    "UpdateBillStatus": ("PENDING or APPROVED; locking is apart from it, see `lock`.",),
+    "EvaluateCalculation": ("It is evaluated on the event with that `event_id`, or on one with that `event_name`.",),
+    "EndDateBillingEntitiesForAccount": (
+        "Entities that could not be ended are listed in the answer; no exception is raised for them.",
+    ),
+    "EndDateBillingEntitiesForContract": (
+        "Entities that could not be ended are listed in the answer; no exception is raised for them.",
+    ),
+    "PutSupport": ("The support staff lose their access at `dt_end_support_users_access`.",),
+    "UpdateBillStatus": ("Locking is separate from the status: see `lock`.",),
     "GetLatestBill": ("`NotFoundError` if there is none.",),
     "UpdateCustomFields": (
-        "Each argument maps the names of an entity's custom fields to the values they have where nobody set one.",
+        "Each argument maps the names of the custom fields of one type of entity to their default values.",
     ),
     "UpdateOrganizationConfig": ("The epochs are the days from which years, months, weeks and days are counted.",),
     "CreateWebhookDestination": ("The key and secret in `credentials` sign what is sent to `url`.",),
     "UpdateWebhookDestination": ("The key and secret in `credentials` sign what is sent to `url`.",),
-    "PostIntegrationConfig": ("Which other fields `credentials` has depends on its ``type``: give them in a mapping.",),
+    "PostIntegrationConfig": (
+        "The ``type`` in `credentials` decides which other fields it has: pass it as a mapping.",
+    ),
     "UpdateIntegrationConfig": (
-        "Which other fields `credentials` has depends on its ``type``: give them in a mapping.",
+        "The ``type`` in `credentials` decides which other fields it has: pass it as a mapping.",
     ),
     "ApproveBills": ("The answer is a message, not the bills.", HALF_OPEN),
     "ApproveAllBillsInBillingPeriod": ("The answer is a message, not the bills.",),
     "LockBill": ("A lock cannot be undone, and a PENDING bill cannot be locked.",),
-    "UpdateBillConfig": ("`bill_lock_date` locks every bill up to that date; refused while one of them is PENDING.",),
+    "UpdateBillConfig": (
+        "`bill_lock_date` locks every bill up to that date. The service refuses while one of them is PENDING.",
+    ),
     "CreateBillJob": (
-        "At most ten jobs run at once: then the answer is a 429, and it is tried again for `wait_for_slot` seconds, by "
-        "default no longer than any other call.",
+        "At most ten jobs run at once. If there are ten, the service answers 429, and the call is repeated for up to "
+        "`wait_for_slot` seconds; by default for as long as any other call.",
     ),
     "CreateStatementJob": ("The statement's URLs are in the job once it is COMPLETE.",),
     "GetBillJsonStatement": (PRESIGNED,),
@@ -94,7 +102,7 @@ NOTES: dict[str, tuple[str, ...]] = {
     ),
     "CreateCharge": (
         AMOUNT_OR_UNITS,
-        "A charge with the entity type BALANCE takes the balance's id as `entity_id`.",
+        "If `entity_type` is BALANCE, `entity_id` is the id of the balance.",
         MONEY,
     ),
     "UpdateCharge": (AMOUNT_OR_UNITS,),
@@ -106,62 +114,64 @@ NOTES: dict[str, tuple[str, ...]] = {
     "PreviewBalanceTransactionSchedule": (SCHEDULE,),
     "PostCreditLineItem": (MONEY,),
     "PostDebitLineItem": (MONEY,),
-    "GenerateToken": ("The client does this by itself; call it to have a token for something else.",),
+    "GenerateToken": ("The client gets its own tokens automatically. Call this only to use a token elsewhere.",),
     "SubmitMeasurements": (
         "In a measurement, `meter` and `account` are codes, not ids, and `uid` has at most 50 characters. "
-        "A request holds 1 to 1000 measurements and under 512,000 bytes. With a `uid` in each, a repeat is not "
-        "counted twice (for 35 days). The answer comes before validation: failures show up later, as events.",
+        "A request holds 1 to 1000 measurements and fewer than 512,000 bytes. Measurements with a `uid` are not "
+        "counted twice if they are sent again within 35 days. The service answers before it validates: failures appear "
+        "later, as events.",
     ),
-    "PostQueryBillData": ("At most 2000 rows. One request per second and organization, ten in a burst.",),
+    "PostQueryBillData": ("At most 2000 rows. The limit is one request per second and organization, ten in a burst.",),
     "PostUsageDataQuery": (
         "At most 20,000 rows; `has_more_data` says whether there were more.",
-        "Two requests per second and organization, 20 in a burst.",
+        "The limit is two requests per second and organization, 20 in a burst.",
     ),
     "GenerateLookupTableDataUploadUrl": (
-        "The URL takes an upload, whatever the method is called: PUT the file to it with the headers given.",
+        "Despite the name of the method, the URL is for an upload: PUT the file to it, with the headers in the answer.",
     ),
     "GenerateUploadUrl": (
-        "PUT the file to the URL with the headers that come with it and without an Authorization header.",
+        "PUT the file to the URL with the headers in the answer, and without an Authorization header.",
         "The URL is valid for one minute, for a file of at most 1 GiB.",
     ),
-    "GetLookupTableRevisionData": ("At most 2000 rows, and no way to page on.",),
+    "GetLookupTableRevisionData": ("The answer has at most 2000 rows; the service offers no further pages.",),
     "AdminResendTempPass": (MAIL,),
 }
-REPLACES = "Everything is replaced: custom fields that are left out are lost (`edit` keeps them)."
+REPLACES = "All fields are replaced: custom fields that are left out are lost (`edit` keeps them)."
 VERSION_UPDATE = (
-    "`version` must be that of the stored one: "
-    "the service refuses any other (`ConflictError`), and an update without it."
+    "`version` must be the version that is stored now: "
+    "the service refuses any other (`ConflictError`), and an update without a version."
 )
-VERSION_CREATE = "Leave `version` out: it is for updates."
+VERSION_CREATE = "Leave out `version`: it is for updates only."
 
 EDIT = (
-    "`change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as an "
-    "awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom "
-    "fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the "
-    "outcome of a write is unknown."
+    "`change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an "
+    "awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back "
+    "as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts` "
+    "times in all. A write with an unknown outcome is not repeated."
 )
 
 WAIT = (
-    "It is looked at at once and then at growing intervals, from a second to half a minute, and a last time when "
-    "`timeout` seconds are over. `on_progress`, which may be async, gets the job at each look."
+    "The job is read at once, then at growing intervals of 1 to 30 seconds, and a last time after `timeout` seconds. "
+    "`on_progress`, which may be async, is called with the job each time."
 )
 WAIT_ENDS = (
-    "`JobFailedError`, `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of "
-    "these it goes on at the service."
+    "`JobFailedError`, `JobCancelledError` and `JobTimeoutError` hold the job as it was last read. After a "
+    "`JobTimeoutError` the job goes on at the service."
 )
 WAIT_NOTES: dict[str, tuple[str, ...]] = {
-    "GetBillJob": ("It has no failed state: one that hangs ends in the time-out.",),
-    "GetUploadJobResponse": ("Look at `failed_rows` of one that succeeded, too.",),
+    "GetBillJob": ("Bill jobs have no failed state: one that makes no progress ends with `JobTimeoutError`.",),
+    "GetUploadJobResponse": ("Check `failed_rows` also if the job succeeded.",),
 }
-FILE = "The URL is fetched without the access token. The file is in memory, up to the client's `max_response_bytes`."
-FILE_TO = "The URL is fetched without the access token. `path` appears, or is replaced, once the whole of it is there."
+FILE = "The URL is fetched without the access token. The whole file is held in memory, up to `max_response_bytes`."
+FILE_TO = "The URL is fetched without the access token. `path` is created or replaced when the whole file has arrived."
 STATEMENT = (
-    "Where a job has made the latest statement already, or is at it, that is taken; else one is started. Seconds of "
-    "`timeout` count for the job, not for the download. `on_progress`, which may be async, gets it at each look."
+    "If a job has made the latest statement, or is making it, that job is used; otherwise one is started. `timeout` is "
+    "in seconds, and counts for the job, not for the download. `on_progress`, which may be async, is called with the "
+    "job each time it is read."
 )
 
-# What an answer lacks of a body cannot be kept by reading it.
-UNSEEN = "What the service does not show it cannot keep: {names}."
+# `edit` writes back what it read: fields that no answer shows are lost.
+UNSEEN = "Fields that the service never answers are lost, unless `change` gives them: {names}."
 EDIT_NOTES: dict[str, tuple[str, ...]] = {
     "UpdateIntegrationConfig": (UNSEEN.format(names="`credentials`"),),
     "PutCreditLineItem": (UNSEEN.format(names="`reason_id`, `amount_to_apply_on_bill`, `accounting_product_id`"),),

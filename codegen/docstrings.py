@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from . import docstring_notes, docstring_words, python_names
-from .plan import Method
+from . import docstring_arguments, docstring_notes, docstring_words, python_names
+from .plan import Argument, Method, Plan
+
+_FEW = 8  # values that are named one by one
 
 
 def stale(operations: Iterable[str], schemas: Iterable[str]) -> list[str]:
@@ -70,19 +72,38 @@ def notes(method: Method) -> list[str]:
         if docstring_words.UNITS.get(a.wire) in docstring_words.PLAIN_UNITS
     ]
     if "currency" in fields and any(a.type.kind == "number" for a in method.arguments):
-        found.append("Amounts are in `currency`, and are sent digit for digit.")
+        found.append("Amounts are in `currency`. They are sent with all their digits.")
     if method.call.method == "PUT" and "version" in fields:
         found += [
             docstring_notes.VERSION_UPDATE,
-            docstring_notes.REPLACES if "customFields" in fields else "Everything is replaced.",
+            docstring_notes.REPLACES if "customFields" in fields else "All fields are replaced.",
         ]
     if method.call.method == "POST" and method.name.startswith("create") and "version" in fields:
         found.append(docstring_notes.VERSION_CREATE)
     if method.repeat == "never" and not {docstring_notes.MONEY, docstring_notes.MAIL} & set(found):
         found.append(docstring_notes.ONCE)
     if method.call.deprecated:
-        found.append("The service calls it deprecated.")
+        found.append("The service has deprecated this operation.")
     return found
+
+
+def arguments(plan: Plan, method: Method) -> list[tuple[str, str]]:
+    """Arguments and what they are, as far as name and type do not say it."""
+    found = [(argument.name, _argument(plan, method, argument)) for argument in method.arguments]
+    return [(name, said) for name, said in found if said]
+
+
+def _argument(plan: Plan, method: Method, argument: Argument) -> str:
+    several = "[]" if argument.type.kind == "array" else ""
+    said = docstring_arguments.MEANINGS.get(f"{argument.place}:{argument.wire}{several}", "")
+    name, values = plan.values(method, argument)
+    if not values:
+        return said
+    known = f"one of the {len(values)} values of `{name}`"
+    if len(values) <= _FEW:
+        known = " or ".join([", ".join(values[:-1]), values[-1]] if values[1:] else values)
+        known = f"any of {known}" if several and values[1:] else known
+    return f"{said.rstrip('.')}: {known}." if said else f"{known[0].upper()}{known[1:]}."
 
 
 def noun(resource: str) -> str:
@@ -94,26 +115,26 @@ def edit(method: Method) -> str:
     """The first line of an `edit`; `method` is the update that it writes with."""
     one = noun(method.resource)
     if one.startswith("the "):
-        return f"Change parts of {one}, and lose nothing else."
-    return f"Change fields of {_article(one)} {one}, and lose no other."
+        return f"Change parts of {one}, and keep all others."
+    return f"Change fields of {_article(one)} {one}, and keep all others."
 
 
 def edit_notes(method: Method, anew: Iterable[str]) -> list[str]:
     """What else to know before using an `edit`; it must be given the fields `anew`."""
-    hidden = [f"Always give `{name}`: what is read of it cannot be written back." for name in anew]
+    hidden = [f"Always give `{name}`: its value in an answer cannot be written back." for name in anew]
     return [docstring_notes.EDIT, *hidden, *docstring_notes.EDIT_NOTES.get(method.call.id, ())]
 
 
 def by_code(method: Method) -> str:
     """The first line of a `get_by_code`."""
     one = noun(method.resource)
-    return f"Get the {one} with a code; `NotFoundError` if there is none."
+    return f"Get the {one} with a given code; `NotFoundError` if there is none."
 
 
 def wait(resource: str) -> str:
     """The first line of a `wait`."""
     one = noun(resource)
-    return f"Wait for {_article(one)} {one} to be done, and get it as it is then."
+    return f"Wait until {_article(one)} {one} has ended, and get it."
 
 
 def wait_notes(method: Method) -> list[str]:
@@ -125,12 +146,16 @@ def file(method: Method, name: str, call: str) -> tuple[str, str, list[str]]:
     """The first line of a `download` or `download_to`, the call, and what else to know."""
     one = noun(method.resource)
     if name == "download":
-        return f"Get the file of {_article(one)} {one} that is done.", call, [docstring_notes.FILE]
-    return f"Put the file of {_article(one)} {one} that is done to a path.", call, [docstring_notes.FILE_TO]
+        return f"Download the file of {_article(one)} {one} that has succeeded.", call, [docstring_notes.FILE]
+    return (
+        f"Download the file of {_article(one)} {one} that has succeeded, and save it to a path.",
+        call,
+        [docstring_notes.FILE_TO],
+    )
 
 
 STATEMENTS = {
-    "json": "Get a bill's statement as JSON: plain values, every number exact.",
+    "json": "Get a bill's statement as JSON: dicts and lists, with exact numbers.",
     "csv": "Get a bill's statement as the bytes of a CSV file.",
 }
 

@@ -161,6 +161,18 @@ class Plan:
         found = [self._find(jobs, name) for name in ("list", "create", "retrieve")]
         return tuple(method for method in found if method) if all(found) else ()
 
+    def values(self, method: Method, argument: Argument) -> tuple[str, tuple[str, ...]]:
+        """The known values of an argument, and the name of their enumeration.
+
+        A filter that is declared as any text has the values of the field by that name in the records it chooses from.
+        """
+        type_ = argument.type.item or argument.type
+        if not type_.enum and argument.place != "body" and type_.kind == "string" and method.record:
+            record = method.record if method.record.kind in ("object", "union") else None
+            same = [member.type for member in self.contract.members(record) if member.name == argument.wire]
+            type_ = next((found for found in same if found.enum), type_)
+        return self.model_names.get(type_.name, ""), type_.enum
+
     def _find(self, resource: str, name: str) -> Method | None:
         return next((method for method in self.methods if (method.resource, method.name) == (resource, name)), None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from itertools import groupby
 
 from . import docstring_notes, docstrings, python_names
@@ -27,7 +28,7 @@ def resources(plan: Plan) -> dict[str, str]:
     tops = groupby(plan.resources().items(), key=lambda item: item[0].split(".")[0])
     files = {f"{top}.py": _Module(plan, dict(members)).text(top) for top, members in tops}
     files["_namespaces.py"] = _namespaces(plan)
-    files["__init__.py"] = f'"""The API\'s namespaces, one module each, loaded on first use. {EDIT}"""\n'
+    files["__init__.py"] = f'"""The resources of the API, one module each, loaded on first use. {EDIT}"""\n'
     return files
 
 
@@ -41,11 +42,11 @@ def _namespaces(plan: Plan) -> str:
         for top, name in tops.items()
     )
     return (
-        f'"""The namespaces of the API, each loaded on first use. {EDIT}"""\n\n'
+        f'"""The resources that a client has as attributes, each loaded on first use. {EDIT}"""\n\n'
         "from __future__ import annotations\n\nfrom functools import cached_property\n"
         "from typing import TYPE_CHECKING\n\n"
         f"if TYPE_CHECKING:\n    from .._core.pipeline import Pipeline\n{imports}\n\n"
-        'class Namespaces:\n    """What a client offers; a subclass brings the pipeline."""\n\n'
+        'class Namespaces:\n    """The resources of a client; a subclass has the pipeline."""\n\n'
         "    _pipeline: Pipeline\n\n"
         f"{properties}"
     )
@@ -263,13 +264,20 @@ class _Module:
 
     def _docstring(self, method: Method) -> str:
         call = method.call
-        return self._text(docstrings.summary(method), f"``{call.method} {call.path}``", docstrings.notes(method))
+        arguments = docstrings.arguments(self._plan, method)
+        return self._text(
+            docstrings.summary(method), f"``{call.method} {call.path}``", docstrings.notes(method), arguments
+        )
 
-    def _text(self, summary: str, call: str, notes: list[str]) -> str:
+    def _text(self, summary: str, call: str, notes: list[str], arguments: Iterable[tuple[str, str]] = ()) -> str:
         indent = " " * 8
         lines = [f'{indent}"""{summary}', "", f"{indent}{call}"]
         if notes:
             lines += ["", *textwrap.wrap(" ".join(notes), WIDTH, initial_indent=indent, subsequent_indent=indent)]
+        found = [f"{name}: {said}" for name, said in arguments]
+        lines += ["", f"{indent}Args:"] if found else []
+        for text in found:
+            lines += textwrap.wrap(text, WIDTH, initial_indent=indent + " " * 4, subsequent_indent=indent + " " * 8)
         lines.append(f'{indent}"""')
         # A path is not broken into two lines: it would no longer be found by searching for it.
         return "\n".join(lines) + ("  # noqa: E501\n" if any(len(line) > WIDTH for line in lines) else "\n")

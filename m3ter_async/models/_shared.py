@@ -9,7 +9,7 @@ import msgspec
 
 from ._base import NULL, Model, Promised, masked
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     AggregationFunction: TypeAlias = (
         Literal["SUM", "MIN", "MAX", "COUNT", "LATEST", "MEAN", "UNIQUE", "CUSTOM_SQL"] | str
@@ -101,7 +101,7 @@ else:
 
 
 class BillLineItemPricingBandUsage(Model, frozen=True, kw_only=True):
-    """What one pricing band contributed to a line item."""
+    """The part of a line item that comes from one pricing band."""
 
     pricing_band_id: str | None = None
     lower_limit: Decimal | None = None
@@ -150,7 +150,7 @@ class DataExplorerGroup(Model, frozen=True, kw_only=True):
 
 
 class UpdatedEntities(Model, frozen=True, kw_only=True):
-    """The ids of what was ended, by kind."""
+    """The ids of the entities that were ended, by type."""
 
     contract: Any = msgspec.field(default=None, name="CONTRACT")
     accountplan: Any = msgspec.field(default=None, name="ACCOUNTPLAN")
@@ -160,7 +160,7 @@ class UpdatedEntities(Model, frozen=True, kw_only=True):
 
 
 class FailedEntities(Model, frozen=True, kw_only=True):
-    """The ids of what could not be ended, by kind."""
+    """The ids of the entities that could not be ended, by type."""
 
     contract: Any = msgspec.field(default=None, name="CONTRACT")
     accountplan: Any = msgspec.field(default=None, name="ACCOUNTPLAN")
@@ -170,7 +170,7 @@ class FailedEntities(Model, frozen=True, kw_only=True):
 
 
 class EndDateBillingEntities(Model, frozen=True, kw_only=True):
-    """What was ended, and what could not be."""
+    """The entities that were ended, and those that could not be ended."""
 
     status_message: str | None = None
     updated_entities: UpdatedEntities | None = None

@@ -8,7 +8,7 @@ from ._shared import ChildBillingMode
 
 
 class AccountPlan(Model, frozen=True, kw_only=True):
-    """That an account is on a plan, or on a plan group, for a time."""
+    """The link of an account to a plan or plan group, with its dates."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -21,7 +21,7 @@ class Address(Model, frozen=True, kw_only=True):
 
 
 class Account(Model, frozen=True, kw_only=True):
-    """A customer of the organization, or a part of one: what is billed."""
+    """A customer of the organization, or a part of one, that is billed."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -9,7 +9,7 @@ from ._shared import AggregationFunction, Rounding
 
 
 class Aggregation(Model, frozen=True, kw_only=True):
-    """What is counted of a meter's data, and in which units."""
+    """How a meter's data is aggregated, and in which units."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -6,7 +6,7 @@ import msgspec
 
 from ._base import NULL, Model, Promised, masked
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     GrantType: TypeAlias = Literal["client_credentials"] | str
 else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ._base import NULL, Model, Promised, Scalar
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     BalanceLineItemType: TypeAlias = (
         Literal[
@@ -58,7 +58,7 @@ class Balance(Model, frozen=True, kw_only=True):
 
 
 class BalanceChargeSchedule(Model, frozen=True, kw_only=True):
-    """Charges to a balance that come by themselves, at an interval."""
+    """A schedule that creates charges to a balance at an interval."""
 
     id: Promised[str] = NULL
     version: int | None = None
@@ -106,7 +106,7 @@ class BalanceTransaction(Model, frozen=True, kw_only=True):
 
 
 class BalanceTransactionSchedule(Model, frozen=True, kw_only=True):
-    """Transactions on a balance that come by themselves, at an interval."""
+    """A schedule that creates transactions on a balance at an interval."""
 
     id: Promised[str] = NULL
     version: int | None = None

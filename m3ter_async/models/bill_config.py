@@ -6,7 +6,7 @@ from ._base import NULL, Model, Promised
 
 
 class BillConfig(Model, frozen=True, kw_only=True):
-    """What holds for all bills of the organization."""
+    """Settings for all bills of the organization."""
 
     id: Promised[str] = NULL
     version: int | None = None

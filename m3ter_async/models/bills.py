@@ -10,7 +10,7 @@ import msgspec
 from ._base import NULL, Model, Promised
 from ._shared import BillingFrequency, BillLineItemPricingBandUsage, CurrencyConversion, LineItemType
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     BillStatus: TypeAlias = Literal["PENDING", "APPROVED"] | str
     CsvFormat: TypeAlias = Literal["STANDARD", "XERO"] | str
@@ -19,7 +19,7 @@ else:
 
 
 class BillLineItem(Model, frozen=True, kw_only=True):
-    """A line item as it is nested in a bill."""
+    """A line item inside a bill."""
 
     id: str | None = None
     product_id: str | None = None
@@ -65,7 +65,7 @@ class BillLineItem(Model, frozen=True, kw_only=True):
 
 
 class Bill(Model, frozen=True, kw_only=True):
-    """A bill of an account for one billing period; `locked` is apart from `status`."""
+    """A bill of an account for one billing period; `locked` and `status` are independent."""
 
     id: Promised[str] = NULL
     version: int | None = None
@@ -107,7 +107,7 @@ class Bill(Model, frozen=True, kw_only=True):
 
 
 class BillApproval(Model, frozen=True, kw_only=True):
-    """What the service says about an approval, in words."""
+    """The service's message about an approval."""
 
     message: str | None = None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ._base import NULL, Model, Promised
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     ChargeEntityType: TypeAlias = Literal["AD_HOC", "BALANCE"] | str
     ChargeLineItemType: TypeAlias = Literal["BALANCE_FEE", "AD_HOC"] | str
@@ -15,7 +15,7 @@ else:
 
 
 class Charge(Model, frozen=True, kw_only=True):
-    """A charge to an account or a balance, outside of any plan."""
+    """A single charge to an account or a balance, not part of a plan."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from ._base import NULL, Model, Promised
 from ._shared import ChildBillingMode
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     CommitmentLineItemType: TypeAlias = (
         Literal["STANDING_CHARGE", "USAGE", "MINIMUM_SPEND", "COUNTER_RUNNING_TOTAL_CHARGE", "COUNTER_ADJUSTMENT_DEBIT"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ._base import NULL, Model, Promised, Scalar
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     UsageFilterMode: TypeAlias = Literal["INCLUDE", "EXCLUDE"] | str
 else:
@@ -22,7 +22,7 @@ class UsageFilter(Model, frozen=True, kw_only=True):
 
 
 class Contract(Model, frozen=True, kw_only=True):
-    """What binds an account's plans, commitments and balances together for a time."""
+    """An agreement that groups an account's plans, commitments and balances, with its dates."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -6,7 +6,7 @@ from ._base import NULL, Model, Promised
 
 
 class CounterAdjustment(Model, frozen=True, kw_only=True):
-    """The value of an account's counter from a date on."""
+    """The value of an account's counter, valid from a date on."""
 
     id: Promised[str] = NULL
     version: int | None = None

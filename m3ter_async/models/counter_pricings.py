@@ -8,7 +8,7 @@ from ._shared import PricingBand
 
 
 class CounterPricing(Model, frozen=True, kw_only=True):
-    """What a counter's value costs on a plan, in bands."""
+    """The price of a counter's value on a plan, in bands."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -9,7 +9,7 @@ from ._shared import LineItemType
 
 
 class LineItemDimensions(Model, frozen=True, kw_only=True):
-    """What a found line item is about."""
+    """The dimensions of such a line item: account, plan, product and so on."""
 
     account: str | None = None
     account_name: str | None = None
@@ -31,7 +31,7 @@ class LineItemDimensions(Model, frozen=True, kw_only=True):
 
 
 class LineItemMeasures(Model, frozen=True, kw_only=True):
-    """The amounts of a found line item."""
+    """The amounts of such a line item."""
 
     converted_subtotal: Decimal | None = None
     subtotal: Decimal | None = None
@@ -42,7 +42,7 @@ class LineItemMeasures(Model, frozen=True, kw_only=True):
 
 
 class BillDetails(Model, frozen=True, kw_only=True):
-    """The bill that a found line item belongs to."""
+    """The bill that such a line item belongs to."""
 
     day: int | None = None
     week: str | None = None
@@ -63,7 +63,7 @@ class BillDetails(Model, frozen=True, kw_only=True):
 
 
 class BillDataRow(Model, frozen=True, kw_only=True):
-    """One line item that a query found."""
+    """One line item in the result of a query."""
 
     updated_date: dt.datetime | None = None
     dimensions: LineItemDimensions | None = None
@@ -72,7 +72,7 @@ class BillDataRow(Model, frozen=True, kw_only=True):
 
 
 class BillData(Model, frozen=True, kw_only=True):
-    """What a query of bill line items found."""
+    """The result of a query of bill line items."""
 
     values: Sequence[BillDataRow] | None = None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from ._base import NULL, Model, Promised, masked
 from ._shared import DataExplorerAggregation, DataExplorerDimensionFilter, DataExplorerGroup
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     DataExportDestinationType: TypeAlias = Literal["S3", "GCS"] | str
     ExportFileFormat: TypeAlias = Literal["CSV", "JSONL"] | str
@@ -68,7 +68,7 @@ else:
 
 
 class AdHoc(Model, frozen=True, kw_only=True):
-    """The job of an export that was started by hand."""
+    """The job of an export that was started by a call."""
 
     job_id: str | None = None
 
@@ -135,7 +135,7 @@ class ExportSchedule(Model, frozen=True, kw_only=True):
 
 
 class GenerateExportDownloadUrl(Model, frozen=True, kw_only=True):
-    """Where to download an exported file, and until when."""
+    """Where to download an exported file, and when the URL expires."""
 
     url: str | None = None
     expiration_time: dt.datetime | None = None

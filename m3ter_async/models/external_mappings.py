@@ -7,14 +7,14 @@ from ._base import NULL, Model, Promised
 
 
 class ExternalEntity(Model, frozen=True, kw_only=True):
-    """An entity of an external system, to map to."""
+    """An entity of an external system that can be mapped."""
 
     external_id: str | None = None
     external_name: str | None = None
 
 
 class ExternalMapping(Model, frozen=True, kw_only=True):
-    """Which entity of an external system stands for which entity of m3ter."""
+    """The mapping between an entity of m3ter and one of an external system."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from ._base import NULL, Model, Promised
 from ._shared import DestinationType
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     AuthType: TypeAlias = (
         Literal[
@@ -92,7 +92,7 @@ class AvailableConfiguration(Model, frozen=True, kw_only=True):
 
 
 class ConfigOptions(Model, frozen=True, kw_only=True):
-    """A value that an option can take."""
+    """A possible value of an option."""
 
     id: str | None = None
     label: str | None = None
@@ -120,7 +120,7 @@ class IntegrationConfig(Model, frozen=True, kw_only=True):
 
 
 class IntegrationCredentialsRequestBase(Model, frozen=True, kw_only=True):
-    """How to log in to another system; which fields there are depends on `type`."""
+    """Credentials for another system; the fields depend on `type`."""
 
     version: int | None = None
     empty: bool | None = None

@@ -7,7 +7,7 @@ import msgspec
 
 from ._base import NULL, Model, Promised
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     IntegrationRunOrder: TypeAlias = Literal["ASC", "DESC"] | str
     RunStatus: TypeAlias = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ._base import NULL, Model, Promised, Scalar, masked
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     LookupTableDataJobStatus: TypeAlias = Literal["PENDING", "FAILED", "SUCCEEDED"] | str
     LookupTableDataJobType: TypeAlias = Literal["COPY", "UPLOAD", "DOWNLOAD", "ARCHIVE"] | str
@@ -58,7 +58,7 @@ class LookupTable(Model, frozen=True, kw_only=True):
 
 
 class LookupTableDataArchived(Model, frozen=True, kw_only=True):
-    """Where to download archived data, and until when."""
+    """Where to download archived data, and when the URL expires."""
 
     url: str | None = None
     expiry: dt.datetime | None = None
@@ -74,7 +74,7 @@ class LookupTableDataDownloadJob(Model, frozen=True, kw_only=True):
 
 
 class LookupTableDataUpload(Model, frozen=True, kw_only=True):
-    """Where to upload the data of a revision, with which headers."""
+    """Where to upload the data of a revision, and the headers to send."""
 
     job_id: str | None = None
     url: str | None = None
@@ -103,7 +103,7 @@ class LookupTableRevisionData(Model, frozen=True, kw_only=True):
 
 
 class LookupTableRevisionDataDelete(Model, frozen=True, kw_only=True):
-    """What came of deleting the data."""
+    """The result of deleting the data."""
 
     result: str | None = None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ._base import NULL, Model, Promised, Scalar
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     DataFieldCategory: TypeAlias = (
         Literal["WHO", "WHERE", "WHAT", "OTHER", "METADATA", "MEASURE", "INCOME", "COST"] | str
@@ -35,7 +35,7 @@ class DerivedField(Model, frozen=True, kw_only=True):
 
 
 class Meter(Model, frozen=True, kw_only=True):
-    """What is measured: its data fields, and fields derived from them."""
+    """A kind of measurement: its data fields, and fields derived from them."""
 
     id: Promised[str] = NULL
     version: int | None = None

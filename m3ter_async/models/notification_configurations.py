@@ -13,7 +13,7 @@ class EvaluateCalculation(Model, frozen=True, kw_only=True):
 
 
 class Notification(Model, frozen=True, kw_only=True):
-    """When an event is to be made known, as a calculation."""
+    """A rule for notifications: the event, and a calculation that decides whether to notify."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from ._base import NULL, Model, Promised
 from ._shared import BillCreditType, CurrencyConversion, StatementAutoGenerateMode
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     InvoiceDate: TypeAlias = Literal["LAST_DAY_OF_ARREARS", "FIRST_DAY_OF_NEXT_PERIOD"] | str
     TimePeriodUnit: TypeAlias = Literal["MINUTES", "HOURS", "DAYS"] | str
@@ -17,7 +17,7 @@ else:
 
 
 class OrganizationConfig(Model, frozen=True, kw_only=True):
-    """What holds for the organization: time zone, currency, epochs, billing defaults."""
+    """Settings of the organization: time zone, currency, epochs, billing defaults."""
 
     id: Promised[str] = NULL
     version: int | None = None

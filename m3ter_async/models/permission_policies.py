@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ._base import NULL, Model, Promised
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     PrincipalType: TypeAlias = Literal["USER", "USERGROUP", "SERVICEUSER", "SUPPORTUSERS"] | str
 else:
@@ -13,7 +13,7 @@ else:
 
 
 class PrincipalPermission(Model, frozen=True, kw_only=True):
-    """That someone has a permission policy."""
+    """A permission policy that was given to somebody."""
 
     id: Promised[str] = NULL
     version: int | None = None

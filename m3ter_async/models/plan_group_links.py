@@ -6,7 +6,7 @@ from ._base import NULL, Model, Promised
 
 
 class PlanGroupLink(Model, frozen=True, kw_only=True):
-    """That a plan is in a plan group."""
+    """The membership of a plan in a plan group."""
 
     id: Promised[str] = NULL
     version: int | None = None

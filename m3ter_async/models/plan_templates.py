@@ -9,7 +9,7 @@ from ._shared import BillingFrequency
 
 
 class PlanTemplate(Model, frozen=True, kw_only=True):
-    """What plans have in common: product, currency, billing frequency, standing charge."""
+    """Settings shared by several plans: product, currency, billing frequency, standing charge."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -8,7 +8,7 @@ from ._base import NULL, Model, Promised, Scalar
 
 
 class Plan(Model, frozen=True, kw_only=True):
-    """A variant of a plan template; prices hang on it."""
+    """A variant of a plan template; pricings belong to a plan."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from ._base import NULL, Model, Promised
 from ._shared import PricingBand
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     AggregationType: TypeAlias = Literal["SIMPLE", "COMPOUND"] | str
     PricingType: TypeAlias = Literal["DEBIT", "PRODUCT_CREDIT", "GLOBAL_CREDIT"] | str
@@ -17,7 +17,7 @@ else:
 
 
 class Pricing(Model, frozen=True, kw_only=True):
-    """What usage costs on a plan, in bands; amounts are in the plan's currency."""
+    """The price of usage on a plan, in bands; amounts are in the plan's currency."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -7,7 +7,7 @@ from ._base import NULL, Model, Promised, Scalar
 
 
 class Product(Model, frozen=True, kw_only=True):
-    """What is sold; plans, meters and pricings belong to one."""
+    """A product that is sold; plans, meters and pricings belong to a product."""
 
     id: Promised[str] = NULL
     version: int | None = None

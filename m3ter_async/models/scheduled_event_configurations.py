@@ -6,7 +6,7 @@ from ._base import NULL, Model, Promised
 
 
 class ScheduledEventConfiguration(Model, frozen=True, kw_only=True):
-    """An event at a distance from a date of an entity."""
+    """An event that is scheduled relative to a date of an entity."""
 
     id: Promised[str] = NULL
     version: int | None = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from ._base import NULL, Model, Promised, masked
 from ._shared import AggregationFunction
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     AggregationFrequency: TypeAlias = Literal["DAY", "WEEK", "MONTH", "QUARTER", "YEAR", "WHOLE_PERIOD"] | str
     StatementJobStatus: TypeAlias = Literal["PENDING", "RUNNING", "COMPLETE", "CANCELLED", "FAILED"] | str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from ._base import NULL, Model, Promised, masked
 from ._shared import DataExplorerAggregation, DataExplorerDimensionFilter, DataExplorerGroup
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     UploadContentType: TypeAlias = Literal["application/json", "text/json"] | str
     UploadJobStatus: TypeAlias = Literal["notUploaded", "running", "failed", "succeeded"] | str
@@ -65,7 +65,7 @@ class Measurement(Model, frozen=True, kw_only=True):
 
 
 class SubmitMeasurements(Model, frozen=True, kw_only=True):
-    """That measurements were received; they are validated later."""
+    """The acknowledgement of measurements; they are validated later."""
 
     result: str | None = None
 
@@ -85,7 +85,7 @@ class UploadJob(Model, frozen=True, kw_only=True):
 
 
 class UrlDownload(Model, frozen=True, kw_only=True):
-    """Where to download a file, with which headers."""
+    """Where to download a file, and the headers to send."""
 
     job_id: str | None = None
     url: str | None = None
@@ -96,7 +96,7 @@ class UrlDownload(Model, frozen=True, kw_only=True):
 
 
 class UrlUpload(Model, frozen=True, kw_only=True):
-    """Where to upload a file, with which headers."""
+    """Where to upload a file, and the headers to send."""
 
     job_id: str | None = None
     url: str | None = None
@@ -107,7 +107,7 @@ class UrlUpload(Model, frozen=True, kw_only=True):
 
 
 class UsageQuery(Model, frozen=True, kw_only=True):
-    """What a query of usage found."""
+    """The result of a query of usage."""
 
     data: Sequence[Mapping[str, Any]] | None = None
     has_more_data: bool | None = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from ._base import NULL, Model, Promised
 from ._shared import PermissionStatement
 
-# Values are added over time: to type checkers each is its known values or any str, at runtime a str.
+# Values are added over time: to type checkers these are the known values or any str; at runtime, str.
 if TYPE_CHECKING:
     OrganizationStatus: TypeAlias = Literal["ACTIVE", "ARCHIVED"] | str
     OrganizationType: TypeAlias = Literal["PRODUCTION", "SANDBOX"] | str
@@ -78,7 +78,7 @@ class Organization(Model, frozen=True, kw_only=True):
 
 
 class Me(Model, frozen=True, kw_only=True):
-    """Who the caller is."""
+    """The caller: a user or a service user."""
 
     user: User | None = None
     service_user: ServiceUser | None = None
@@ -86,7 +86,7 @@ class Me(Model, frozen=True, kw_only=True):
 
 
 class OrgUser(Model, frozen=True, kw_only=True):
-    """A user, and until when."""
+    """A user of the organization, and when its access ends."""
 
     id: Promised[str] = NULL
     version: int | None = None
@@ -107,7 +107,7 @@ class OrgUser(Model, frozen=True, kw_only=True):
 
 
 class OrgUserInvitation(Model, frozen=True, kw_only=True):
-    """An invitation, and until when it can be accepted."""
+    """An invitation to become a user, and when it expires."""
 
     id: Promised[str] = NULL
     version: int | None = None

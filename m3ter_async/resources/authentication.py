@@ -26,6 +26,9 @@ class Authentication(Resource):
 
         ``POST /oauth/token``
 
-        The client does this by itself; call it to have a token for something else.
+        The client gets its own tokens automatically. Call this only to use a token elsewhere.
+
+        Args:
+            grant_type: Client_credentials.
         """
         return await self._call(_GENERATE_TOKEN, body={"grant_type": grant_type, "scope": scope})
