@@ -29,7 +29,7 @@ EXPORT = (
 )
 CUSTOM_SQL = "`quantity_per_unit` is the measured quantity that is priced as one unit."
 HALF_OPEN = "Ranges of dates include their start and exclude their end."
-SCHEDULE = "The interval is 1 to 365. The schedule ends before its end date."
+SCHEDULE = "The interval is 1 to 365. The end date is exclusive."
 
 NOTES: dict[str, tuple[str, ...]] = {
     "ListBills": (

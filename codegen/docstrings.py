@@ -99,11 +99,12 @@ def _argument(plan: Plan, method: Method, argument: Argument) -> str:
     name, values = plan.values(method, argument)
     if not values:
         return said
-    known = f"one of the {len(values)} values of `{name}`"
+    one, any_ = ("one", "any") if said else ("One", "Any")
+    known = f"{one} of the {len(values)} values of `{name}`"
     if len(values) <= _FEW:
         known = " or ".join([", ".join(values[:-1]), values[-1]] if values[1:] else values)
-        known = f"any of {known}" if several and values[1:] else known
-    return f"{said.rstrip('.')}: {known}." if said else f"{known[0].upper()}{known[1:]}."
+        known = f"{any_} of {known}" if several and values[1:] else known
+    return f"{said.rstrip('.')}: {known}." if said else f"{known}."
 
 
 def noun(resource: str) -> str:

@@ -68,7 +68,7 @@ class AccountPlans(Resource):
         Args:
             page_size: The largest number of records in a page; left out, as many as the service allows.
             next_token: The page to begin with: `next_token` of an earlier listing.
-            account: The id of an account.
+            account: Only those of this account, by its id.
             plan: Only those of this plan, by its id.
             product: Only those of this product, by its id.
             ids: Only those with these ids.

@@ -29,6 +29,6 @@ class Authentication(Resource):
         The client gets its own tokens automatically. Call this only to use a token elsewhere.
 
         Args:
-            grant_type: Client_credentials.
+            grant_type: client_credentials.
         """
         return await self._call(_GENERATE_TOKEN, body={"grant_type": grant_type, "scope": scope})

@@ -418,10 +418,10 @@ class BalanceChargeSchedules(Resource):
 
         ``POST /organizations/{orgId}/balances/{balanceId}/balancechargeschedules``
 
-        Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365. The schedule ends before its
-        end date. The call moves money. If a failure leaves it unknown whether it took effect, it is not repeated: the
-        exception has `outcome_unknown` set. Amounts are in `currency`. They are sent with all their digits. Leave out
-        `version`: it is for updates only.
+        Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365. The end date is exclusive.
+        The call moves money. If a failure leaves it unknown whether it took effect, it is not repeated: the exception
+        has `outcome_unknown` set. Amounts are in `currency`. They are sent with all their digits. Leave out `version`:
+        it is for updates only.
 
         Args:
             balance_id: The id of the balance.
@@ -484,10 +484,10 @@ class BalanceChargeSchedules(Resource):
 
         ``PUT /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}``
 
-        Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365. The schedule ends before its
-        end date. Amounts are in `currency`. They are sent with all their digits. `version` must be the version that is
-        stored now: the service refuses any other (`ConflictError`), and an update without a version. All fields are
-        replaced: custom fields that are left out are lost (`edit` keeps them).
+        Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365. The end date is exclusive.
+        Amounts are in `currency`. They are sent with all their digits. `version` must be the version that is stored
+        now: the service refuses any other (`ConflictError`), and an update without a version. All fields are replaced:
+        custom fields that are left out are lost (`edit` keeps them).
 
         Args:
             balance_id: The id of the balance.
@@ -551,8 +551,8 @@ class BalanceChargeSchedules(Resource):
 
         ``POST /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/preview``
 
-        Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365. The schedule ends before its
-        end date. Amounts are in `currency`. They are sent with all their digits.
+        Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365. The end date is exclusive.
+        Amounts are in `currency`. They are sent with all their digits.
 
         Args:
             balance_id: The id of the balance.
@@ -654,9 +654,9 @@ class BalanceTransactionSchedules(Resource):
 
         ``POST /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules``
 
-        The interval is 1 to 365. The schedule ends before its end date. The call moves money. If a failure leaves it
-        unknown whether it took effect, it is not repeated: the exception has `outcome_unknown` set. Leave out
-        `version`: it is for updates only.
+        The interval is 1 to 365. The end date is exclusive. The call moves money. If a failure leaves it unknown
+        whether it took effect, it is not repeated: the exception has `outcome_unknown` set. Leave out `version`: it is
+        for updates only.
 
         Args:
             balance_id: The id of the balance.
@@ -715,9 +715,9 @@ class BalanceTransactionSchedules(Resource):
 
         ``PUT /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}``
 
-        The interval is 1 to 365. The schedule ends before its end date. `version` must be the version that is stored
-        now: the service refuses any other (`ConflictError`), and an update without a version. All fields are replaced:
-        custom fields that are left out are lost (`edit` keeps them).
+        The interval is 1 to 365. The end date is exclusive. `version` must be the version that is stored now: the
+        service refuses any other (`ConflictError`), and an update without a version. All fields are replaced: custom
+        fields that are left out are lost (`edit` keeps them).
 
         Args:
             balance_id: The id of the balance.
@@ -777,7 +777,7 @@ class BalanceTransactionSchedules(Resource):
 
         ``POST /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/preview``
 
-        The interval is 1 to 365. The schedule ends before its end date.
+        The interval is 1 to 365. The end date is exclusive.
 
         Args:
             balance_id: The id of the balance.

@@ -456,7 +456,7 @@ class Bills(Resource):
             from_document: How many records to skip.
             operator: How the conditions of `search_query` are joined: AND or OR.
             sort_by: The field to sort by.
-            sort_order: The order: ASC or DESC.
+            sort_order: The sort order: ASC or DESC.
         """
         return self._list(
             _SEARCH_BILLS,

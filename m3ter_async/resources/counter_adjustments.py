@@ -69,7 +69,7 @@ class CounterAdjustments(Resource):
             account_id: Only those of this account, by its id.
             end_date_start: The start of the range of end dates.
             end_date_end: The end of that range.
-            sort_order: The order.
+            sort_order: The sort order.
             date_start: The start of the range of dates.
             date_end: The end of that range.
         """

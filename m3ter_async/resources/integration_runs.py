@@ -72,7 +72,7 @@ class IntegrationRuns(Resource):
             page_size: The largest number of records in a page; left out, as many as the service allows.
             next_token: The page to begin with: `next_token` of an earlier listing.
             status: Only those in this state: one of the 11 values of `RunStatus`.
-            order: The order: ASC or DESC.
+            order: The sort order: ASC or DESC.
         """
         return self._list(
             _LIST_INTEGRATION_RUNS,
@@ -122,7 +122,7 @@ class IntegrationRuns(Resource):
             page_size: The largest number of records in a page; left out, as many as the service allows.
             next_token: The page to begin with: `next_token` of an earlier listing.
             status: Only those in this state: one of the 11 values of `RunStatus`.
-            order: The order: ASC or DESC.
+            order: The sort order: ASC or DESC.
         """
         return self._list(
             _LIST_INTEGRATION_RUNS_BY_DESTINATION_ID,

@@ -380,7 +380,7 @@ class LookupTableRevisionDataResource(Resource):
         Args:
             lookup_table_revision_id: The id of the revision.
             lookup_table_id: The id of the lookup table.
-            content_type: Application/jsonl or text/csv.
+            content_type: application/jsonl or text/csv.
         """
         return await self._call(
             _GET_LOOKUP_TABLE_REVISION_ARCHIVED_DATA_URL,
@@ -454,7 +454,7 @@ class LookupTableRevisionDataResource(Resource):
         Args:
             lookup_table_revision_id: The id of the revision.
             lookup_table_id: The id of the lookup table.
-            content_type: Application/jsonl or text/csv.
+            content_type: application/jsonl or text/csv.
         """  # noqa: E501
         return await self._call(
             _GENERATE_LOOKUP_TABLE_DATA_UPLOAD_URL,
@@ -598,7 +598,7 @@ class LookupTableRevisionDataJobs(Resource):
         Args:
             lookup_table_revision_id: The id of the revision.
             lookup_table_id: The id of the lookup table.
-            content_type: Application/jsonl or text/csv.
+            content_type: application/jsonl or text/csv.
         """  # noqa: E501
         return await self._call(
             _TRIGGER_LOOKUP_TABLE_REVISION_DATA_DOWNLOAD_JOB,

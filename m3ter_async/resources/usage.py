@@ -178,7 +178,7 @@ class UsageFileUploads(Resource):
         for one minute, for a file of at most 1 GiB. `content_length` is in bytes.
 
         Args:
-            content_type: Application/json or text/json.
+            content_type: application/json or text/json.
         """
         return await self._call(
             _GENERATE_UPLOAD_URL,
