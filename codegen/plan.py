@@ -11,8 +11,8 @@ from m3ter_async._core.operation import _REPEAT_BY_METHOD  # what is left out of
 from . import python_names
 from .apply_corrections import corrected, of_resources, plain_repeat, stale
 from .corrections import Corrections
-from .name_operations import named_operations, suggested_model
 from .read_contract import Call, Contract, ContractError, Member, Type
+from .suggested_names import named_operations, suggested_model
 
 SHARED = "_shared"
 

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from codegen.__main__ import draft, generate, main, write
-from codegen.name_operations import suggested
 from codegen.operation_names import TABLE as OPERATION_NAMES
 from codegen.public_interface import changes, interface
 from codegen.read_contract import ContractError, read
+from codegen.suggested_names import suggested
 
 from .support import CORRECTIONS, TABLE, contract, document, needs_contract, needs_ruff
 
