@@ -23,6 +23,7 @@ from .print_sandbox import sandbox
 from .public_interface import changes, interface
 from .read_contract import ContractError, read
 
+UNDECIDED = 4  # 1 is a difference, and argparse exits with 2
 PACKAGE = Path(__file__).parent.parent / "m3ter_async"
 # What is written by hand in a folder that is otherwise generated.
 _BY_HAND = {"resources/_base.py"}
@@ -117,7 +118,7 @@ def _stale(files: Mapping[str, str], package: Path) -> list[str]:
 
 
 def main(arguments: list[str] | None = None, package: Path = PACKAGE) -> int:
-    """The command: 0, or 1 where the disk differs, or 2 where something has to be decided first."""
+    """The command: 0, or 1 where the disk differs, or `UNDECIDED` where something has to be decided first."""
     parser = argparse.ArgumentParser(prog="codegen", description=__doc__)
     parser.add_argument("openapi", type=Path, help="the service's OpenAPI document, as JSON")
     action = parser.add_mutually_exclusive_group()
@@ -157,7 +158,7 @@ def _undecided(problems: Iterable[str]) -> int:
     things = f"{len(lines)} things have" if len(lines) > 1 else "1 thing has"
     print(f"nothing is written: {things} to be decided", file=sys.stderr)
     print("\n".join(lines), file=sys.stderr)
-    return 2
+    return UNDECIDED
 
 
 if __name__ == "__main__":
