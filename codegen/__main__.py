@@ -1,4 +1,4 @@
-"""``python -m codegen PATH_TO_OPENAPI [--check | --diff]``: print what is generated, or compare it with the disk.
+"""``python -m codegen [PATH_TO_OPENAPI] [--check | --diff]``: print what is generated, or compare it with the disk.
 
 Where the document has something new, or lacks what is named here, nothing is written: a line tells of each.
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 from . import docstrings
 from .corrections import M3TER, Corrections
+from .document import DOCUMENT, MISSING, VARIABLE
 from .operation_names import TABLE
 from .plan import Plan
 from .print_models import models
@@ -23,7 +24,8 @@ from .print_sandbox import sandbox
 from .public_interface import changes, interface
 from .read_contract import ContractError, read
 
-UNDECIDED = 4  # 1 is a difference, and argparse exits with 2
+NO_DOCUMENT = 3  # 1 is a difference, and argparse exits with 2
+UNDECIDED = 4
 PACKAGE = Path(__file__).parent.parent / "m3ter_async"
 # What is written by hand in a folder that is otherwise generated.
 _BY_HAND = {"resources/_base.py"}
@@ -45,7 +47,7 @@ def draft(
     files = {f"models/{name}": text for name, text in models(plan).items()}
     files |= {f"resources/{name}": text for name, text in resources(plan).items()}
     # The sandbox sees the document as it is: what the client corrects must not hide from it.
-    files["sandbox/contract.py"] = sandbox(contract, [call for call in contract.calls if call.id in chosen])
+    files["sandbox/contract/generated.py"] = sandbox(contract, [call for call in contract.calls if call.id in chosen])
     return files, plan
 
 
@@ -118,13 +120,22 @@ def _stale(files: Mapping[str, str], package: Path) -> list[str]:
 
 
 def main(arguments: list[str] | None = None, package: Path = PACKAGE) -> int:
-    """The command: 0, or 1 where the disk differs, or `UNDECIDED` where something has to be decided first."""
+    """The command: 0, or 1 where the disk differs, or `NO_DOCUMENT`, or `UNDECIDED` where people have to decide."""
     parser = argparse.ArgumentParser(prog="codegen", description=__doc__)
-    parser.add_argument("openapi", type=Path, help="the service's OpenAPI document, as JSON")
+    parser.add_argument(
+        "openapi",
+        nargs="?",
+        type=Path,
+        default=DOCUMENT,
+        help=f"the service's OpenAPI document, as JSON; {VARIABLE} names another default ({DOCUMENT})",
+    )
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--check", action="store_true", help="write nothing; exit with 1 where the disk differs")
     action.add_argument("--diff", action="store_true", help="write nothing; show what changes for users of the package")
     given = parser.parse_args(arguments)
+    if given.openapi == DOCUMENT and not DOCUMENT.exists():
+        print(MISSING, file=sys.stderr)
+        return NO_DOCUMENT
     try:
         files, plan = draft(json.loads(given.openapi.read_bytes()))
     except ContractError as error:

@@ -1,4 +1,4 @@
-"""Contract -> `m3ter_async/sandbox/contract.py`: what the document says, without the client's corrections."""
+"""Contract -> `m3ter_async/sandbox/contract/generated.py`: what the document says, without the client's corrections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEADER = '''"""What the contract says, for the sandbox to hold callers to. Gene
 
 from __future__ import annotations
 
-from .schema import Field, Route
+from .fields import Field, Route
 
 
 def _object(ref: str, required: bool = False) -> Field:

@@ -10,19 +10,17 @@ from concurrent.futures import Future
 from contextlib import suppress
 from ipaddress import ip_address
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from aiohttp import web
 
-from m3ter_async.sandbox.auth import Access, RateLimit
-from m3ter_async.sandbox.calls import World
+from m3ter_async.sandbox.call_context import World
 from m3ter_async.sandbox.contract import SCHEMAS
-from m3ter_async.sandbox.faults import Fault, Faults, Kind
-from m3ter_async.sandbox.server import Server
-from m3ter_async.sandbox.store import Store, Truth
-
-if TYPE_CHECKING:
-    from typing import Self
+from m3ter_async.sandbox.http.credentials import Access
+from m3ter_async.sandbox.http.faults import Fault, Faults, Kind
+from m3ter_async.sandbox.http.rate_limit import RateLimit
+from m3ter_async.sandbox.http.server import Server
+from m3ter_async.sandbox.state.stored_data import Store, Truth
 
 # aiohttp reads 0 as "wait for ever"; requests still open at the end are dropped after this many seconds.
 LAST_REQUESTS_SECONDS = 0.05

@@ -26,6 +26,7 @@ from ..contract import (
     flat,
     naming,
     needs_document,
+    needs_naming,
     operations,
     true_answer,
 )
@@ -165,6 +166,7 @@ async def test_an_answer_with_every_declared_field_decodes_to_the_last_digit(ope
         assert _json(decoded) == _json(declared)
 
 
+@needs_naming
 def test_path_arguments_are_taken_by_position_and_by_name_as_in_the_published_package() -> None:
     m3ter = client(FakeTransport([]))
     for operation in SELECTED:
