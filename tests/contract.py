@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from codegen.document import DOCUMENT, MISSING
-from codegen.table import TABLE
+from codegen.operation_names import TABLE
 
 needs_document = pytest.mark.skipif(not DOCUMENT.exists(), reason=MISSING)
 NAMING = DOCUMENT.parent / "naming.json"

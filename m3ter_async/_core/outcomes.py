@@ -24,7 +24,7 @@ from ..errors import (
     PermissionDeniedError,
     RateLimitError,
     UnprocessableEntityError,
-    printable,
+    _printable,
 )
 from ..transports.protocol import Response, TransportError
 from .decoding import Unreadable
@@ -156,7 +156,7 @@ def held_back(method: str, path: str, seconds: float) -> RateLimitError:
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """The service's name for a request, from the headers (lower-case names) of its answer."""
-    return next((printable(headers[name]) for name in REQUEST_ID_HEADERS if name in headers), None)
+    return next((_printable(headers[name]) for name in REQUEST_ID_HEADERS if name in headers), None)
 
 
 def status_error(status: int, headers: Mapping[str, str], body: bytes, *, method: str, path: str) -> APIStatusError:

@@ -286,7 +286,24 @@ def test_the_help_of_an_operation_is_its_docstring_and_its_parameters(capsys: Ca
     text = capsys.readouterr().out
     assert text.startswith("usage: m3ter-async call bills.approve_by_billing_period BILLING_FREQUENCY ")
     assert "Approve every bill of one billing period." in text
-    assert "--last-date-in-billing-period     a date (2024-01-31) (required)" in text
+    assert "--last-date-in-billing-period     a date (2024-01-31) (required)\n" in text
+
+
+@pytest.mark.parametrize(
+    ("operation", "option", "meaning"),
+    [
+        ("bills.list", "--status", "Only those in this state: PENDING or APPROVED."),
+        ("bills.update_status", "--status", "PENDING or APPROVED."),
+        ("bill_jobs.list", "--status", "PENDING, INITIALIZING, RUNNING, COMPLETE or CANCELLED."),
+        ("balances.edit", "--line-item-types", "Any of STANDING_CHARGE, USAGE, "),
+    ],
+)
+def test_the_help_says_what_a_text_may_be(capsys: Captured, operation: str, option: str, meaning: str) -> None:
+    assert main(["call", operation, "--help"]) == 0
+    before, _, after = capsys.readouterr().out.partition(f"\n  {option} ")
+    assert "Args:" not in before
+    entry = after.partition("\n  -")[0]
+    assert meaning.lower() in " ".join(entry.split()).lower()
 
 
 def test_a_reader_who_has_enough_of_a_listing_ends_it_quietly() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from codegen.__main__ import differences, generate, write
 from codegen.corrections import Corrections
-from codegen.names import camel, singular, snake
-from codegen.read import ContractError
+from codegen.python_names import camel, singular, snake
+from codegen.read_contract import ContractError
 
 from .support import CORRECTIONS, HERE, TABLE, document, needs_ruff
 

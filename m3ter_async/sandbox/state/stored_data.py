@@ -1,7 +1,5 @@
 """What the sandbox holds: all tables of the organization, files, measurements, and the counts that writing needs."""
 
-from __future__ import annotations
-
 from collections import Counter, deque
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Document = Mapping[str, Any]
@@ -15,7 +15,15 @@ _METHODS = ("get", "put", "post", "delete", "patch")
 
 
 class ContractError(Exception):
-    """The document holds something this generator does not know how to print."""
+    """The document holds something that this generator does not know how to print, or that has to be decided.
+
+    Attributes:
+        problems: A line for each.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 @dataclass(frozen=True)
@@ -66,12 +74,21 @@ class Call:
     deprecated: bool = False
 
 
+def _no_problems() -> list[str]:
+    return []
+
+
 @dataclass(frozen=True)
 class Contract:
-    """Every operation, and every object that one of them reaches, flattened."""
+    """Every operation, and every object that one of them reaches, flattened.
+
+    Attributes:
+        problems: What somebody has to decide before this can be printed, a line each.
+    """
 
     calls: tuple[Call, ...]
     schemas: dict[str, tuple[Member, ...]]
+    problems: list[str] = field(default_factory=_no_problems)
 
     def members(self, type_: Type | None) -> tuple[Member, ...]:
         """The fields of an object; of a union, those of all its choices, required where each of them requires it."""
@@ -126,6 +143,7 @@ class _Reader:
         self._raw: Mapping[str, Document] = document["components"]["schemas"]
         self._schemas: dict[str, tuple[Member, ...]] = {}
         self._main = document["servers"][0]["url"]
+        self._problems: list[str] = []
 
     def contract(self) -> Contract:
         calls = tuple(
@@ -135,20 +153,27 @@ class _Reader:
             if method in item
         )
         ids = [call.id for call in calls]
-        if len(set(ids)) != len(ids):
-            raise ContractError("an operationId is used twice")
-        return Contract(calls, self._schemas)
+        if twice := sorted({name for name in ids if ids.count(name) > 1}):
+            raise ContractError(*(f"not readable: the operationId {name} is used twice" for name in twice))
+        return Contract(calls, self._schemas, self._problems)
 
     def _call(self, path: str, method: str, raw: Document) -> Call:
         name = raw["operationId"]
         known: dict[str, list[Member]] = {"path": [], "query": []}
         for parameter in raw.get("parameters", ()):
             if parameter["in"] not in known:
-                raise ContractError(f"{name}: parameter in {parameter['in']}")
+                self._problems.append(
+                    f"not printable: {name} takes {parameter['name']} in the {parameter['in']}; "
+                    "read_contract.py knows path and query only"
+                )
+                continue
             type_ = self._type(parameter["schema"], "")
             known[parameter["in"]].append(Member(parameter["name"], type_, bool(parameter.get("required"))))
         body = _json(raw.get("requestBody"))
-        answer = _json(raw["responses"]["200"])
+        answers = [raw["responses"][status] for status in sorted(raw["responses"]) if status.startswith("2")]
+        if not answers:
+            self._problems.append(f"not printable: {name} declares no answer with a status of 200 to 299")
+        answer = _json(answers[0]) if answers else None
         servers = raw.get("servers") or [{"url": self._main}]
         return Call(
             id=name,
@@ -195,7 +220,8 @@ class _Reader:
             item = Type("any") if isinstance(values, bool) else self._type(values, f"{hint}Value")
             return Type("map", item=item, limits=limits)
         if kind not in ("string", "integer", "number", "boolean", "any"):
-            raise ContractError(f"{hint}: type {kind}")
+            self._problems.append(f"not printable: {hint} is of type {kind}; read_contract.py does not know it")
+            kind = "any"
         if kind == "string" and "minimum" in raw:  # a length, in the wrong word
             limits = tuple(({"minimum": "minLength", "maximum": "maxLength"}[key], value) for key, value in limits)
         enum = tuple(raw.get("enum", ()))

@@ -4,23 +4,8 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Mapping
 
-from .read import Call, Contract, ContractError
-
-
-def by_operation(table: Mapping[str, str], contract: Contract) -> dict[str, tuple[str, str]]:
-    """Resource and method of every operation; table and contract must name the same ones."""
-    found: dict[str, tuple[str, str]] = {}
-    for resource, entries in table.items():
-        for entry in entries.split():
-            method, operation = entry.split("=")
-            if operation in found or (resource, method) in found.values():
-                raise ContractError(f"names: {resource}.{method}={operation} is there twice")
-            found[operation] = (resource, method)
-    if odd := set(found) ^ {call.id for call in contract.calls}:
-        raise ContractError(f"names and contract differ on {sorted(odd)}")
-    return found
+from .read_contract import Call
 
 
 def snake(name: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from .plan import Plan
-from .read import Type
+from .read_contract import Type
 
 _FIELDS = {
     "string": "str",
@@ -34,16 +36,17 @@ class Speller:
         """As what a call answers."""
         return "None" if type_ is None else self.field(type_)
 
-    def field(self, type_: Type) -> str:
-        """As a struct's field, without the None it may be."""
+    def field(self, type_: Type, late: Collection[str] = ()) -> str:
+        """As a struct's field, without the None it may be; models in `late` are defined further down: in quotes."""
         if type_.kind == "array" and type_.item:
-            return f"Sequence[{self.field(type_.item)}]"
+            return f"Sequence[{self.field(type_.item, late)}]"
         if type_.kind == "map" and type_.item:
-            return f"Mapping[str, {self.field(type_.item)}]"
+            return f"Mapping[str, {self.field(type_.item, late)}]"
         if type_.kind == "union" and not type_.name:
             return "Scalar" if all(choice.kind in SCALARS for choice in type_.choices) else "Any"
         if type_.name:
-            return self._model(type_.name)
+            model = self._model(type_.name)
+            return f'"{model}"' if type_.name in late else model
         return _FIELDS[type_.kind]
 
     def argument(self, type_: Type) -> str:
