@@ -133,8 +133,8 @@ def main(arguments: list[str] | None = None, package: Path = PACKAGE) -> int:
     action.add_argument("--check", action="store_true", help="write nothing; exit with 1 where the disk differs")
     action.add_argument("--diff", action="store_true", help="write nothing; show what changes for users of the package")
     given = parser.parse_args(arguments)
-    if given.openapi == DOCUMENT and not DOCUMENT.exists():
-        print(MISSING, file=sys.stderr)
+    if not given.openapi.exists():
+        print(MISSING if given.openapi == DOCUMENT else f"there is no file {given.openapi}", file=sys.stderr)
         return NO_DOCUMENT
     try:
         files, plan = draft(json.loads(given.openapi.read_bytes()))
