@@ -13,7 +13,8 @@ from .processes import running
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
-IDLE = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
+# Short sleeps: an interrupt that comes in the moment before a sleep does not end it.
+IDLE = [sys.executable, "-c", "import time; print(flush=True)\nwhile True: time.sleep(0.05)"]
 # As a shell script starts it in the background: with SIGINT ignored, in itself and in all that it starts.
 IN_THE_BACKGROUND = f"""
 import signal, subprocess
