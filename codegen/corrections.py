@@ -1,14 +1,10 @@
-"""Every hand correction of the contract, each with its reason; one that no longer applies is an error."""
+"""Every hand correction of the contract, each with its reason; one that no longer applies has to be taken out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
-
-from m3ter_async._core.retry import repeat_of
-
-from .read import Call, Contract, ContractError, Member, Type
 
 Reasons = Mapping[str, str]
 Reasoned = Mapping[str, tuple[str, str]]
@@ -212,89 +208,3 @@ M3TER = Corrections(
     files={"GenerateDataExportFileDownloadUrl": "the file that an export was made for"},
     statements={"statements": ("statements.statement_jobs", "a statement is there only when a job has made it")},
 )
-
-
-def corrected(contract: Contract, corrections: Corrections) -> Contract:
-    """The contract as this project believes it to be; the one given stays as the document has it.
-
-    Raises:
-        ContractError: A correction does not apply, or changes nothing.
-    """
-    used: set[str] = set()
-
-    def fix(member: Member, owner: str) -> Member:
-        key = f"{owner}:{member.name}" if owner in ("path", "query") else f"{owner}.{member.name}"
-        kind, _ = corrections.types.get(key, ("", ""))
-        if kind and member.type.kind == "string":
-            used.add(key)
-            item = Type("string") if kind == "array" else None
-            return replace(member, type=Type(kind, item=item))
-        return replace(member, type=_open(member.type, corrections, used))
-
-    answers = {call.id: call.answer for call in contract.calls}
-    calls: list[Call] = []
-    for call in contract.calls:
-        answer = call.answer
-        if call.id in corrections.answers and answers.get(corrections.answers[call.id][0], answer) != answer:
-            used.add(f"answers {call.id}")
-            answer = answers[corrections.answers[call.id][0]]
-        calls.append(
-            replace(
-                call,
-                answer=_open(answer, corrections, used) if answer else None,
-                arguments=tuple(fix(member, "path") for member in call.arguments),
-                query=tuple(fix(member, "query") for member in call.query),
-            )
-        )
-    schemas = {name: tuple(fix(member, name) for member in fields) for name, fields in contract.schemas.items()}
-    wanted = {*corrections.types, *corrections.anything, *(f"answers {name}" for name in corrections.answers)}
-    if stale := wanted - used:
-        raise ContractError(f"corrections that change nothing: {sorted(stale)}")
-    result = Contract(tuple(calls), schemas)
-    _check_operations(result, corrections)
-    return result
-
-
-def _open(type_: Type, corrections: Corrections, used: set[str]) -> Type:
-    if type_.name in corrections.anything:
-        used.add(type_.name)
-        return Type("any")
-    return replace(
-        type_,
-        item=_open(type_.item, corrections, used) if type_.item else None,
-        choices=tuple(_open(choice, corrections, used) for choice in type_.choices),
-    )
-
-
-def plain_repeat(contract: Contract, call: Call) -> str:
-    """Whether `call` may be sent again, by the rules alone."""
-    if call.method != "PUT":
-        return repeat_of(call.method)
-    versioned = any(member.name == "version" for member in contract.members(call.body))
-    return "versioned" if versioned else "never"
-
-
-def _check_operations(contract: Contract, corrections: Corrections) -> None:
-    calls = {call.id: call for call in contract.calls}
-    stale: list[str] = []
-    named = (corrections.records, corrections.pages, corrections.repeat, corrections.scope, corrections.busy)
-    for table in (*named, corrections.files):
-        stale += [name for name in table if name not in calls]
-    for name, (value, _) in corrections.repeat.items():
-        if name in calls and plain_repeat(contract, calls[name]) == value:
-            stale.append(f"repeat {name}")
-    for name in corrections.pages:
-        if name in calls and not any(member.name == "nextToken" for member in calls[name].query):
-            stale.append(f"pages {name}")
-    known = {f"{name}.{member.name}" for name, members in contract.schemas.items() for member in members}
-    stale += [f"secrets {name}" for name in corrections.secrets if name not in known]
-    if stale:
-        raise ContractError(f"corrections that change nothing: {sorted(stale)}")
-
-
-def check_resources(corrections: Corrections, table: Mapping[str, str]) -> None:
-    """Every resource that a correction names must exist."""
-    named = {*corrections.class_names, *corrections.no_edit, *(key.rpartition(".")[0] for key in corrections.anew)}
-    named |= {*corrections.jobs, *corrections.statements, *(jobs for jobs, _ in corrections.statements.values())}
-    if stale := named - set(table):
-        raise ContractError(f"corrections that change nothing: {sorted(stale)}")

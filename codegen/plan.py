@@ -8,9 +8,11 @@ from typing import Any
 
 from m3ter_async._core.retry import repeat_of
 
-from . import names
-from .corrections import Corrections, check_resources, corrected, plain_repeat
-from .read import Call, Contract, ContractError, Member, Type
+from . import python_names
+from .apply_corrections import corrected, of_resources, plain_repeat, stale
+from .corrections import Corrections
+from .read_contract import Call, Contract, ContractError, Member, Type
+from .suggested_names import named_operations, suggested_model
 
 SHARED = "_shared"
 
@@ -62,15 +64,20 @@ class Method:
 
 
 class Plan:
-    """The whole contract, ready to print; `methods` holds the selected ones."""
+    """The whole contract, ready to print; `methods` holds the selected ones.
+
+    What has to be decided before it may be printed is in `problems`, a line each. It is planned all the same, with
+    suggested names, so that everything is found in one go and the difference can be shown.
+    """
 
     def __init__(
         self, contract: Contract, table: Mapping[str, str], corrections: Corrections, tags: Iterable[str] | None
     ) -> None:
-        check_resources(corrections, table)
         self.contract = corrected(contract, corrections)
         self.corrections = corrections
-        self._named = names.by_operation(table, self.contract)
+        self.problems = [*self.contract.problems]
+        self._named = named_operations(table, self.contract, self.problems)
+        self.problems += of_resources(corrections, {resource for resource, _ in self._named.values()})
         every = [self._method(call) for call in self.contract.calls]
         chosen = None if tags is None else set(tags)
         if chosen and (unknown := chosen - {method.call.tag for method in every}):
@@ -78,17 +85,7 @@ class Plan:
         order = {name: place for place, name in enumerate(self._named)}
         every.sort(key=lambda method: order[method.call.id])
         self.methods = [method for method in every if chosen is None or method.call.tag in chosen]
-        bodies = {
-            f"{m.resource}.{a.name}" for m in every if m.name == "update" for a in m.arguments if a.place == "body"
-        }
-        if stale := set(corrections.anew) - bodies:
-            raise ContractError(f"corrections that change nothing: {sorted(stale)}")
-        read = [method for method in every if method.name == "retrieve" and method.resource in corrections.jobs]
-        states = {
-            f"{method.resource} {member.name}" for method in read for member in self.contract.members(method.record)
-        }
-        if stale := {f"{name} {status}" for name, (status, _) in corrections.jobs.items()} - states:
-            raise ContractError(f"corrections that change nothing: {sorted(stale)}")
+        self._check_fields_of_corrections(every)
         # Homes are those of the whole contract, so that selecting more of it moves nothing.
         self.homes = self._homes(every)
         self.model_names = self._model_names(self.homes)
@@ -96,6 +93,31 @@ class Plan:
         for method in self.methods:
             reached |= set(self._models(method))
         self.models = sorted(reached, key=lambda name: self.model_names[name])
+        for name in self.models:
+            if self._types[name].kind in ("object", "union"):
+                fields = [member.name for member in self.contract.members(self._types[name])]
+                self._check_twice(f"fields of {name}", fields)
+
+    def _check_fields_of_corrections(self, every: Iterable[Method]) -> None:
+        """Corrections of a resource name fields of its update, or of what it reads."""
+        resources = {method.resource for method in every}
+        written = {
+            f"{m.resource}.{a.name}" for m in every if m.name == "update" for a in m.arguments if a.place == "body"
+        }
+        self._read = {
+            (method.resource, member.name)
+            for method in every
+            if method.name == "retrieve" and method.record
+            for member in self.contract.members(method.record)
+        }
+        anew = {key for key in self.corrections.anew if key.rpartition(".")[0] in resources}
+        jobs = {key for key, (status, _) in self.corrections.jobs.items() if (key, status) not in self._read}
+        self.problems += stale("anew", anew - written) + stale("jobs", jobs & resources)
+
+    def _check_twice(self, what: str, wire: list[str]) -> None:
+        called = [python_names.snake(name) for name in wire]
+        if twice := sorted(name for name, python in zip(wire, called, strict=True) if called.count(python) > 1):
+            self.problems.append(f"not printable: the {what} {', '.join(twice)} have one name in Python")
 
     def types(self) -> dict[str, Type]:
         """The objects, unions and enumerations to print, by the contract's name."""
@@ -128,15 +150,28 @@ class Plan:
 
     def job(self, resource: str) -> tuple[Method, str] | None:
         """What reads a job that can be waited for, and the attribute that says how far it is."""
-        read = self._find(resource, "retrieve")
-        if not read or resource not in self.corrections.jobs:
+        read, status = self._find(resource, "retrieve"), self.corrections.jobs.get(resource, ("",))[0]
+        if not read or not read.positional or (resource, status) not in self._read:
             return None
-        return read, names.snake(self.corrections.jobs[resource][0])
+        return read, python_names.snake(status)
 
     def statements(self, resource: str) -> tuple[Method, ...]:
         """What lists, creates and retrieves the jobs that make the statements of this resource, if it has any."""
         jobs = self.corrections.statements.get(resource, ("",))[0]
-        return tuple(found for name in ("list", "create", "retrieve") if (found := self._find(jobs, name)))
+        found = [self._find(jobs, name) for name in ("list", "create", "retrieve")]
+        return tuple(method for method in found if method) if all(found) else ()
+
+    def values(self, method: Method, argument: Argument) -> tuple[str, tuple[str, ...]]:
+        """The known values of an argument, and the name of their enumeration.
+
+        A filter that is declared as any text has the values of the field by that name in the records it chooses from.
+        """
+        type_ = argument.type.item or argument.type
+        if not type_.enum and argument.place != "body" and type_.kind == "string" and method.record:
+            record = method.record if method.record.kind in ("object", "union") else None
+            same = [member.type for member in self.contract.members(record) if member.name == argument.wire]
+            type_ = next((found for found in same if found.enum), type_)
+        return self.model_names.get(type_.name, ""), type_.enum
 
     def _find(self, resource: str, name: str) -> Method | None:
         return next((method for method in self.methods if (method.resource, method.name) == (resource, name)), None)
@@ -144,7 +179,7 @@ class Plan:
     def class_name(self, resource: str) -> str:
         """The name of a resource's class; a model of that name keeps it."""
         named = self.corrections.class_names.get(resource)
-        result = named[0] if named else names.class_name(resource)
+        result = named[0] if named else python_names.class_name(resource)
         return f"{result}Resource" if result in self.model_names.values() else result
 
     def _method(self, call: Call) -> Method:
@@ -155,9 +190,7 @@ class Plan:
         body = [self._argument(member, "body") for member in self.contract.members(call.body)]
         query.sort(key=lambda argument: argument.wire not in ("pageSize", "nextToken"))
         keywords = [*path[:-1], *sorted(query + body, key=lambda argument: not argument.required)]
-        seen = [argument.name for argument in path[-1:] + keywords]
-        if twice := {name for name in seen if seen.count(name) > 1}:
-            raise ContractError(f"{call.id} has two arguments called {sorted(twice)}")
+        self._check_twice(f"arguments of {call.id}", [argument.wire for argument in path[-1:] + keywords])
         record, settings = self._answer(call)
         repeat = self.corrections.repeat.get(call.id, (plain_repeat(self.contract, call), ""))[0]
         if repeat != repeat_of(call.method):  # what goes by the method is not printed
@@ -173,7 +206,7 @@ class Plan:
     def _argument(self, member: Member, place: str) -> Argument:
         nullable = member.name == "nextToken" if place == "query" else place == "body" and not member.required
         required = member.required or place == "path"
-        return Argument(names.snake(member.name), member.name, place, member.type, required, nullable)
+        return Argument(python_names.snake(member.name), member.name, place, member.type, required, nullable)
 
     def _answer(self, call: Call) -> tuple[Type | None, dict[str, Any]]:
         """The type of the answer, or of one record, and how the pages go."""
@@ -186,12 +219,15 @@ class Plan:
             record = next(member.type.item for member in fields if member.name == "data")
             if call.id in self.corrections.records:
                 other = self.corrections.records[call.id][0]
-                record = next(known.answer for known in self.contract.calls if known.id == other)
+                record = next((known.answer for known in self.contract.calls if known.id == other), record)
             return record, {"page": "offset" if "fromDocument" in query else "token", **size}
         if call.id in self.corrections.pages:
             return answer, {"page": "either", **size}
         if "nextToken" in query:
-            raise ContractError(f"{call.id} takes page parameters and answers no page: list it in `pages`")
+            self.problems.append(
+                f"not printable: {call.id} takes page parameters and answers no page; "
+                f'if it may answer one, add "{call.id}" to pages in corrections.py'
+            )
         return answer, {}
 
     def _models(self, method: Method) -> dict[str, Type]:
@@ -224,18 +260,24 @@ class Plan:
         return {name: next(iter(top)) if len(top) == 1 else SHARED for name, top in tops.items()}
 
     def _model_names(self, wanted: Iterable[str]) -> dict[str, str]:
-        result: dict[str, str] = {}
-        called: dict[str, list[str]] = {}
-        for name in sorted(wanted):
-            given = self.corrections.model_names.get(name)
-            result[name] = given[0] if given else names.pascal(name).removesuffix("Response")
-            called.setdefault(result[name], []).append(name)
-            if not result[name].isidentifier() or (not given and "|" in name):
-                raise ContractError(f"{name} needs a name")
-        if clashes := [found for found in called.values() if len(found) > 1]:
-            raise ContractError(f"these schemas share a name: {clashes}")
-        if stale := set(self.corrections.model_names) - set(result):
-            raise ContractError(f"corrections that change nothing: {sorted(stale)}")
+        given = self.corrections.model_names
+        names = sorted(wanted)
+        result = {name: given[name][0] for name in names if name in given}
+        for name in names:
+            if name in given:
+                continue
+            plain = python_names.pascal(name).removesuffix("Response")
+            if plain.isidentifier() and "|" not in name and plain not in result.values():
+                result[name] = plain
+                continue
+            result[name] = suggested_model(name, result.values())
+            other = next((known for known, python in result.items() if python == plain and known != name), "")
+            why = f"would be {plain}, as {other} is" if other else "needs a name"
+            entry = f'"{name}": ("{result[name]}", "the reason")'
+            self.problems.append(f"new schema: {name} {why}; suggested for model_names in corrections.py: {entry}")
+        if clashes := sorted(name for name, python in result.items() if list(result.values()).count(python) > 1):
+            raise ContractError(f"model_names in corrections.py gives one name to several schemas: {clashes}")
+        self.problems += stale("model_names", set(given) - set(result))
         return result
 
 

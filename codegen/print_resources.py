@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from itertools import groupby
 
-from . import hints, names, prose
+from . import docstring_notes, docstrings, python_names
+from .annotations import Speller
 from .plan import Argument, Method, Plan
 from .print_models import EDIT, WIDTH, wrapped
-from .spell import Speller
 
 _IMPORTS = """
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ def resources(plan: Plan) -> dict[str, str]:
     tops = groupby(plan.resources().items(), key=lambda item: item[0].split(".")[0])
     files = {f"{top}.py": _Module(plan, dict(members)).text(top) for top, members in tops}
     files["_namespaces.py"] = _namespaces(plan)
-    files["__init__.py"] = f'"""The API\'s namespaces, one module each, loaded on first use. {EDIT}"""\n'
+    files["__init__.py"] = f'"""The resources of the API, one module each, loaded on first use. {EDIT}"""\n'
     return files
 
 
@@ -36,16 +37,16 @@ def _namespaces(plan: Plan) -> str:
     imports = "".join(f"    from .{top} import {name}\n" for top, name in tops.items())
     properties = "".join(
         f"    @cached_property\n    def {top}(self) -> {name}:\n"
-        f'        """{prose.resource(top)}"""\n'
+        f'        """{docstrings.resource(top)}"""\n'
         f"        from .{top} import {name}\n\n        return {name}(self._pipeline)\n\n"
         for top, name in tops.items()
     )
     return (
-        f'"""The namespaces of the API, each loaded on first use. {EDIT}"""\n\n'
+        f'"""The resources that a client has as attributes, each loaded on first use. {EDIT}"""\n\n'
         "from __future__ import annotations\n\nfrom functools import cached_property\n"
         "from typing import TYPE_CHECKING\n\n"
         f"if TYPE_CHECKING:\n    from .._core.pipeline import Pipeline\n{imports}\n\n"
-        'class Namespaces:\n    """What a client offers; a subclass brings the pipeline."""\n\n'
+        'class Namespaces:\n    """The resources of a client; a subclass has the pipeline."""\n\n'
         "    _pipeline: Pipeline\n\n"
         f"{properties}"
     )
@@ -63,13 +64,14 @@ class _Module:
         fields = "".join(self._fields(resource) for resource in self._members)
         constants = "".join(self._constant(method) for methods in self._members.values() for method in methods)
         lists = "".join(f"{name}: TypeAlias = {text}\n" for name, text in self._lists.items())
-        return f"{self._head(top, classes)}\n{lists}\n{constants}{fields}\n{classes}"
+        names = [self._plan.class_name(resource) for resource in self._members]
+        return f"{self._head(top, classes)}\n__all__ = {names!r}\n\n{lists}\n{constants}{fields}\n{classes}"
 
     def _head(self, top: str, code: str) -> str:
         homes: dict[str, list[str]] = {}
         for name in self._speller.models:
             homes.setdefault(self._plan.homes[name], []).append(self._plan.model_names[name])
-        lines = [f'"""{prose.resource(top)} {EDIT}"""\n\nfrom __future__ import annotations\n', _IMPORTS]
+        lines = [f'"""{docstrings.resource(top)} {EDIT}"""\n\nfrom __future__ import annotations\n', _IMPORTS]
         lines += [f"from ..models.{home} import {', '.join(sorted(found))}" for home, found in sorted(homes.items())]
         lines.append(
             "from .._core.encoding import as_date, as_datetime\nfrom .._core.operation import Operation\n"
@@ -83,7 +85,7 @@ class _Module:
         answer = self._answer(method)
         settings = "".join(f", {key}={value!r}" for key, value in method.settings.items())
         return (
-            f"{names.constant(call)}: Operation[{answer}] = "
+            f"{python_names.constant(call)}: Operation[{answer}] = "
             f"Operation({call.id!r}, {call.method!r}, {call.path!r}, {answer}{settings})\n"
         )
 
@@ -93,18 +95,18 @@ class _Module:
         if not method.record or method.record.kind != "array" or not method.record.item:
             return record
         item = method.record.item
-        name = f"{self._plan.model_names.get(item.name, names.pascal(method.call.id))}List"
+        name = f"{self._plan.model_names.get(item.name, python_names.pascal(method.call.id))}List"
         self._lists[name] = f"list[{self._speller.field(item)}]"
         return name
 
     def _class(self, resource: str) -> str:
         children = [name for name in self._plan.resources() if name.rpartition(".")[0] == resource]
-        lines = [f'class {self._plan.class_name(resource)}(Resource):\n    """{prose.resource(resource)}"""\n\n']
+        lines = [f'class {self._plan.class_name(resource)}(Resource):\n    """{docstrings.resource(resource)}"""\n\n']
         for child in children:
             name = self._plan.class_name(child)
             lines.append(
                 f"    @cached_property\n    def {child.rsplit('.', 1)[1]}(self) -> {name}:\n"
-                f'        """{prose.resource(child)}"""\n        return {name}(self._pipeline)\n\n'
+                f'        """{docstrings.resource(child)}"""\n        return {name}(self._pipeline)\n\n'
             )
         lines += [self._method(method) for method in self._members[resource]]
         lines += [self._edit(resource), self._by_code(resource)]
@@ -118,7 +120,7 @@ class _Module:
         signature += ["wait_for_slot: float | None = None"] if busy else []
         answer = f"Paginator[{self._answer(method)}]" if method.paged else self._answer(method)
         head = f"    {'' if method.paged else 'async '}def {method.name}({', '.join(signature)}) -> {answer}:\n"
-        given = [names.constant(method.call)]
+        given = [python_names.constant(method.call)]
         for place, word in (("path", ""), ("query", "query="), ("body", "body=")):
             found = [argument for argument in method.arguments if argument.place == place]
             found = list(method.path) if place == "path" else found
@@ -139,7 +141,7 @@ class _Module:
                 continue
             kind = {"date": ":date", "date-time": ":datetime"}.get(argument.type.kind, "")
             kind = ":anew" if f"{resource}.{argument.name}" in self._plan.corrections.anew else kind
-            wire = "" if names.camel(argument.name) == argument.wire else f"={argument.wire}"
+            wire = "" if python_names.camel(argument.name) == argument.wire else f"={argument.wire}"
             words.append(f"{argument.name}{wire}{kind}")
         return f"{_fields_name(pair[1])} = Fields({wrapped(' '.join(words))})\n"
 
@@ -153,10 +155,18 @@ class _Module:
         above = [argument for argument in write.keywords if argument.place == "path"]
         signature = ["self", *(self._parameter(argument) for argument in write.positional), f"change: Change[{answer}]"]
         signature += ["*", *(self._parameter(argument) for argument in above), "attempts: int = 5"]
-        given = [names.constant(read.call), names.constant(write.call), _fields_name(write), "change", "attempts"]
+        given = [
+            python_names.constant(read.call),
+            python_names.constant(write.call),
+            _fields_name(write),
+            "change",
+            "attempts",
+        ]
         given += [f"{{{inside}}}"] if inside else []
         anew = [a.name for a in write.keywords if f"{resource}.{a.name}" in self._plan.corrections.anew]
-        text = self._text(prose.edit(write), f"``GET`` and ``PUT {write.call.path}``", prose.edit_notes(write, anew))
+        text = self._text(
+            docstrings.edit(write), f"``GET`` and ``PUT {write.call.path}``", docstrings.edit_notes(write, anew)
+        )
         return (
             f"    async def edit({', '.join(signature)}) -> {answer}:\n{text}"
             f"        return await self._edit({', '.join(given)})\n\n"
@@ -170,11 +180,11 @@ class _Module:
         ours = ("pageSize", "nextToken", "ids", "codes")
         query = [argument for argument in method.keywords if argument.place == "query" and argument.wire not in ours]
         signature = ["self", "code: str", *(["*"] if path + query else []), *map(self._parameter, path + query)]
-        given = [names.constant(method.call), "code", repr(prose.noun(resource))]
+        given = [python_names.constant(method.call), "code", repr(docstrings.noun(resource))]
         for word, found in (("path", path), ("query", query)):
             inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in found)
             given += [f"{word}={{{inside}}}"] if found else []
-        text = self._text(prose.by_code(method), f"``GET {method.call.path}``", [])
+        text = self._text(docstrings.by_code(method), f"``GET {method.call.path}``", [])
         return (
             f"    async def get_by_code({', '.join(signature)}) -> {self._answer(method)}:\n{text}"
             f"        return await self._by_code({', '.join(given)})\n\n"
@@ -185,13 +195,13 @@ class _Module:
         if not job:
             return ""
         read, status = job
-        answer, one = self._answer(read), prose.noun(resource)
+        answer, one = self._answer(read), docstrings.noun(resource)
         above = [self._parameter(argument) for argument in read.keywords]
         signature = ["self", *map(self._parameter, read.positional), "*", *above, *_waiting(answer)]
         inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in read.path)
-        given = ["self._pipeline", names.constant(read.call), f"{{{inside}}}"]
+        given = ["self._pipeline", python_names.constant(read.call), f"{{{inside}}}"]
         given += [f'f"{one} {{{read.positional[0].name}}}"', repr(status), "timeout", "on_progress"]
-        text = self._text(prose.wait(resource), f"``GET {read.call.path}``", prose.wait_notes(read))
+        text = self._text(docstrings.wait(resource), f"``GET {read.call.path}``", docstrings.wait_notes(read))
         return (
             f"    async def wait({', '.join(signature)}) -> {answer}:\n{text}"
             f"        from .._jobs.waiting import wait\n\n        return await wait({', '.join(given)})\n\n"
@@ -203,7 +213,7 @@ class _Module:
             if method.call.id not in self._plan.corrections.files:
                 continue
             inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in method.path)
-            given = f"self._pipeline, {names.constant(method.call)}, {{{inside}}}"
+            given = f"self._pipeline, {python_names.constant(method.call)}, {{{inside}}}"
             own = ", ".join(["self", *map(self._parameter, method.positional)])
             above = "".join(f", {self._parameter(argument)}" for argument in method.keywords)
             above = f", *{above}" if above else ""
@@ -214,7 +224,7 @@ class _Module:
             ):
                 found += (
                     f"    async def {name}({own}{more}{above}) -> {answer}:\n"
-                    f"{self._text(*prose.file(method, name, call))}"
+                    f"{self._text(*docstrings.file(method, name, call))}"
                     f"        from .._jobs.generated_files import {function}\n\n"
                     f"        return await {function}({given}{', path' if more else ''})\n\n"
                 )
@@ -225,16 +235,17 @@ class _Module:
         found = ""
         if not methods:
             return found
-        operations = ", ".join(names.constant(method.call) for method in methods)
+        operations = ", ".join(python_names.constant(method.call) for method in methods)
         signature = ", ".join(["self", "bill_id: str", "*", *_waiting(self._answer(methods[-1]))])
         call = f"``GET`` and ``POST {methods[0].call.path}``, then ``GET`` the URL"
+        notes = [docstring_notes.STATEMENT, docstring_notes.WAIT_ENDS]
         for form, function, more, answer in (
             ("json", "statement_json", "", "Any"),
             ("csv", "statement", ', "csv"', "bytes"),
         ):
             found += (
                 f"    async def download_{form}({signature}) -> {answer}:\n"
-                f"{self._text(prose.STATEMENTS[form], call, [hints.STATEMENT, hints.WAIT_ENDS])}"
+                f"{self._text(docstrings.STATEMENTS[form], call, notes)}"
                 f"        from .._jobs.generated_files import {function}\n\n"
                 f"        return await {function}("
                 f"self._pipeline, {operations}, bill_id{more}, timeout, on_progress)\n\n"
@@ -253,20 +264,27 @@ class _Module:
 
     def _docstring(self, method: Method) -> str:
         call = method.call
-        return self._text(prose.summary(method), f"``{call.method} {call.path}``", prose.notes(method))
+        arguments = docstrings.arguments(self._plan, method)
+        return self._text(
+            docstrings.summary(method), f"``{call.method} {call.path}``", docstrings.notes(method), arguments
+        )
 
-    def _text(self, summary: str, call: str, notes: list[str]) -> str:
+    def _text(self, summary: str, call: str, notes: list[str], arguments: Iterable[tuple[str, str]] = ()) -> str:
         indent = " " * 8
         lines = [f'{indent}"""{summary}', "", f"{indent}{call}"]
         if notes:
             lines += ["", *textwrap.wrap(" ".join(notes), WIDTH, initial_indent=indent, subsequent_indent=indent)]
+        found = [f"{name}: {said}" for name, said in arguments]
+        lines += ["", f"{indent}Args:"] if found else []
+        for text in found:
+            lines += textwrap.wrap(text, WIDTH, initial_indent=indent + " " * 4, subsequent_indent=indent + " " * 8)
         lines.append(f'{indent}"""')
         # A path is not broken into two lines: it would no longer be found by searching for it.
         return "\n".join(lines) + ("  # noqa: E501\n" if any(len(line) > WIDTH for line in lines) else "\n")
 
 
 def _fields_name(write: Method) -> str:
-    return f"{names.constant(write.call)}_FIELDS"
+    return f"{python_names.constant(write.call)}_FIELDS"
 
 
 def _waiting(answer: str) -> list[str]:

@@ -40,9 +40,7 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from .stats import Stats
-    from .transports import AiohttpTransport
-    from .transports import HttpxTransport as HttpxTransport
-    from .transports.protocol import Transport, TransportError
+    from .transports import AiohttpTransport, HttpxTransport, Transport, TransportError
 
 __all__ = [
     "APIConnectionError",
@@ -58,6 +56,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "FanOut",
+    "HttpxTransport",
     "Ingest",
     "IngestError",
     "IngestFailure",
@@ -85,7 +84,10 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    # HttpxTransport is not in __all__: without the extra, `import *` would fail on it
+    from importlib.util import find_spec as _find_spec
+
+    if _find_spec("httpx") is None:
+        __all__.remove("HttpxTransport")  # what lists or imports all names must not fail on one without its library
     _HOME = {
         "AsyncM3ter": "client",
         "FanOut": "_jobs.fan_out",
@@ -115,4 +117,4 @@ if not TYPE_CHECKING:
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__, *_HOME})
+        return sorted({*globals(), *__all__})

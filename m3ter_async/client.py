@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from .transports.protocol import Transport
 
+__all__ = ["AsyncM3ter"]
+
 T = TypeVar("T")
 
 _API = "https://api.m3ter.com"
@@ -233,3 +235,6 @@ class AsyncM3ter(Toolbox, Measuring):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a client cannot be pickled or copied: make one in each process, or use with_options()")
+
+
+AsyncM3ter.__module__ = "m3ter_async"  # where users import it from

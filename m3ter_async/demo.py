@@ -29,13 +29,15 @@ from .models import Balance, Bill
 from .sandbox import Sandbox, Truth
 
 # Sums grow past the 28 digits that Python's decimals keep by default; these amounts are never to be rounded.
-EXACT = Context(prec=200)
+__all__ = ["main"]
+
+_EXACT = Context(prec=200)
 _LINE_EVERY = 1.0  # seconds between plain lines, where there is no terminal
 _SIDE_BY_SIDE = 8
 
 
 @dataclass
-class Seen:
+class _Seen:
     """What came over the wire, counted and added up."""
 
     rows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -53,7 +55,7 @@ class Seen:
             self.subtotals[bill.currency or "?"] += item.subtotal
 
 
-class Display:
+class _Display:
     """Live bars on a terminal, a line now and then elsewhere; a context manager, in which there can be jobs."""
 
     def __init__(self, console: Console) -> None:
@@ -62,7 +64,7 @@ class Display:
         columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console, disable=not self._live)
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> _Display:
         self._progress.start()
         return self
 
@@ -70,14 +72,14 @@ class Display:
         self._progress.stop()
 
     @contextmanager
-    def job(self, name: str, total: int) -> Generator[Job]:
+    def job(self, name: str, total: int) -> Generator[_Job]:
         """Show one job while it lasts."""
-        job = Job(self._progress, self._console, name, total, live=self._live)
+        job = _Job(self._progress, self._console, name, total, live=self._live)
         yield job
         job.show(last=True)
 
 
-class Job:
+class _Job:
     """How far one job is."""
 
     def __init__(self, progress: Progress, console: Console, name: str, total: int, *, live: bool) -> None:
@@ -106,7 +108,7 @@ class Job:
             self._console.print(f"{self._name}: {self._rows:,} of {self._total:,} {state}, {rate:,.0f}/s")
 
 
-async def stream_bills(m3ter: AsyncM3ter, seen: Seen, job: Job) -> None:
+async def _stream_bills(m3ter: AsyncM3ter, seen: _Seen, job: _Job) -> None:
     """Every bill of the organization, through one cursor."""
     async for page in m3ter.bills.list().pages():
         seen.pages["bills"] += 1
@@ -115,7 +117,7 @@ async def stream_bills(m3ter: AsyncM3ter, seen: Seen, job: Job) -> None:
         job.advance(len(page.data))
 
 
-async def stream_transactions(m3ter: AsyncM3ter, seen: Seen, job: Job) -> None:
+async def _stream_transactions(m3ter: AsyncM3ter, seen: _Seen, job: _Job) -> None:
     """The transactions of every balance, several balances side by side under the service's rate limit."""
     slots = anyio.Semaphore(_SIDE_BY_SIDE)
 
@@ -140,16 +142,16 @@ async def stream_transactions(m3ter: AsyncM3ter, seen: Seen, job: Job) -> None:
 
 
 @contextmanager
-def timed(seen: Seen, name: str) -> Generator[None]:
+def _timed(seen: _Seen, name: str) -> Generator[None]:
     """Note how long something took."""
     began = time.perf_counter()
     yield
     seen.seconds[name] = time.perf_counter() - began
 
 
-async def run(seed: int, bills: int, transport: Literal["aiohttp", "httpx"], console: Console) -> bool:
+async def _run(seed: int, bills: int, transport: Literal["aiohttp", "httpx"], console: Console) -> bool:
     """Do the whole job; True if every row and every digit is there."""
-    seen = Seen()
+    seen = _Seen()
     async with Sandbox(seed=seed, bills=bills) as sandbox:
         truth = sandbox.truth()
         console.print(f"A sandbox with {truth.bills:,} bills is up at {sandbox.url}; logging in.")
@@ -157,16 +159,16 @@ async def run(seed: int, bills: int, transport: Literal["aiohttp", "httpx"], con
         client = AsyncM3ter(
             sandbox.api_key, sandbox.api_secret, sandbox.org_id, base_url=sandbox.url, transport=backend
         )
-        with Display(console) as display:
+        with _Display(console) as display:
             async with client as m3ter:
-                with display.job("bills", truth.bills) as job, timed(seen, "bills"):
-                    await stream_bills(m3ter, seen, job)
-                with display.job("transactions", truth.transactions) as job, timed(seen, "transactions"):
-                    await stream_transactions(m3ter, seen, job)
-    return report(seen, truth, console)
+                with display.job("bills", truth.bills) as job, _timed(seen, "bills"):
+                    await _stream_bills(m3ter, seen, job)
+                with display.job("transactions", truth.transactions) as job, _timed(seen, "transactions"):
+                    await _stream_transactions(m3ter, seen, job)
+    return _report(seen, truth, console)
 
 
-def report(seen: Seen, truth: Truth, console: Console) -> bool:
+def _report(seen: _Seen, truth: Truth, console: Console) -> bool:
     """Print what was streamed beside what the sandbox holds; True if they are the same."""
     held = {
         "bills": truth.bills,
@@ -216,8 +218,8 @@ def main() -> int:
         parser.error(f"--bills must be 0 or more, not {arguments.bills}")
     console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=120)
     try:
-        with localcontext(EXACT):
-            good = anyio.run(run, arguments.seed, arguments.bills, arguments.transport, console)
+        with localcontext(_EXACT):
+            good = anyio.run(_run, arguments.seed, arguments.bills, arguments.transport, console)
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 130

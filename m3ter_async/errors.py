@@ -72,7 +72,7 @@ class APIError(M3terError):
         attempts: int = 1,
         next_token: str | None = None,
     ) -> None:
-        reason = printable(reason)
+        reason = _printable(reason)
         super().__init__(reason)
         self.reason = reason
         self.method = method
@@ -200,8 +200,12 @@ class JobTimeoutError(JobError):
     """The job had not ended in time; it goes on at the service, and can be waited for again."""
 
 
-def printable(text: str) -> str:
+def _printable(text: str) -> str:
     """`text` on one line, whatever a server has put into it: it will stand in a log, among lines of others."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+for _public in __all__:
+    globals()[_public].__module__ = "m3ter_async"  # where users import it from

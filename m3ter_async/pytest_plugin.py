@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .client import AsyncM3ter
     from .sandbox import Sandbox
 
+__all__ = ["m3ter_client", "m3ter_sandbox"]
+
 _BILLS = 50
 
 

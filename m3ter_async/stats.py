@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+__all__ = ["Stats"]
+
 
 @dataclass(frozen=True, slots=True)
 class Stats:
@@ -48,3 +50,6 @@ class Stats:
     bytes_received: int
     in_flight: int
     connections: int | None
+
+
+Stats.__module__ = "m3ter_async"  # where users import it from

@@ -7,6 +7,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from .processes import heed_interrupts
 from .wire import PAIR_IDS, PAIRS, Pair, ready
 
 # The same examples each time, so that a build fails for what it changed; "search" looks for new ones:
@@ -19,6 +20,8 @@ settings.register_profile(
     "search", database=None, deadline=None, max_examples=2_000, suppress_health_check=_CHECKS, print_blob=True
 )
 settings.load_profile("same")
+
+heed_interrupts()
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -8,15 +8,17 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-DOCUMENT = Path(__file__).resolve().parent.parent.parent / "shared" / "contract" / "openapi.json"
+from codegen.document import DOCUMENT, MISSING
+from codegen.operation_names import TABLE
 
-needs_document = pytest.mark.skipif(
-    not DOCUMENT.exists(), reason=f"m3ter's OpenAPI document is not part of this repository, and not at {DOCUMENT}"
+needs_document = pytest.mark.skipif(not DOCUMENT.exists(), reason=MISSING)
+NAMING = DOCUMENT.parent / "naming.json"
+needs_naming = pytest.mark.skipif(
+    not NAMING.exists(), reason=f"there is no list of the m3ter package's names at {NAMING}: see CONTRIBUTING.md"
 )
 
 Schema = dict[str, Any]
@@ -43,8 +45,14 @@ def document() -> Any:
 
 @functools.cache
 def naming() -> Any:
-    """The published names: operation -> resource, method, arguments."""
-    return json.loads((DOCUMENT.parent / "naming.json").read_text())
+    """The names of the `m3ter` package: operation -> resource, method, arguments.
+
+    Without a list of them beside the document, resource and method are those of the generator.
+    """
+    if NAMING.exists():
+        return json.loads(NAMING.read_text())
+    entries = ((resource, entry.split("=")) for resource, line in TABLE.items() for entry in line.split())
+    return {operation: {"resource": resource, "method": method} for resource, (method, operation) in entries}
 
 
 def operations() -> Iterator[Operation]:

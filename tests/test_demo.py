@@ -14,7 +14,7 @@ pytest.importorskip("rich")
 
 from rich.console import Console
 
-from m3ter_async.demo import EXACT, Seen, report
+from m3ter_async.demo import _EXACT, _report, _Seen
 from m3ter_async.sandbox import Sandbox, Truth
 
 
@@ -63,9 +63,9 @@ def test_bad_arguments_are_explained_and_exit_with_2(arguments: list[str]) -> No
     assert "Traceback" not in result.stderr
 
 
-def streamed(truth: Truth) -> Seen:
+def streamed(truth: Truth) -> _Seen:
     """What a faultless run would have seen."""
-    seen = Seen()
+    seen = _Seen()
     for name in ("bills", "line_items", "pricing_bands", "balances", "transactions"):
         seen.rows[name.replace("_", " ")] = getattr(truth, name)
     seen.subtotals.update(truth.line_item_subtotals)
@@ -73,10 +73,10 @@ def streamed(truth: Truth) -> Seen:
     return seen
 
 
-def told(seen: Seen, truth: Truth) -> tuple[bool, str]:
+def told(seen: _Seen, truth: Truth) -> tuple[bool, str]:
     console = Console(file=io.StringIO(), width=120)
-    with localcontext(EXACT):
-        good = report(seen, truth, console)
+    with localcontext(_EXACT):
+        good = _report(seen, truth, console)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return good, text
 
@@ -104,7 +104,7 @@ def test_the_last_digit_of_a_total_is_a_difference(truth: Truth, which: str) -> 
         seen = streamed(truth)
         totals = getattr(seen, which)
         currency = next(currency for currency, amount in totals.items() if amount)
-        with localcontext(EXACT):
+        with localcontext(_EXACT):
             if doctored == "a digit":
                 totals[currency] += Decimal("1E-40")
             elif doctored == "a currency less":

@@ -230,7 +230,7 @@ def squeezed(body: Any, how: Literal["gzip", "deflate"]) -> Move:
     return say(packed, Content_Encoding=how)
 
 
-def deep(levels: int = 200_000) -> bytes:
+def deep(levels: int = 500_000) -> bytes:
     """JSON that is nested deeper than anyone follows, as the value of a field that is asked for."""
     return b'{"data":' + b"[" * levels + b"]" * levels + b"}"
 

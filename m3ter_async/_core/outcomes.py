@@ -24,7 +24,7 @@ from ..errors import (
     PermissionDeniedError,
     RateLimitError,
     UnprocessableEntityError,
-    printable,
+    _printable,
 )
 from ..transports.protocol import Response, TransportError
 from .decoding import Unreadable
@@ -189,7 +189,7 @@ def too_late(method: str, path: str, seconds: float, waited_for: str) -> APITime
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """The service's name for a request, from the headers (lower-case names) of its answer."""
-    return next((printable(headers[name]) for name in REQUEST_ID_HEADERS if name in headers), None)
+    return next((_printable(headers[name]) for name in REQUEST_ID_HEADERS if name in headers), None)
 
 
 def status_error(status: int, headers: Mapping[str, str], body: bytes, *, method: str, path: str) -> APIStatusError:

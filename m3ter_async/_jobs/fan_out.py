@@ -233,3 +233,6 @@ def fan_out(
     if errors not in ("raise", "collect"):
         raise ValueError(f"errors must be 'raise' or 'collect', not {errors!r}")
     return FanOut(_Work(items, fetch, concurrency, ordered, errors == "collect"), pipeline)
+
+
+FanOut.__module__ = "m3ter_async"  # where users import it from

@@ -1,7 +1,5 @@
 """Measurements that failed validation: the events that tell of them, with what their files hold."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -118,3 +116,7 @@ def _moment(name: str, value: datetime | date | str | None) -> datetime | None:
     if moment.tzinfo is None:
         raise ValueError(f"{name}={value!r} has no time zone")
     return moment
+
+
+for _public in (IngestFailure, IngestFailures):
+    _public.__module__ = "m3ter_async"  # where users import it from

@@ -270,3 +270,6 @@ class Ingest:
             failure = self._delivery.error
             if (failure.causes or failure.refused) and error is not failure:
                 raise failure
+
+
+Ingest.__module__ = "m3ter_async"  # where users import it from

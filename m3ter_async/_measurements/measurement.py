@@ -1,7 +1,5 @@
 """Measurements on their way out: each is encoded once, and refused where the service could never accept it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -268,3 +266,7 @@ def _fault(kind: Any, value: Any) -> str | None:
     except _BAD as error:
         return str(error)
     return f"a {type(value).__name__} is not text" if isinstance(seen, str) and seen != value else None
+
+
+for _public in (MeasurementError, RefusedMeasurement, IngestReport, IngestError):
+    _public.__module__ = "m3ter_async"  # where users import it from

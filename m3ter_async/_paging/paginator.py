@@ -1,7 +1,5 @@
 """Listings as async iterators: one page ahead, each record decoded when its turn comes."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
@@ -70,13 +68,13 @@ class Paginator(Generic[T]):
     def _feed(self, limit: int | None = None, *, ahead: bool = True) -> Feed:
         return self._open_feed(self.reader, limit, ahead)
 
-    def __aiter__(self) -> Records[T]:
+    def __aiter__(self) -> "Records[T]":
         return Records(self, self._feed())
 
     def __await__(self) -> Generator[Any, Any, Page[T]]:
         return Pages(self, self._feed(ahead=False)).__anext__().__await__()
 
-    def pages(self, *, ahead: bool = True) -> Pages[T]:
+    def pages(self, *, ahead: bool = True) -> "Pages[T]":
         """The same listing page by page: the place to save `next_token` between pages, when each row counts.
 
         Args:
@@ -84,11 +82,11 @@ class Paginator(Generic[T]):
         """
         return Pages(self, self._feed(ahead=ahead))
 
-    def raw(self) -> Paginator[bytes]:
+    def raw(self) -> "Paginator[bytes]":
         """The same listing, each record as the bytes of its JSON."""
         return Paginator(self._open_feed, RawReader(), self._now, self.operation)
 
-    def as_type(self, type: type[S]) -> Paginator[S]:
+    def as_type(self, type: type[S]) -> "Paginator[S]":
         """The same listing, each record decoded as a type of yours: fields that it does not name are skipped unread.
 
         Args:
@@ -128,7 +126,7 @@ class _Iteration(Generic[T, Y_co]):
         paginator = self._paginator
         paginator.next_token, paginator.page_offset, paginator.finished = token, offset, finished
 
-    def __aiter__(self) -> _Iteration[T, Y_co]:
+    def __aiter__(self) -> "_Iteration[T, Y_co]":
         return self
 
     async def __anext__(self) -> Y_co:
@@ -236,3 +234,7 @@ def paginate(
 
     now = pipeline.clock.now
     return Paginator(open_feed, Reader(operation.answer, now), now, operation)
+
+
+for _public in (Page, Paginator):
+    _public.__module__ = "m3ter_async"  # where users import it from

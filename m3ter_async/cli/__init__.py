@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from ..version import __version__
 from .console import PROGRAM, CommandFailed, complain, near, silence
 
+__all__ = ["main"]
+
 _HELP = f"""usage: {PROGRAM} COMMAND ...
 
 commands:

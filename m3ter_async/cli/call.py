@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ service sent them; any other answer is one JSON line.
   --list         all operations
   --help         with an operation: its parameters
 """
+_WIDTH, _INDENT = 110, " " * 36  # of what is said of a parameter
 _FLAGS = {"--help", "--list", "--raw"}
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -93,6 +95,8 @@ def _help(method: Method) -> Sequence[str]:
         name = each.name.upper() if each.positional else each.option
         required = " (required)" if each.required and not each.positional else ""
         lines.append(f"  {name:<32}  {each.kind.words}{required}")
+        if each.meaning:
+            lines += textwrap.wrap(each.meaning, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
     return lines
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, cast, get_type_hints
 
@@ -12,6 +13,8 @@ from .._paging.paginator import Paginator
 from ..resources._namespaces import Namespaces
 from .argument_values import Kind, kind_of
 from .console import CommandFailed, near
+
+_ARGUMENTS = "\n\nArgs:\n"  # where a docstring begins to tell of its arguments
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Parameter:
         required: Whether it has to be given.
         positional: Whether it is a part of the path, which needs no name.
         change: Whether it is a field that `edit` is to change.
+        meaning: What the docstring says of it, or nothing.
     """
 
     name: str
@@ -31,6 +35,7 @@ class Parameter:
     required: bool
     positional: bool
     change: bool = False
+    meaning: str = ""
 
     @property
     def option(self) -> str:
@@ -52,8 +57,8 @@ class Method:
 
     @property
     def documentation(self) -> str:
-        """Its docstring."""
-        text = inspect.getdoc(self.call) or ""
+        """Its docstring, without what it says of each argument."""
+        text = (inspect.getdoc(self.call) or "").partition(_ARGUMENTS)[0]
         if self.call.__name__ == "edit":
             text += "\n\nHere the fields to change are options, in place of `change`."
         return text
@@ -70,7 +75,7 @@ class Method:
         if self.call.__name__ == "edit":
             for each in _parameters(cast("Any", self.call).__self__.update):
                 if not each.positional and each.name != "version":
-                    found.append(Parameter(each.name, each.kind, required=False, positional=False, change=True))
+                    found.append(replace(each, required=False, change=True))
         return {each.option: each for each in found}
 
     def bind(self, positional: list[str], options: dict[str, str]) -> dict[str, Any]:
@@ -120,6 +125,7 @@ def _as_they_are(changes: Mapping[str, Any], stored: object) -> Mapping[str, Any
 
 def _parameters(call: Callable[..., Any]) -> Iterator[Parameter]:
     hints = get_type_hints(call, localns={"Paginator": Paginator})
+    meanings = _meanings(call)
     for each in inspect.signature(call).parameters.values():
         if each.name == "change":  # a function, in whose place `edit` here takes what it would return
             continue
@@ -128,7 +134,16 @@ def _parameters(call: Callable[..., Any]) -> Iterator[Parameter]:
             kind_of(hints[each.name]),
             required=each.default is each.empty,
             positional=each.kind is each.POSITIONAL_OR_KEYWORD,
+            meaning=meanings.get(each.name, ""),
         )
+
+
+def _meanings(call: Callable[..., Any]) -> dict[str, str]:
+    """What the docstring of a method says of its arguments, each in one line."""
+    _, _, section = (inspect.getdoc(call) or "").partition(_ARGUMENTS)
+    entries = re.split(r"\n    (?=\S)", f"\n{section.rstrip()}")
+    pairs = (entry.partition(": ") for entry in entries if ": " in entry)
+    return {name: " ".join(text.split()) for name, _, text in pairs}
 
 
 class _NoClient(Namespaces):

@@ -1,4 +1,4 @@
-"""How far an export is: lines for people, lines for machines, or nothing but errors. Bars are in `bars`."""
+"""How far an export is: lines for people, lines for machines, or nothing but errors. Bars are in `progress_bars`."""
 
 from __future__ import annotations
 

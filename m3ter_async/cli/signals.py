@@ -30,7 +30,7 @@ class Stopped(Exception):
 def run(work: Callable[[], Awaitable[T]], on_stop: Callable[[], None] = lambda: None) -> T:
     """Run `work` in an event loop of its own until it ends; the first signal cancels it, a second one kills.
 
-    asyncio does so by itself from Python 3.11 on, for SIGINT alone; before, it throws an exception into whatever runs.
+    asyncio does so by itself for SIGINT alone.
 
     Args:
         on_stop: Called at the first signal, before the cancellation is delivered.

@@ -25,3 +25,6 @@ __all__ = [
     "plan_slices",
     "read_slice",
 ]
+
+for _public in __all__:
+    globals()[_public].__module__ = __name__  # users import it from here, wherever it stands

@@ -1,7 +1,5 @@
 """What an export says of itself: on the way, and at its end."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What every resource stands on: it hands an operation and its arguments to the pipeline."""
+"""The base class of all resources: it passes an operation and its arguments to the pipeline."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _NOTHING: Mapping[str, Any] = {}
 
 Changes: TypeAlias = Mapping[str, Any] | None
 Change: TypeAlias = Callable[[T], Changes | Awaitable[Changes]]
-"""What `edit` takes: gets what is stored and returns arguments of `update`, at once or awaited."""
+"""The function that `edit` takes: it gets the stored object and returns arguments of `update`; it may be async."""
 Progress: TypeAlias = Callable[[T], object]
-"""What `wait` takes: gets the job at each look; what it returns is awaited if it can be."""
+"""The function that `wait` takes: it gets the job each time it is read, and may be async."""
 
 _object = decoder(dict[str, Any])
 
@@ -35,8 +35,8 @@ _object = decoder(dict[str, Any])
 class Fields:
     """The fields of an update's body, as the generator prints them: ``name bill_epoch:date from_=from``.
 
-    After a colon stands what the field is: ``date`` and ``datetime`` are encoded as in `update`; ``anew`` has to be
-    given with every change, because what is read is not what may be written back.
+    After a colon comes the kind of the field: ``date`` and ``datetime`` are encoded as in `update`; ``anew`` has to be
+    given with every change, because the value in an answer cannot be written back.
     """
 
     def __init__(self, text: str) -> None:
@@ -53,7 +53,7 @@ class Fields:
         return found
 
     def merge(self, stored: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-        """The body of the update: what is stored, as far as it can be written, with `changes` in it.
+        """The body of the update: the stored fields that can be written, with `changes`.
 
         Raises:
             TypeError: A change names no field, or a field that has to be given is missing.

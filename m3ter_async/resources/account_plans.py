@@ -18,6 +18,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["AccountPlans"]
+
 
 _LIST_ACCOUNT_PLANS: Operation[AccountPlan] = Operation(
     "ListAccountPlans", "GET", "/organizations/{orgId}/accountplans", AccountPlan, page="token", page_size=100
@@ -62,6 +64,15 @@ class AccountPlans(Resource):
         """Stream account plans, up to 100 in a page.
 
         ``GET /organizations/{orgId}/accountplans``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            account: Only those of this account, by its id.
+            plan: Only those of this plan, by its id.
+            product: Only those of this product, by its id.
+            ids: Only those with these ids.
+            contract: Only those of this contract, by its id.
         """
         return self._list(
             _LIST_ACCOUNT_PLANS,
@@ -97,8 +108,11 @@ class AccountPlans(Resource):
 
         ``POST /organizations/{orgId}/accountplans``
 
-        Give `plan_id` or `plan_group_id`, not both. Leave `version` out: it is for updates. Not sent again by itself
-        when nobody knows whether it took effect.
+        Give `plan_id` or `plan_group_id`, not both. Leave out `version`: it is for updates only. The call is not
+        repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            child_billing_mode: PARENT_SUMMARY, PARENT_BREAKDOWN or CHILD.
         """
         return await self._call(
             _POST_ACCOUNT_PLAN,
@@ -144,9 +158,12 @@ class AccountPlans(Resource):
 
         ``PUT /organizations/{orgId}/accountplans/{id}``
 
-        Give `plan_id` or `plan_group_id`, not both. `version` must be that of the stored one: the service refuses any
-        other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are left out are
-        lost (`edit` keeps them).
+        Give `plan_id` or `plan_group_id`, not both. `version` must be the version that is stored now: the service
+        refuses any other (`ConflictError`), and an update without a version. All fields are replaced: custom fields
+        that are left out are lost (`edit` keeps them).
+
+        Args:
+            child_billing_mode: PARENT_SUMMARY, PARENT_BREAKDOWN or CHILD.
         """
         return await self._call(
             _PUT_ACCOUNT_PLAN,
@@ -167,7 +184,7 @@ class AccountPlans(Resource):
         )
 
     async def delete(self, id: str) -> AccountPlan:
-        """Delete an account plan; the answer is what was deleted.
+        """Delete an account plan; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/accountplans/{id}``
         """
@@ -193,7 +210,11 @@ class AccountPlans(Resource):
 
         ``POST /organizations/{orgId}/accountplans/{id}/replace``
 
-        Give `plan_id` or `plan_group_id`, not both. Not sent again by itself when nobody knows whether it took effect.
+        Give `plan_id` or `plan_group_id`, not both. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
+
+        Args:
+            child_billing_mode: PARENT_SUMMARY, PARENT_BREAKDOWN or CHILD.
         """
         return await self._call(
             _REPLACE_ACCOUNT_PLAN,
@@ -214,14 +235,14 @@ class AccountPlans(Resource):
         )
 
     async def edit(self, id: str, change: Change[AccountPlan], *, attempts: int = 5) -> AccountPlan:
-        """Change fields of an account plan, and lose no other.
+        """Change fields of an account plan, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/accountplans/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_ACCOUNT_PLAN, _PUT_ACCOUNT_PLAN, _PUT_ACCOUNT_PLAN_FIELDS, change, attempts, {"id": id}

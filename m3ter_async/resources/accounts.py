@@ -18,6 +18,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Accounts"]
+
 
 _LIST_ACCOUNTS: Operation[Account] = Operation(
     "ListAccounts", "GET", "/organizations/{orgId}/accounts", Account, page="token", page_size=100
@@ -62,6 +64,12 @@ class Accounts(Resource):
         """Stream accounts, up to 100 in a page.
 
         ``GET /organizations/{orgId}/accounts``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
+            codes: Only those with these codes.
         """
         return self._list(
             _LIST_ACCOUNTS, query={"pageSize": page_size, "nextToken": next_token, "ids": ids, "codes": codes}
@@ -89,7 +97,12 @@ class Accounts(Resource):
 
         ``POST /organizations/{orgId}/accounts``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
+
+        Args:
+            auto_generate_statement_mode: NONE, JSON or JSON_AND_CSV.
+            credit_application_order: Any of PREPAYMENT or BALANCE.
         """
         return await self._call(
             _POST_ACCOUNT,
@@ -141,8 +154,12 @@ class Accounts(Resource):
 
         ``PUT /organizations/{orgId}/accounts/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced: custom fields that are left out are lost (`edit` keeps them).
+
+        Args:
+            auto_generate_statement_mode: NONE, JSON or JSON_AND_CSV.
+            credit_application_order: Any of PREPAYMENT or BALANCE.
         """
         return await self._call(
             _PUT_ACCOUNT,
@@ -166,7 +183,7 @@ class Accounts(Resource):
         )
 
     async def delete(self, id: str) -> Account:
-        """Delete an account; the answer is what was deleted.
+        """Delete an account; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/accounts/{id}``
         """
@@ -180,11 +197,14 @@ class Accounts(Resource):
         billing_entities: Sequence[BillingEntity],
         apply_to_children: bool | UnsetType | None = UNSET,
     ) -> EndDateBillingEntities:
-        """End what bills an account: plans, contracts, prepayments, pricings.
+        """Set end dates on an account's plans, contracts, prepayments and pricings.
 
         ``PUT /organizations/{orgId}/accounts/{id}/enddatebillingentities``
 
-        What could not be ended is in the answer, and raises nothing.
+        Entities that could not be ended are listed in the answer; no exception is raised for them.
+
+        Args:
+            billing_entities: Any of CONTRACT, ACCOUNTPLAN, PREPAYMENT, PRICINGS or COUNTER_PRICINGS.
         """
         return await self._call(
             _END_DATE_BILLING_ENTITIES_FOR_ACCOUNT,
@@ -202,6 +222,10 @@ class Accounts(Resource):
         """Stream the child accounts of an account, up to 200 in a page.
 
         ``GET /organizations/{orgId}/accounts/{id}/children``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(_LIST_ACCOUNT_CHILDREN, {"id": id}, query={"pageSize": page_size, "nextToken": next_token})
 
@@ -215,12 +239,20 @@ class Accounts(Resource):
         sort_by: str | UnsetType = UNSET,
         sort_order: Literal["ASC", "DESC"] | str | UnsetType = UNSET,
     ) -> Paginator[Account]:
-        """Stream the accounts that match a query, up to 100 in a page.
+        """Stream the accounts that match a search query, up to 100 in a page.
 
         ``GET /organizations/{orgId}/accounts/search``
 
         `search_query` joins conditions by ``$``, as in ``name~Acme$currency:USD``, with ``>`` ``>=`` ``:`` ``<=`` ``<``
         and ``~`` (starts with).
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            search_query: The conditions that the records meet.
+            from_document: How many records to skip.
+            operator: How the conditions of `search_query` are joined: AND or OR.
+            sort_by: The field to sort by.
+            sort_order: The sort order: ASC or DESC.
         """
         return self._list(
             _SEARCH_ACCOUNTS,
@@ -235,19 +267,19 @@ class Accounts(Resource):
         )
 
     async def edit(self, id: str, change: Change[Account], *, attempts: int = 5) -> Account:
-        """Change fields of an account, and lose no other.
+        """Change fields of an account, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/accounts/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_ACCOUNT, _PUT_ACCOUNT, _PUT_ACCOUNT_FIELDS, change, attempts, {"id": id})
 
     async def get_by_code(self, code: str) -> Account:
-        """Get the account with a code; `NotFoundError` if there is none.
+        """Get the account with a given code; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/accounts``
         """

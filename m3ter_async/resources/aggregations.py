@@ -16,6 +16,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Aggregations"]
+
 
 _LIST_AGGREGATIONS: Operation[Aggregation] = Operation(
     "ListAggregations", "GET", "/organizations/{orgId}/aggregations", Aggregation, page="token", page_size=100
@@ -54,6 +56,13 @@ class Aggregations(Resource):
         """Stream aggregations, up to 100 in a page.
 
         ``GET /organizations/{orgId}/aggregations``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            product_id: Only those of these products, by their ids.
+            ids: Only those with these ids.
+            codes: Only those with these codes.
         """
         return self._list(
             _LIST_AGGREGATIONS,
@@ -83,8 +92,12 @@ class Aggregations(Resource):
 
         ``POST /organizations/{orgId}/aggregations``
 
-        `quantity_per_unit` is how much of what is measured makes one unit to be priced. Leave `version` out: it is for
-        updates. Not sent again by itself when nobody knows whether it took effect.
+        `quantity_per_unit` is the measured quantity that is priced as one unit. Leave out `version`: it is for updates
+        only. The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            rounding: UP, DOWN, NEAREST or NONE.
+            aggregation: SUM, MIN, MAX, COUNT, LATEST, MEAN, UNIQUE or CUSTOM_SQL.
         """
         return await self._call(
             _POST_AGGREGATION,
@@ -138,9 +151,13 @@ class Aggregations(Resource):
 
         ``PUT /organizations/{orgId}/aggregations/{id}``
 
-        `quantity_per_unit` is how much of what is measured makes one unit to be priced. `version` must be that of the
-        stored one: the service refuses any other (`ConflictError`), and an update without it. Everything is replaced:
-        custom fields that are left out are lost (`edit` keeps them).
+        `quantity_per_unit` is the measured quantity that is priced as one unit. `version` must be the version that is
+        stored now: the service refuses any other (`ConflictError`), and an update without a version. All fields are
+        replaced: custom fields that are left out are lost (`edit` keeps them).
+
+        Args:
+            rounding: UP, DOWN, NEAREST or NONE.
+            aggregation: SUM, MIN, MAX, COUNT, LATEST, MEAN, UNIQUE or CUSTOM_SQL.
         """
         return await self._call(
             _PUT_AGGREGATION,
@@ -165,28 +182,28 @@ class Aggregations(Resource):
         )
 
     async def delete(self, id: str) -> Aggregation:
-        """Delete an aggregation; the answer is what was deleted.
+        """Delete an aggregation; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/aggregations/{id}``
         """
         return await self._call(_DELETE_AGGREGATION, {"id": id})
 
     async def edit(self, id: str, change: Change[Aggregation], *, attempts: int = 5) -> Aggregation:
-        """Change fields of an aggregation, and lose no other.
+        """Change fields of an aggregation, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/aggregations/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_AGGREGATION, _PUT_AGGREGATION, _PUT_AGGREGATION_FIELDS, change, attempts, {"id": id}
         )
 
     async def get_by_code(self, code: str, *, product_id: Sequence[str] | UnsetType = UNSET) -> Aggregation:
-        """Get the aggregation with a code; `NotFoundError` if there is none.
+        """Get the aggregation with a given code; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/aggregations``
         """

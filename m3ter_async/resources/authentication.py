@@ -8,6 +8,9 @@ from .._core.operation import Operation
 from ..models.authentication import BearerAccessToken, GrantType
 from ._base import Resource
 
+__all__ = ["Authentication"]
+
+
 _GENERATE_TOKEN: Operation[BearerAccessToken] = Operation(
     "GenerateToken", "POST", "/oauth/token", BearerAccessToken, repeat="read"
 )
@@ -23,6 +26,9 @@ class Authentication(Resource):
 
         ``POST /oauth/token``
 
-        The client does this by itself; call it to have a token for something else.
+        The client gets its own tokens automatically. Call this only to use a token elsewhere.
+
+        Args:
+            grant_type: client_credentials.
         """
         return await self._call(_GENERATE_TOKEN, body={"grant_type": grant_type, "scope": scope})

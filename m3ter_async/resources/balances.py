@@ -27,6 +27,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["BalanceChargeSchedules", "BalanceTransactionSchedules", "BalanceTransactions", "Balances"]
+
 
 _LIST_BALANCES: Operation[Balance] = Operation(
     "ListBalances", "GET", "/organizations/{orgId}/balances", Balance, page="token", page_size=100
@@ -188,6 +190,16 @@ class Balances(Resource):
         """Stream balances, up to 100 in a page.
 
         ``GET /organizations/{orgId}/balances``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            account_id: Only those of this account, by its id.
+            end_date_start: The start of the range of end dates.
+            end_date_end: The end of that range.
+            contract: Only those of this contract, by its id.
+            contract_id: Only those of this contract, by its id.
+            ids: Only those with these ids.
         """
         return self._list(
             _LIST_BALANCES,
@@ -231,8 +243,12 @@ class Balances(Resource):
 
         ``POST /organizations/{orgId}/balances``
 
-        Amounts are in `currency`, and are sent digit for digit. Leave `version` out: it is for updates. Not sent again
-        by itself when nobody knows whether it took effect.
+        Amounts are in `currency`. They are sent with all their digits. Leave out `version`: it is for updates only. The
+        call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            line_item_types: Any of STANDING_CHARGE, USAGE, MINIMUM_SPEND, COUNTER_RUNNING_TOTAL_CHARGE,
+                COUNTER_ADJUSTMENT_DEBIT or AD_HOC.
         """
         return await self._call(
             _POST_BALANCE,
@@ -296,9 +312,13 @@ class Balances(Resource):
 
         ``PUT /organizations/{orgId}/balances/{id}``
 
-        Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one: the service
-        refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are
-        left out are lost (`edit` keeps them).
+        Amounts are in `currency`. They are sent with all their digits. `version` must be the version that is stored
+        now: the service refuses any other (`ConflictError`), and an update without a version. All fields are replaced:
+        custom fields that are left out are lost (`edit` keeps them).
+
+        Args:
+            line_item_types: Any of STANDING_CHARGE, USAGE, MINIMUM_SPEND, COUNTER_RUNNING_TOTAL_CHARGE,
+                COUNTER_ADJUSTMENT_DEBIT or AD_HOC.
         """
         return await self._call(
             _PUT_BALANCE,
@@ -328,21 +348,21 @@ class Balances(Resource):
         )
 
     async def delete(self, id: str) -> Balance:
-        """Delete a balance; the answer is what was deleted.
+        """Delete a balance; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/balances/{id}``
         """
         return await self._call(_DELETE_BALANCE, {"id": id})
 
     async def edit(self, id: str, change: Change[Balance], *, attempts: int = 5) -> Balance:
-        """Change fields of a balance, and lose no other.
+        """Change fields of a balance, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/balances/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_BALANCE, _PUT_BALANCE, _PUT_BALANCE_FIELDS, change, attempts, {"id": id})
 
@@ -361,6 +381,12 @@ class BalanceChargeSchedules(Resource):
         """Stream the schedules of charges to a balance, up to 200 in a page.
 
         ``GET /organizations/{orgId}/balances/{balanceId}/balancechargeschedules``
+
+        Args:
+            balance_id: The id of the balance.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
         """
         return self._list(
             _LIST_BALANCE_CHARGE_SCHEDULE,
@@ -392,10 +418,14 @@ class BalanceChargeSchedules(Resource):
 
         ``POST /organizations/{orgId}/balances/{balanceId}/balancechargeschedules``
 
-        Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365; the end of the schedule is
-        exclusive. It moves money, so it is never sent again when nobody knows whether it took effect: the exception
-        then has `outcome_unknown` set. Amounts are in `currency`, and are sent digit for digit. Leave `version` out: it
-        is for updates.
+        Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365. The end date is exclusive.
+        The call moves money. If a failure leaves it unknown whether it took effect, it is not repeated: the exception
+        has `outcome_unknown` set. Amounts are in `currency`. They are sent with all their digits. Leave out `version`:
+        it is for updates only.
+
+        Args:
+            balance_id: The id of the balance.
+            bill_frequency: DAILY, WEEKLY, MONTHLY or ANNUALLY.
         """
         return await self._call(
             _CREATE_BALANCE_CHARGE_SCHEDULE,
@@ -423,6 +453,9 @@ class BalanceChargeSchedules(Resource):
         """Get a schedule of charges to a balance; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}``
+
+        Args:
+            balance_id: The id of the balance.
         """
         return await self._call(_GET_BALANCE_CHARGE_SCHEDULE, {"balanceId": balance_id, "id": id})
 
@@ -451,10 +484,14 @@ class BalanceChargeSchedules(Resource):
 
         ``PUT /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}``
 
-        Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365; the end of the schedule is
-        exclusive. Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one:
-        the service refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields
-        that are left out are lost (`edit` keeps them).
+        Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365. The end date is exclusive.
+        Amounts are in `currency`. They are sent with all their digits. `version` must be the version that is stored
+        now: the service refuses any other (`ConflictError`), and an update without a version. All fields are replaced:
+        custom fields that are left out are lost (`edit` keeps them).
+
+        Args:
+            balance_id: The id of the balance.
+            bill_frequency: DAILY, WEEKLY, MONTHLY or ANNUALLY.
         """
         return await self._call(
             _UPDATE_BALANCE_CHARGE_SCHEDULE,
@@ -479,9 +516,12 @@ class BalanceChargeSchedules(Resource):
         )
 
     async def delete(self, id: str, *, balance_id: str) -> BalanceChargeSchedule:
-        """Delete a schedule of charges to a balance; the answer is what was deleted.
+        """Delete a schedule of charges to a balance; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}``
+
+        Args:
+            balance_id: The id of the balance.
         """
         return await self._call(_DELETE_BALANCE_CHARGE_SCHEDULE, {"balanceId": balance_id, "id": id})
 
@@ -507,12 +547,18 @@ class BalanceChargeSchedules(Resource):
         unit_price: Decimal | int | float | UnsetType | None = UNSET,
         bill_epoch: date | str | UnsetType | None = UNSET,
     ) -> Paginator[BalanceChargeSchedule]:
-        """Show what a schedule of charges to a balance would make, without storing anything, up to 200 in a page.
+        """Calculate what a schedule of charges to a balance would create, without storing it, up to 200 in a page.
 
         ``POST /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/preview``
 
-        Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365; the end of the schedule is
-        exclusive. Amounts are in `currency`, and are sent digit for digit.
+        Give `amount`, or `units` with `unit_price`; never both. The interval is 1 to 365. The end date is exclusive.
+        Amounts are in `currency`. They are sent with all their digits.
+
+        Args:
+            balance_id: The id of the balance.
+            bill_frequency: DAILY, WEEKLY, MONTHLY or ANNUALLY.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(
             _PREVIEW_SCHEDULED_CHARGE,
@@ -540,14 +586,14 @@ class BalanceChargeSchedules(Resource):
     async def edit(
         self, id: str, change: Change[BalanceChargeSchedule], *, balance_id: str, attempts: int = 5
     ) -> BalanceChargeSchedule:
-        """Change fields of a schedule of charges to a balance, and lose no other.
+        """Change fields of a schedule of charges to a balance, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_BALANCE_CHARGE_SCHEDULE,
@@ -573,6 +619,12 @@ class BalanceTransactionSchedules(Resource):
         """Stream the schedules of transactions on a balance, up to 200 in a page.
 
         ``GET /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules``
+
+        Args:
+            balance_id: The id of the balance.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
         """
         return self._list(
             _LIST_BALANCE_TRANSACTION_SCHEDULE,
@@ -602,9 +654,13 @@ class BalanceTransactionSchedules(Resource):
 
         ``POST /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules``
 
-        The interval is 1 to 365; the end of the schedule is exclusive. It moves money, so it is never sent again when
-        nobody knows whether it took effect: the exception then has `outcome_unknown` set. Leave `version` out: it is
-        for updates.
+        The interval is 1 to 365. The end date is exclusive. The call moves money. If a failure leaves it unknown
+        whether it took effect, it is not repeated: the exception has `outcome_unknown` set. Leave out `version`: it is
+        for updates only.
+
+        Args:
+            balance_id: The id of the balance.
+            frequency: DAILY, WEEKLY, MONTHLY or ANNUALLY.
         """
         return await self._call(
             _CREATE_BALANCE_TRANSACTION_SCHEDULE,
@@ -630,6 +686,9 @@ class BalanceTransactionSchedules(Resource):
         """Get a schedule of transactions on a balance; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}``
+
+        Args:
+            balance_id: The id of the balance.
         """
         return await self._call(_GET_BALANCE_TRANSACTION_SCHEDULE, {"balanceId": balance_id, "id": id})
 
@@ -656,9 +715,13 @@ class BalanceTransactionSchedules(Resource):
 
         ``PUT /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}``
 
-        The interval is 1 to 365; the end of the schedule is exclusive. `version` must be that of the stored one: the
-        service refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields
-        that are left out are lost (`edit` keeps them).
+        The interval is 1 to 365. The end date is exclusive. `version` must be the version that is stored now: the
+        service refuses any other (`ConflictError`), and an update without a version. All fields are replaced: custom
+        fields that are left out are lost (`edit` keeps them).
+
+        Args:
+            balance_id: The id of the balance.
+            frequency: DAILY, WEEKLY, MONTHLY or ANNUALLY.
         """
         return await self._call(
             _UPDATE_BALANCE_TRANSACTION_SCHEDULE,
@@ -681,9 +744,12 @@ class BalanceTransactionSchedules(Resource):
         )
 
     async def delete(self, id: str, *, balance_id: str) -> BalanceTransactionSchedule:
-        """Delete a schedule of transactions on a balance; the answer is what was deleted.
+        """Delete a schedule of transactions on a balance; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}``
+
+        Args:
+            balance_id: The id of the balance.
         """
         return await self._call(_DELETE_BALANCE_TRANSACTION_SCHEDULE, {"balanceId": balance_id, "id": id})
 
@@ -707,11 +773,17 @@ class BalanceTransactionSchedules(Resource):
         paid: Decimal | int | float | UnsetType | None = UNSET,
         currency_paid: str | UnsetType | None = UNSET,
     ) -> Paginator[BalanceTransactionSchedule]:
-        """Show what a schedule of transactions on a balance would make, without storing anything, up to 200 in a page.
+        """Calculate what a schedule of transactions on a balance would create, without storing it, up to 200 in a page.
 
         ``POST /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/preview``
 
-        The interval is 1 to 365; the end of the schedule is exclusive.
+        The interval is 1 to 365. The end date is exclusive.
+
+        Args:
+            balance_id: The id of the balance.
+            frequency: DAILY, WEEKLY, MONTHLY or ANNUALLY.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(
             _PREVIEW_BALANCE_TRANSACTION_SCHEDULE,
@@ -737,14 +809,14 @@ class BalanceTransactionSchedules(Resource):
     async def edit(
         self, id: str, change: Change[BalanceTransactionSchedule], *, balance_id: str, attempts: int = 5
     ) -> BalanceTransactionSchedule:
-        """Change fields of a schedule of transactions on a balance, and lose no other.
+        """Change fields of a schedule of transactions on a balance, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_BALANCE_TRANSACTION_SCHEDULE,
@@ -772,6 +844,14 @@ class BalanceTransactions(Resource):
         """Stream the transactions on a balance, up to 200 in a page.
 
         ``GET /organizations/{orgId}/balances/{balanceId}/transactions``
+
+        Args:
+            balance_id: The id of the balance.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            transaction_type_id: Only those of this transaction type, by its id.
+            entity_type: BILL, COMMITMENT, USER, SERVICE_USER or SCHEDULER.
+            entity_id: Only those of this entity, by its id.
         """
         return self._list(
             _LIST_BALANCE_TRANSACTIONS,
@@ -803,8 +883,11 @@ class BalanceTransactions(Resource):
         ``POST /organizations/{orgId}/balances/{balanceId}/transactions``
 
         `amount` is in the currency of the balance and may be negative; `paid` is in `currency_paid`. A transaction is
-        never changed or deleted. It moves money, so it is never sent again when nobody knows whether it took effect:
-        the exception then has `outcome_unknown` set. Leave `version` out: it is for updates.
+        never changed or deleted. The call moves money. If a failure leaves it unknown whether it took effect, it is not
+        repeated: the exception has `outcome_unknown` set. Leave out `version`: it is for updates only.
+
+        Args:
+            balance_id: The id of the balance.
         """
         return await self._call(
             _POST_BALANCE_TRANSACTION,
@@ -825,5 +908,8 @@ class BalanceTransactions(Resource):
         """Get the totals of a balance's transactions.
 
         ``GET /organizations/{orgId}/balances/{balanceId}/transactions/summary``
+
+        Args:
+            balance_id: The id of the balance.
         """
         return await self._call(_GET_BALANCE_TRANSACTIONS_SUMMARY, {"balanceId": balance_id})

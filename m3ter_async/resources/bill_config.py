@@ -11,6 +11,9 @@ from .._core.operation import Operation
 from ..models.bill_config import BillConfig
 from ._base import Change, Fields, Resource
 
+__all__ = ["BillConfigResource"]
+
+
 _GET_BILL_CONFIG: Operation[BillConfig] = Operation(
     "GetBillConfig", "GET", "/organizations/{orgId}/billconfig", BillConfig
 )
@@ -37,20 +40,20 @@ class BillConfigResource(Resource):
 
         ``PUT /organizations/{orgId}/billconfig``
 
-        `bill_lock_date` locks every bill up to that date; refused while one of them is PENDING. `version` must be that
-        of the stored one: the service refuses any other (`ConflictError`), and an update without it. Everything is
-        replaced.
+        `bill_lock_date` locks every bill up to that date. The service refuses while one of them is PENDING. `version`
+        must be the version that is stored now: the service refuses any other (`ConflictError`), and an update without a
+        version. All fields are replaced.
         """
         return await self._call(_UPDATE_BILL_CONFIG, body={"version": version, "billLockDate": as_date(bill_lock_date)})
 
     async def edit(self, change: Change[BillConfig], *, attempts: int = 5) -> BillConfig:
-        """Change parts of the organization's bill configuration, and lose nothing else.
+        """Change parts of the organization's bill configuration, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/billconfig``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_BILL_CONFIG, _UPDATE_BILL_CONFIG, _UPDATE_BILL_CONFIG_FIELDS, change, attempts)

@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["BillGroupingKeys"]
+
 
 _LIST_BILL_GROUPING_KEYS: Operation[BillGroupingKey] = Operation(
     "ListBillGroupingKeys",
@@ -53,6 +55,12 @@ class BillGroupingKeys(Resource):
         """Stream bill grouping keys, up to 100 in a page.
 
         ``GET /organizations/{orgId}/picklists/billgroupingkeys``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
+            codes: Only those with these codes.
         """
         return self._list(
             _LIST_BILL_GROUPING_KEYS,
@@ -72,7 +80,8 @@ class BillGroupingKeys(Resource):
 
         ``POST /organizations/{orgId}/picklists/billgroupingkeys``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _CREATE_BILL_GROUPING_KEY,
@@ -100,8 +109,8 @@ class BillGroupingKeys(Resource):
 
         ``PUT /organizations/{orgId}/picklists/billgroupingkeys/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
         """
         return await self._call(
             _UPDATE_BILL_GROUPING_KEY,
@@ -110,21 +119,21 @@ class BillGroupingKeys(Resource):
         )
 
     async def delete(self, id: str) -> BillGroupingKey:
-        """Delete a bill grouping key; the answer is what was deleted.
+        """Delete a bill grouping key; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/picklists/billgroupingkeys/{id}``
         """
         return await self._call(_DELETE_BILL_GROUPING_KEY, {"id": id})
 
     async def edit(self, id: str, change: Change[BillGroupingKey], *, attempts: int = 5) -> BillGroupingKey:
-        """Change fields of a bill grouping key, and lose no other.
+        """Change fields of a bill grouping key, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/picklists/billgroupingkeys/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_BILL_GROUPING_KEY,
@@ -136,7 +145,7 @@ class BillGroupingKeys(Resource):
         )
 
     async def get_by_code(self, code: str, *, archived: bool | UnsetType = UNSET) -> BillGroupingKey:
-        """Get the bill grouping key with a code; `NotFoundError` if there is none.
+        """Get the bill grouping key with a given code; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/picklists/billgroupingkeys``
         """

@@ -17,6 +17,8 @@ from ._base import Progress, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["BillJobs"]
+
 
 _LIST_BILL_JOBS: Operation[BillJob] = Operation(
     "ListBillJobs", "GET", "/organizations/{orgId}/billjobs", BillJob, page="token", page_size=100
@@ -47,6 +49,11 @@ class BillJobs(Resource):
         """Stream bill jobs, up to 100 in a page.
 
         ``GET /organizations/{orgId}/billjobs``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            status: Only those in this state: PENDING, INITIALIZING, RUNNING, COMPLETE or CANCELLED.
         """
         return self._list(
             _LIST_BILL_JOBS, query={"pageSize": page_size, "nextToken": next_token, "active": active, "status": status}
@@ -76,9 +83,12 @@ class BillJobs(Resource):
 
         ``POST /organizations/{orgId}/billjobs``
 
-        At most ten jobs run at once: then the answer is a 429, and it is tried again for `wait_for_slot` seconds, by
-        default no longer than any other call. Leave `version` out: it is for updates. Not sent again by itself when
-        nobody knows whether it took effect.
+        At most ten jobs run at once. If there are ten, the service answers 429, and the call is repeated for up to
+        `wait_for_slot` seconds; by default for as long as any other call. Leave out `version`: it is for updates only.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            billing_frequency: DAILY, WEEKLY, MONTHLY, ANNUALLY or AD_HOC.
         """
         return await self._patient(wait_for_slot)._call(
             _CREATE_BILL_JOB,
@@ -113,28 +123,28 @@ class BillJobs(Resource):
 
         ``POST /organizations/{orgId}/billjobs/{id}/cancel``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
         """
         return await self._call(_CANCEL_BILL_JOB, {"id": id})
 
     async def recalculate(self, *, bill_ids: Sequence[str], version: int | UnsetType | None = UNSET) -> BillJob:
-        """Start a job that calculates existing bills anew.
+        """Start a job that recalculates existing bills.
 
         ``POST /organizations/{orgId}/billjobs/recalculate``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
         """
         return await self._call(_RECALCULATE_BILL_JOB, body={"billIds": bill_ids, "version": version})
 
     async def wait(self, id: str, *, timeout: float = 600.0, on_progress: Progress[BillJob] | None = None) -> BillJob:
-        """Wait for a bill job to be done, and get it as it is then.
+        """Wait until a bill job has ended, and get it.
 
         ``GET /organizations/{orgId}/billjobs/{id}``
 
-        It is looked at at once and then at growing intervals, from a second to half a minute, and a last time when
-        `timeout` seconds are over. `on_progress`, which may be async, gets the job at each look. `JobFailedError`,
-        `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
-        at the service. It has no failed state: one that hangs ends in the time-out.
+        The job is read at once, then at growing intervals of 1 to 30 seconds, and a last time after `timeout` seconds.
+        `on_progress`, which may be async, is called with the job each time. `JobFailedError`, `JobCancelledError` and
+        `JobTimeoutError` hold the job as it was last read. After a `JobTimeoutError` the job goes on at the service.
+        Bill jobs have no failed state: one that makes no progress ends with `JobTimeoutError`.
         """
         from .._jobs.waiting import wait
 

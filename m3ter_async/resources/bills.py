@@ -19,6 +19,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["BillLineItems", "Bills", "CreditLineItems", "DebitLineItems"]
+
 
 _LIST_BILLS: Operation[Bill] = Operation(
     "ListBills", "GET", "/organizations/{orgId}/bills", Bill, page="token", page_size=100
@@ -173,8 +175,26 @@ class Bills(Resource):
 
         ``GET /organizations/{orgId}/bills``
 
-        Ranges of dates are half-open: the start counts, the end does not. `billing_frequency` goes with `bill_date`
-        only.
+        Ranges of dates include their start and exclude their end. `billing_frequency` can be used only together with
+        `bill_date`.
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            account_id: Only those of this account, by its id.
+            locked: True brings locked ones too, False leaves them out.
+            exclude_line_items: Leave the line items out of each bill.
+            include_bill_total: Ask for `bill_total` in each bill; without it, the field is None.
+            status: Only those in this state: PENDING or APPROVED.
+            bill_date: Only those with this bill date.
+            bill_date_start: The start of the range of bill dates: that day counts.
+            bill_date_end: The end of that range: that day does not count.
+            external_invoice_date_start: The start of the range of external invoice dates.
+            external_invoice_date_end: The end of that range.
+            ids: Only those with these ids.
+            bill_job_id: Only those that this bill job calculated.
+            additional: Names of fields to add to the answer.
+            billing_frequency: Only bills that are made this often: DAILY, WEEKLY, MONTHLY, ANNUALLY, AD_HOC or MIXED.
         """
         return self._list(
             _LIST_BILLS,
@@ -202,11 +222,14 @@ class Bills(Resource):
         """Get a bill; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/bills/{id}``
+
+        Args:
+            additional: Names of fields to add to the answer.
         """
         return await self._call(_GET_BILL, {"id": id}, query={"additional": additional})
 
     async def delete(self, id: str) -> Bill:
-        """Delete a bill; the answer is what was deleted.
+        """Delete a bill; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/bills/{id}``
         """
@@ -224,8 +247,12 @@ class Bills(Resource):
 
         ``POST /organizations/{orgId}/bills/approve``
 
-        The answer is a message, not the bills. Ranges of dates are half-open: the start counts, the end does not. Not
-        sent again by itself when nobody knows whether it took effect.
+        The answer is a message, not the bills. Ranges of dates include their start and exclude their end. The call is
+        not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            external_invoice_date_start: The start of the range of external invoice dates.
+            external_invoice_date_end: The end of that range.
         """
         return await self._call(
             _APPROVE_BILLS,
@@ -244,7 +271,12 @@ class Bills(Resource):
 
         ``POST /organizations/{orgId}/bills/billingperiod/{lastDateInBillingPeriod}/{billingFrequency}/approve``
 
-        The answer is a message, not the bills. Not sent again by itself when nobody knows whether it took effect.
+        The answer is a message, not the bills. The call is not repeated automatically if a failure leaves it unknown
+        whether it took effect.
+
+        Args:
+            billing_frequency: How often these bills are made.
+            last_date_in_billing_period: The last day of the billing period.
         """
         return await self._call(
             _APPROVE_ALL_BILLS_IN_BILLING_PERIOD,
@@ -265,6 +297,9 @@ class Bills(Resource):
         ``POST /organizations/{orgId}/bills/download/csv/url``
 
         The URL is presigned: fetch it without an Authorization header.
+
+        Args:
+            external_system: STANDARD or XERO.
         """
         return await self._call(
             _DOWNLOAD_BILLS_CSV_URL,
@@ -278,11 +313,15 @@ class Bills(Resource):
         )
 
     async def latest_by_account(self, account_id: str, *, additional: Sequence[str] | UnsetType = UNSET) -> Bill:
-        """Get the newest bill of an account.
+        """Get the latest bill of an account.
 
         ``GET /organizations/{orgId}/bills/latest/{accountId}``
 
         `NotFoundError` if there is none.
+
+        Args:
+            account_id: The id of an account.
+            additional: Names of fields to add to the answer.
         """
         return await self._call(_GET_LATEST_BILL, {"accountId": account_id}, query={"additional": additional})
 
@@ -297,6 +336,12 @@ class Bills(Resource):
         """Stream the bills of one account, newest first, up to 100 in a page.
 
         ``GET /organizations/{orgId}/bills/accountid/{accountId}``
+
+        Args:
+            account_id: The id of an account.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            additional: Names of fields to add to the answer.
         """
         return self._list(
             _GET_ALL_BILLS_FOR_ACCOUNT,
@@ -316,6 +361,13 @@ class Bills(Resource):
         """Stream the bills of one billing period, up to 100 in a page.
 
         ``GET /organizations/{orgId}/bills/billingperiod/{lastDateInBillingPeriod}/{billingFrequency}``
+
+        Args:
+            billing_frequency: How often these bills are made: DAILY, WEEKLY, MONTHLY, ANNUALLY, AD_HOC or MIXED.
+            last_date_in_billing_period: The last day of the billing period.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            additional: Names of fields to add to the answer.
         """
         return self._list(
             _GET_ALL_BILLS_IN_BILLING_PERIOD,
@@ -324,7 +376,7 @@ class Bills(Resource):
         )
 
     async def lock(self, id: str) -> Bill:
-        """Lock a bill for good.
+        """Lock a bill permanently.
 
         ``PUT /organizations/{orgId}/bills/{id}/lock``
 
@@ -355,6 +407,9 @@ class Bills(Resource):
         """Calculate a bill without storing it.
 
         ``POST /organizations/{orgId}/bills/preview``
+
+        Args:
+            billing_frequency: DAILY, WEEKLY, MONTHLY, ANNUALLY or AD_HOC.
         """
         return await self._call(
             _PREVIEW_BILL,
@@ -394,6 +449,14 @@ class Bills(Resource):
 
         `search_query` joins conditions by ``$``, as in ``accountId:x$billDate>2024-01-01``, with ``>`` ``>=`` ``:``
         ``<=`` ``<`` and ``~`` (starts with).
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            search_query: The conditions that the records meet.
+            from_document: How many records to skip.
+            operator: How the conditions of `search_query` are joined: AND or OR.
+            sort_by: The field to sort by.
+            sort_order: The sort order: ASC or DESC.
         """
         return self._list(
             _SEARCH_BILLS,
@@ -412,7 +475,10 @@ class Bills(Resource):
 
         ``PUT /organizations/{orgId}/bills/{id}/status``
 
-        PENDING or APPROVED; locking is apart from it, see `lock`.
+        Locking is separate from the status: see `lock`.
+
+        Args:
+            status: PENDING or APPROVED.
         """
         return await self._call(_UPDATE_BILL_STATUS, {"id": id}, body={"status": status})
 
@@ -426,6 +492,11 @@ class CreditLineItems(Resource):
         """Stream the credits on a bill, up to 100 in a page.
 
         ``GET /organizations/{orgId}/bills/{billId}/creditlineitems``
+
+        Args:
+            bill_id: The id of the bill.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(
             _LIST_CREDIT_LINE_ITEMS, {"billId": bill_id}, query={"pageSize": page_size, "nextToken": next_token}
@@ -453,8 +524,12 @@ class CreditLineItems(Resource):
 
         ``POST /organizations/{orgId}/bills/{billId}/creditlineitems``
 
-        It moves money, so it is never sent again when nobody knows whether it took effect: the exception then has
-        `outcome_unknown` set. Leave `version` out: it is for updates.
+        The call moves money. If a failure leaves it unknown whether it took effect, it is not repeated: the exception
+        has `outcome_unknown` set. Leave out `version`: it is for updates only.
+
+        Args:
+            bill_id: The id of the bill.
+            line_item_type: One of the 19 values of `LineItemType`.
         """
         return await self._call(
             _POST_CREDIT_LINE_ITEM,
@@ -480,6 +555,9 @@ class CreditLineItems(Resource):
         """Get a credit on a bill; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/bills/{billId}/creditlineitems/{id}``
+
+        Args:
+            bill_id: The id of the bill.
         """
         return await self._call(_GET_CREDIT_LINE_ITEM, {"billId": bill_id, "id": id})
 
@@ -506,8 +584,12 @@ class CreditLineItems(Resource):
 
         ``PUT /organizations/{orgId}/bills/{billId}/creditlineitems/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
+
+        Args:
+            bill_id: The id of the bill.
+            line_item_type: One of the 19 values of `LineItemType`.
         """
         return await self._call(
             _PUT_CREDIT_LINE_ITEM,
@@ -530,22 +612,25 @@ class CreditLineItems(Resource):
         )
 
     async def delete(self, id: str, *, bill_id: str) -> CreditLineItem:
-        """Delete a credit on a bill; the answer is what was deleted.
+        """Delete a credit on a bill; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/bills/{billId}/creditlineitems/{id}``
+
+        Args:
+            bill_id: The id of the bill.
         """
         return await self._call(_DELETE_CREDIT_LINE_ITEM, {"billId": bill_id, "id": id})
 
     async def edit(self, id: str, change: Change[CreditLineItem], *, bill_id: str, attempts: int = 5) -> CreditLineItem:
-        """Change fields of a credit on a bill, and lose no other.
+        """Change fields of a credit on a bill, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/bills/{billId}/creditlineitems/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown. What the service does not show it cannot keep: `reason_id`,
-        `amount_to_apply_on_bill`, `accounting_product_id`.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated. Fields that the service never answers are lost,
+        unless `change` gives them: `reason_id`, `amount_to_apply_on_bill`, `accounting_product_id`.
         """
         return await self._edit(
             _GET_CREDIT_LINE_ITEM,
@@ -566,6 +651,11 @@ class DebitLineItems(Resource):
         """Stream the debits on a bill, up to 100 in a page.
 
         ``GET /organizations/{orgId}/bills/{billId}/debitlineitems``
+
+        Args:
+            bill_id: The id of the bill.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(
             _LIST_DEBIT_LINE_ITEMS, {"billId": bill_id}, query={"pageSize": page_size, "nextToken": next_token}
@@ -593,8 +683,12 @@ class DebitLineItems(Resource):
 
         ``POST /organizations/{orgId}/bills/{billId}/debitlineitems``
 
-        It moves money, so it is never sent again when nobody knows whether it took effect: the exception then has
-        `outcome_unknown` set. Leave `version` out: it is for updates.
+        The call moves money. If a failure leaves it unknown whether it took effect, it is not repeated: the exception
+        has `outcome_unknown` set. Leave out `version`: it is for updates only.
+
+        Args:
+            bill_id: The id of the bill.
+            line_item_type: One of the 19 values of `LineItemType`.
         """
         return await self._call(
             _POST_DEBIT_LINE_ITEM,
@@ -620,6 +714,9 @@ class DebitLineItems(Resource):
         """Get a debit on a bill; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/bills/{billId}/debitlineitems/{id}``
+
+        Args:
+            bill_id: The id of the bill.
         """
         return await self._call(_GET_DEBIT_LINE_ITEM, {"billId": bill_id, "id": id})
 
@@ -646,8 +743,12 @@ class DebitLineItems(Resource):
 
         ``PUT /organizations/{orgId}/bills/{billId}/debitlineitems/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
+
+        Args:
+            bill_id: The id of the bill.
+            line_item_type: One of the 19 values of `LineItemType`.
         """
         return await self._call(
             _PUT_DEBIT_LINE_ITEM,
@@ -670,22 +771,25 @@ class DebitLineItems(Resource):
         )
 
     async def delete(self, id: str, *, bill_id: str) -> DebitLineItem:
-        """Delete a debit on a bill; the answer is what was deleted.
+        """Delete a debit on a bill; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/bills/{billId}/debitlineitems/{id}``
+
+        Args:
+            bill_id: The id of the bill.
         """
         return await self._call(_DELETE_DEBIT_LINE_ITEM, {"billId": bill_id, "id": id})
 
     async def edit(self, id: str, change: Change[DebitLineItem], *, bill_id: str, attempts: int = 5) -> DebitLineItem:
-        """Change fields of a debit on a bill, and lose no other.
+        """Change fields of a debit on a bill, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/bills/{billId}/debitlineitems/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown. What the service does not show it cannot keep: `reason_id`,
-        `amount_to_apply_on_bill`, `accounting_product_id`.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated. Fields that the service never answers are lost,
+        unless `change` gives them: `reason_id`, `amount_to_apply_on_bill`, `accounting_product_id`.
         """
         return await self._edit(
             _GET_DEBIT_LINE_ITEM,
@@ -711,6 +815,12 @@ class BillLineItems(Resource):
         """Stream the line items of a bill, up to 100 in a page.
 
         ``GET /organizations/{orgId}/bills/{billId}/lineitems``
+
+        Args:
+            bill_id: The id of the bill.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            additional: Names of fields to add to the answer.
         """
         return self._list(
             _LIST_BILL_LINE_ITEMS,
@@ -722,6 +832,10 @@ class BillLineItems(Resource):
         """Get a line item of a bill; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/bills/{billId}/lineitems/{id}``
+
+        Args:
+            bill_id: The id of the bill.
+            additional: Names of fields to add to the answer.
         """
         return await self._call(_GET_BILL_LINE_ITEM, {"billId": bill_id, "id": id}, query={"additional": additional})
 
@@ -730,6 +844,9 @@ class BillLineItems(Resource):
 
         ``GET /organizations/{orgId}/bills/{billId}/lineitems/{id}/usage/json``
 
-        The URL is presigned: fetch it without an Authorization header. The service calls it deprecated.
+        The URL is presigned: fetch it without an Authorization header. The service has deprecated this operation.
+
+        Args:
+            bill_id: The id of the bill.
         """
         return await self._call(_GET_BILL_LINE_ITEM_JSON_USAGE, {"billId": bill_id, "id": id})

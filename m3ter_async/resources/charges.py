@@ -17,6 +17,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Charges"]
+
 
 _LIST_CHARGES: Operation[Charge] = Operation(
     "ListCharges", "GET", "/organizations/{orgId}/charges", Charge, page="token", page_size=200
@@ -51,6 +53,16 @@ class Charges(Resource):
         """Stream charges, up to 200 in a page.
 
         ``GET /organizations/{orgId}/charges``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            account_id: Only those of this account, by its id.
+            entity_type: AD_HOC or BALANCE.
+            entity_id: Only those of this entity, by its id.
+            bill_date: Only those with this bill date.
+            ids: Only those with these ids.
+            schedule_id: Only those that this schedule made, by its id.
         """
         return self._list(
             _LIST_CHARGES,
@@ -92,10 +104,14 @@ class Charges(Resource):
 
         ``POST /organizations/{orgId}/charges``
 
-        Give `amount`, or `units` with `unit_price`; never both. A charge with the entity type BALANCE takes the
-        balance's id as `entity_id`. It moves money, so it is never sent again when nobody knows whether it took effect:
-        the exception then has `outcome_unknown` set. Amounts are in `currency`, and are sent digit for digit. Leave
-        `version` out: it is for updates.
+        Give `amount`, or `units` with `unit_price`; never both. If `entity_type` is BALANCE, `entity_id` is the id of
+        the balance. The call moves money. If a failure leaves it unknown whether it took effect, it is not repeated:
+        the exception has `outcome_unknown` set. Amounts are in `currency`. They are sent with all their digits. Leave
+        out `version`: it is for updates only.
+
+        Args:
+            entity_type: AD_HOC or BALANCE.
+            line_item_type: BALANCE_FEE or AD_HOC.
         """
         return await self._call(
             _CREATE_CHARGE,
@@ -155,9 +171,13 @@ class Charges(Resource):
 
         ``PUT /organizations/{orgId}/charges/{id}``
 
-        Give `amount`, or `units` with `unit_price`; never both. Amounts are in `currency`, and are sent digit for
-        digit. `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update
-        without it. Everything is replaced.
+        Give `amount`, or `units` with `unit_price`; never both. Amounts are in `currency`. They are sent with all their
+        digits. `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and
+        an update without a version. All fields are replaced.
+
+        Args:
+            entity_type: AD_HOC or BALANCE.
+            line_item_type: BALANCE_FEE or AD_HOC.
         """
         return await self._call(
             _UPDATE_CHARGE,
@@ -185,20 +205,20 @@ class Charges(Resource):
         )
 
     async def delete(self, id: str) -> Charge:
-        """Delete a charge; the answer is what was deleted.
+        """Delete a charge; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/charges/{id}``
         """
         return await self._call(_DELETE_CHARGE, {"id": id})
 
     async def edit(self, id: str, change: Change[Charge], *, attempts: int = 5) -> Charge:
-        """Change fields of a charge, and lose no other.
+        """Change fields of a charge, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/charges/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_CHARGE, _UPDATE_CHARGE, _UPDATE_CHARGE_FIELDS, change, attempts, {"id": id})

@@ -18,6 +18,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Commitments"]
+
 
 _LIST_COMMITMENTS: Operation[Commitment] = Operation(
     "ListCommitments", "GET", "/organizations/{orgId}/commitments", Commitment, page="token", page_size=100
@@ -67,6 +69,16 @@ class Commitments(Resource):
         """Stream commitments, up to 100 in a page.
 
         ``GET /organizations/{orgId}/commitments``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            account_id: Only those of this account, by its id.
+            product_id: Only those of this product, by its id.
+            end_date_start: The start of the range of end dates.
+            end_date_end: The end of that range.
+            ids: Only those with these ids.
+            contract_id: Only those of this contract, by its id.
         """
         return self._list(
             _LIST_COMMITMENTS,
@@ -117,8 +129,13 @@ class Commitments(Resource):
 
         ``POST /organizations/{orgId}/commitments``
 
-        Amounts are in `currency`, and are sent digit for digit. Leave `version` out: it is for updates. Not sent again
-        by itself when nobody knows whether it took effect.
+        Amounts are in `currency`. They are sent with all their digits. Leave out `version`: it is for updates only. The
+        call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            child_billing_mode: PARENT_SUMMARY, PARENT_BREAKDOWN or CHILD.
+            line_item_types: Any of STANDING_CHARGE, USAGE, MINIMUM_SPEND, COUNTER_RUNNING_TOTAL_CHARGE or
+                COUNTER_ADJUSTMENT_DEBIT.
         """
         return await self._call(
             _POST_COMMITMENT,
@@ -194,8 +211,13 @@ class Commitments(Resource):
 
         ``PUT /organizations/{orgId}/commitments/{id}``
 
-        Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one: the service
-        refuses any other (`ConflictError`), and an update without it. Everything is replaced.
+        Amounts are in `currency`. They are sent with all their digits. `version` must be the version that is stored
+        now: the service refuses any other (`ConflictError`), and an update without a version. All fields are replaced.
+
+        Args:
+            child_billing_mode: PARENT_SUMMARY, PARENT_BREAKDOWN or CHILD.
+            line_item_types: Any of STANDING_CHARGE, USAGE, MINIMUM_SPEND, COUNTER_RUNNING_TOTAL_CHARGE or
+                COUNTER_ADJUSTMENT_DEBIT.
         """
         return await self._call(
             _PUT_COMMITMENT,
@@ -231,7 +253,7 @@ class Commitments(Resource):
         )
 
     async def delete(self, id: str) -> Commitment:
-        """Delete a commitment; the answer is what was deleted.
+        """Delete a commitment; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/commitments/{id}``
         """
@@ -247,12 +269,20 @@ class Commitments(Resource):
         sort_by: str | UnsetType = UNSET,
         sort_order: Literal["ASC", "DESC"] | str | UnsetType = UNSET,
     ) -> Paginator[Commitment]:
-        """Stream the commitments that match a query, up to 100 in a page.
+        """Stream the commitments that match a search query, up to 100 in a page.
 
         ``GET /organizations/{orgId}/commitments/search``
 
         `search_query` joins conditions by ``$``, as in ``accountId:x$amount>100``, with ``>`` ``>=`` ``:`` ``<=`` ``<``
         and ``~`` (starts with).
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            search_query: The conditions that the records meet.
+            from_document: How many records to skip.
+            operator: How the conditions of `search_query` are joined: AND or OR.
+            sort_by: The field to sort by.
+            sort_order: The sort order: ASC or DESC.
         """
         return self._list(
             _SEARCH_COMMITMENTS,
@@ -267,13 +297,13 @@ class Commitments(Resource):
         )
 
     async def edit(self, id: str, change: Change[Commitment], *, attempts: int = 5) -> Commitment:
-        """Change fields of a commitment, and lose no other.
+        """Change fields of a commitment, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/commitments/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_COMMITMENT, _PUT_COMMITMENT, _PUT_COMMITMENT_FIELDS, change, attempts, {"id": id})

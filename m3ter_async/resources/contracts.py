@@ -18,6 +18,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Contracts"]
+
 
 _LIST_CONTRACTS: Operation[Contract] = Operation(
     "ListContracts", "GET", "/organizations/{orgId}/contracts", Contract, page="token", page_size=100
@@ -57,6 +59,13 @@ class Contracts(Resource):
         """Stream contracts, up to 100 in a page.
 
         ``GET /organizations/{orgId}/contracts``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
+            codes: Only those with these codes.
+            account_id: Only those of this account, by its id.
         """
         return self._list(
             _LIST_CONTRACTS,
@@ -83,7 +92,8 @@ class Contracts(Resource):
 
         ``POST /organizations/{orgId}/contracts``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _POST_CONTRACT,
@@ -131,8 +141,8 @@ class Contracts(Resource):
 
         ``PUT /organizations/{orgId}/contracts/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced: custom fields that are left out are lost (`edit` keeps them).
         """
         return await self._call(
             _PUT_CONTRACT,
@@ -154,7 +164,7 @@ class Contracts(Resource):
         )
 
     async def delete(self, id: str) -> Contract:
-        """Delete a contract; the answer is what was deleted.
+        """Delete a contract; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/contracts/{id}``
         """
@@ -168,11 +178,14 @@ class Contracts(Resource):
         billing_entities: Sequence[BillingEntity],
         apply_to_children: bool | UnsetType | None = UNSET,
     ) -> EndDateBillingEntities:
-        """End what bills a contract: plans, prepayments, pricings.
+        """Set end dates on a contract's plans, prepayments and pricings.
 
         ``PUT /organizations/{orgId}/contracts/{id}/enddatebillingentities``
 
-        What could not be ended is in the answer, and raises nothing.
+        Entities that could not be ended are listed in the answer; no exception is raised for them.
+
+        Args:
+            billing_entities: Any of CONTRACT, ACCOUNTPLAN, PREPAYMENT, PRICINGS or COUNTER_PRICINGS.
         """
         return await self._call(
             _END_DATE_BILLING_ENTITIES_FOR_CONTRACT,
@@ -185,19 +198,19 @@ class Contracts(Resource):
         )
 
     async def edit(self, id: str, change: Change[Contract], *, attempts: int = 5) -> Contract:
-        """Change fields of a contract, and lose no other.
+        """Change fields of a contract, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/contracts/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_CONTRACT, _PUT_CONTRACT, _PUT_CONTRACT_FIELDS, change, attempts, {"id": id})
 
     async def get_by_code(self, code: str, *, account_id: str | UnsetType = UNSET) -> Contract:
-        """Get the contract with a code; `NotFoundError` if there is none.
+        """Get the contract with a given code; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/contracts``
         """

@@ -15,6 +15,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["CounterAdjustments"]
+
 
 _LIST_COUNTER_ADJUSTMENTS: Operation[CounterAdjustment] = Operation(
     "ListCounterAdjustments",
@@ -59,6 +61,17 @@ class CounterAdjustments(Resource):
         """Stream counter adjustments, up to 100 in a page.
 
         ``GET /organizations/{orgId}/counteradjustments``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            counter_id: Only those of this counter, by its id.
+            account_id: Only those of this account, by its id.
+            end_date_start: The start of the range of end dates.
+            end_date_end: The end of that range.
+            sort_order: The sort order.
+            date_start: The start of the range of dates.
+            date_end: The end of that range.
         """
         return self._list(
             _LIST_COUNTER_ADJUSTMENTS,
@@ -86,11 +99,12 @@ class CounterAdjustments(Resource):
         version: int | UnsetType | None = UNSET,
         purchase_order_number: str | UnsetType | None = UNSET,
     ) -> CounterAdjustment:
-        """Set a counter of an account to a value from a date on.
+        """Set an account's counter to a value, valid from a date on.
 
         ``POST /organizations/{orgId}/counteradjustments``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _POST_COUNTER_ADJUSTMENT,
@@ -126,8 +140,8 @@ class CounterAdjustments(Resource):
 
         ``PUT /organizations/{orgId}/counteradjustments/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
         """
         return await self._call(
             _PUT_COUNTER_ADJUSTMENT,
@@ -143,21 +157,21 @@ class CounterAdjustments(Resource):
         )
 
     async def delete(self, id: str) -> CounterAdjustment:
-        """Delete a counter adjustment; the answer is what was deleted.
+        """Delete a counter adjustment; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/counteradjustments/{id}``
         """
         return await self._call(_DELETE_COUNTER_ADJUSTMENT, {"id": id})
 
     async def edit(self, id: str, change: Change[CounterAdjustment], *, attempts: int = 5) -> CounterAdjustment:
-        """Change fields of a counter adjustment, and lose no other.
+        """Change fields of a counter adjustment, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/counteradjustments/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_COUNTER_ADJUSTMENT,

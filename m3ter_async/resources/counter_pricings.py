@@ -17,6 +17,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["CounterPricings"]
+
 
 _LIST_COUNTER_PRICINGS: Operation[CounterPricing] = Operation(
     "ListCounterPricings", "GET", "/organizations/{orgId}/counterpricings", CounterPricing, page="token", page_size=200
@@ -57,6 +59,13 @@ class CounterPricings(Resource):
         """Stream counter pricings, up to 200 in a page.
 
         ``GET /organizations/{orgId}/counterpricings``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            plan_id: Only those of this plan, by its id.
+            plan_template_id: Only those of this plan template, by its id.
+            ids: Only those with these ids.
         """
         return self._list(
             _LIST_COUNTER_PRICINGS,
@@ -93,7 +102,8 @@ class CounterPricings(Resource):
 
         ``POST /organizations/{orgId}/counterpricings``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _POST_COUNTER_PRICING,
@@ -147,8 +157,8 @@ class CounterPricings(Resource):
 
         ``PUT /organizations/{orgId}/counterpricings/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
         """
         return await self._call(
             _PUT_COUNTER_PRICING,
@@ -173,21 +183,21 @@ class CounterPricings(Resource):
         )
 
     async def delete(self, id: str) -> CounterPricing:
-        """Delete a counter pricing; the answer is what was deleted.
+        """Delete a counter pricing; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/counterpricings/{id}``
         """
         return await self._call(_DELETE_COUNTER_PRICING, {"id": id})
 
     async def edit(self, id: str, change: Change[CounterPricing], *, attempts: int = 5) -> CounterPricing:
-        """Change fields of a counter pricing, and lose no other.
+        """Change fields of a counter pricing, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/counterpricings/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_COUNTER_PRICING, _PUT_COUNTER_PRICING, _PUT_COUNTER_PRICING_FIELDS, change, attempts, {"id": id}

@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Counters"]
+
 
 _LIST_COUNTERS: Operation[Counter] = Operation(
     "ListCounters", "GET", "/organizations/{orgId}/counters", Counter, page="token", page_size=200
@@ -42,6 +44,13 @@ class Counters(Resource):
         """Stream counters, up to 200 in a page.
 
         ``GET /organizations/{orgId}/counters``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
+            codes: Only those with these codes.
+            product_id: Only those of these products, by their ids.
         """
         return self._list(
             _LIST_COUNTERS,
@@ -61,7 +70,8 @@ class Counters(Resource):
 
         ``POST /organizations/{orgId}/counters``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _POST_COUNTER, body={"name": name, "unit": unit, "version": version, "code": code, "productId": product_id}
@@ -88,8 +98,8 @@ class Counters(Resource):
 
         ``PUT /organizations/{orgId}/counters/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
         """
         return await self._call(
             _PUT_COUNTER,
@@ -98,26 +108,26 @@ class Counters(Resource):
         )
 
     async def delete(self, id: str) -> Counter:
-        """Delete a counter; the answer is what was deleted.
+        """Delete a counter; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/counters/{id}``
         """
         return await self._call(_DELETE_COUNTER, {"id": id})
 
     async def edit(self, id: str, change: Change[Counter], *, attempts: int = 5) -> Counter:
-        """Change fields of a counter, and lose no other.
+        """Change fields of a counter, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/counters/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_COUNTER, _PUT_COUNTER, _PUT_COUNTER_FIELDS, change, attempts, {"id": id})
 
     async def get_by_code(self, code: str, *, product_id: Sequence[str] | UnsetType = UNSET) -> Counter:
-        """Get the counter with a code; `NotFoundError` if there is none.
+        """Get the counter with a given code; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/counters``
         """

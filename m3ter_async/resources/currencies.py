@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Currencies"]
+
 
 _LIST_CURRENCIES: Operation[Currency] = Operation(
     "ListCurrencies", "GET", "/organizations/{orgId}/picklists/currency", Currency, page="token", page_size=100
@@ -48,6 +50,12 @@ class Currencies(Resource):
         """Stream currencies, up to 100 in a page.
 
         ``GET /organizations/{orgId}/picklists/currency``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
+            codes: Only those with these codes.
         """
         return self._list(
             _LIST_CURRENCIES,
@@ -68,7 +76,11 @@ class Currencies(Resource):
 
         ``POST /organizations/{orgId}/picklists/currency``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
+
+        Args:
+            rounding_mode: UP, DOWN, CEILING, FLOOR, HALF_UP, HALF_DOWN, HALF_EVEN or UNNECESSARY.
         """
         return await self._call(
             _CREATE_CURRENCY,
@@ -104,8 +116,11 @@ class Currencies(Resource):
 
         ``PUT /organizations/{orgId}/picklists/currency/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
+
+        Args:
+            rounding_mode: UP, DOWN, CEILING, FLOOR, HALF_UP, HALF_DOWN, HALF_EVEN or UNNECESSARY.
         """
         return await self._call(
             _UPDATE_CURRENCY,
@@ -121,26 +136,26 @@ class Currencies(Resource):
         )
 
     async def delete(self, id: str) -> Currency:
-        """Delete a currency; the answer is what was deleted.
+        """Delete a currency; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/picklists/currency/{id}``
         """
         return await self._call(_DELETE_CURRENCY, {"id": id})
 
     async def edit(self, id: str, change: Change[Currency], *, attempts: int = 5) -> Currency:
-        """Change fields of a currency, and lose no other.
+        """Change fields of a currency, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/picklists/currency/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_CURRENCY, _UPDATE_CURRENCY, _UPDATE_CURRENCY_FIELDS, change, attempts, {"id": id})
 
     async def get_by_code(self, code: str, *, archived: bool | UnsetType = UNSET) -> Currency:
-        """Get the currency with a code; `NotFoundError` if there is none.
+        """Get the currency with a given code; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/picklists/currency``
         """

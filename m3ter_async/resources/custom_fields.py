@@ -11,6 +11,9 @@ from .._core.operation import Operation
 from ..models.custom_fields import CustomField
 from ._base import Change, Fields, Resource
 
+__all__ = ["CustomFields"]
+
+
 _GET_CUSTOM_FIELD: Operation[CustomField] = Operation(
     "GetCustomField", "GET", "/organizations/{orgId}/customfields", CustomField
 )
@@ -51,9 +54,9 @@ class CustomFields(Resource):
 
         ``PUT /organizations/{orgId}/customfields``
 
-        Each argument maps the names of an entity's custom fields to the values they have where nobody set one.
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        Each argument maps the names of the custom fields of one type of entity to their default values. `version` must
+        be the version that is stored now: the service refuses any other (`ConflictError`), and an update without a
+        version. All fields are replaced.
         """
         return await self._call(
             _UPDATE_CUSTOM_FIELDS,
@@ -73,14 +76,14 @@ class CustomFields(Resource):
         )
 
     async def edit(self, change: Change[CustomField], *, attempts: int = 5) -> CustomField:
-        """Change parts of the organization's custom fields, and lose nothing else.
+        """Change parts of the organization's custom fields, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/customfields``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_CUSTOM_FIELD, _UPDATE_CUSTOM_FIELDS, _UPDATE_CUSTOM_FIELDS_FIELDS, change, attempts

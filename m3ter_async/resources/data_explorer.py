@@ -14,6 +14,9 @@ from ..models._shared import LineItemType
 from ..models.data_explorer import BillData, DimensionQuery
 from ._base import Resource
 
+__all__ = ["DataExplorer"]
+
+
 _POST_QUERY_BILL_DATA: Operation[BillData] = Operation(
     "PostQueryBillData", "POST", "/organizations/{orgId}/dataexplorer/bills", BillData, repeat="read", scope="explorer"
 )
@@ -36,7 +39,10 @@ class DataExplorer(Resource):
 
         ``POST /organizations/{orgId}/dataexplorer/bills``
 
-        At most 2000 rows. One request per second and organization, ten in a burst.
+        At most 2000 rows. The limit is one request per second and organization, ten in a burst.
+
+        Args:
+            line_item_types: One of the 19 values of `LineItemType`.
         """
         return await self._call(
             _POST_QUERY_BILL_DATA,

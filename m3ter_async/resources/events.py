@@ -14,6 +14,8 @@ from ._base import Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Events"]
+
 
 _LIST_EVENTS: Operation[Event] = Operation(
     "ListEvents", "GET", "/organizations/{orgId}/events", Event, page="token", page_size=100
@@ -47,6 +49,18 @@ class Events(Resource):
         """Stream events, up to 100 in a page.
 
         ``GET /organizations/{orgId}/events``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
+            notification_id: Only those of this notification, by its id.
+            account_id: Only those of this account, by its id.
+            event_type: Only those of this event type.
+            notification_code: Only those of the notification with this code.
+            include_actioned: Also those that somebody has dealt with.
+            event_name: Only those for events with this name.
+            resource_id: Only those about this entity, by its id.
         """
         return self._list(
             _LIST_EVENTS,
@@ -75,6 +89,9 @@ class Events(Resource):
         """Get the fields of each event type.
 
         ``GET /organizations/{orgId}/events/fields``
+
+        Args:
+            event_name: Only those for events with this name.
         """
         return await self._call(_LIST_EVENT_FIELDS, query={"eventName": event_name})
 

@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["ExternalMappings"]
+
 ExternalEntityList: TypeAlias = list[ExternalEntity]
 
 _LIST_EXTERNAL_MAPPINGS: Operation[ExternalMapping] = Operation(
@@ -90,6 +92,13 @@ class ExternalMappings(Resource):
         """Stream external mappings, up to 200 in a page.
 
         ``GET /organizations/{orgId}/externalmappings``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            external_system_id: Only those of this external system, by its id.
+            m3ter_ids: Only those of these m3ter entities, by their ids.
+            integration_config_id: Only those of this integration, by its id.
         """
         return self._list(
             _LIST_EXTERNAL_MAPPINGS,
@@ -117,7 +126,8 @@ class ExternalMappings(Resource):
 
         ``POST /organizations/{orgId}/externalmappings``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _CREATE_EXTERNAL_MAPPING,
@@ -155,8 +165,8 @@ class ExternalMappings(Resource):
 
         ``PUT /organizations/{orgId}/externalmappings/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
         """
         return await self._call(
             _UPDATE_EXTERNAL_MAPPING,
@@ -173,7 +183,7 @@ class ExternalMappings(Resource):
         )
 
     async def delete(self, id: str) -> ExternalMapping:
-        """Delete an external mapping; the answer is what was deleted.
+        """Delete an external mapping; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/externalmappings/{id}``
         """
@@ -198,6 +208,13 @@ class ExternalMappings(Resource):
         """Stream the mappings of one entity of an external system, up to 200 in a page.
 
         ``GET /organizations/{orgId}/externalmappings/externalid/{system}/{externalTable}/{externalId}``
+
+        Args:
+            external_id: The id of the entity in the external system.
+            system: The name of the external system.
+            external_table: The type of entity in the external system.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(
             _LIST_EXTERNAL_MAPPINGS_FOR_EXTERNAL_SYSTEM_AND_ENTITY,
@@ -216,6 +233,12 @@ class ExternalMappings(Resource):
         """Stream the mappings of one m3ter entity, up to 200 in a page.
 
         ``GET /organizations/{orgId}/externalmappings/external/{entity}/{m3terId}``
+
+        Args:
+            m3ter_id: The id of the m3ter entity.
+            entity: The type of the m3ter entity.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(
             _LIST_EXTERNAL_MAPPINGS_FOR_M3TER_ENTITY,
@@ -226,9 +249,13 @@ class ExternalMappings(Resource):
     async def list_options(
         self, entity_type: str, *, destination: str, external_table: str | UnsetType = UNSET
     ) -> ExternalEntityList:
-        """Get what an external system offers to map an entity to.
+        """Get the external entities that an entity can be mapped to.
 
         ``GET /organizations/{orgId}/externalmappingconfiguration/values/{destination}/{entityType}``
+
+        Args:
+            entity_type: The type of entity.
+            destination: The name of the external system.
         """
         return await self._call(
             _GET_EXTERNAL_MAPPING_OPTIONS_FOR_DESTINATION,
@@ -244,9 +271,14 @@ class ExternalMappings(Resource):
         entity_type: str,
         external_table: str | UnsetType = UNSET,
     ) -> ExternalEntityList:
-        """Get what an external system offers to map an entity to, seen with particular credentials.
+        """Get the external entities that an entity can be mapped to, with given credentials.
 
         ``GET /organizations/{orgId}/externalmappingconfiguration/values/{destination}/{entityType}/{integrationCredentialsId}``
+
+        Args:
+            integration_credentials_id: The id of the credentials to look with.
+            destination: The name of the external system.
+            entity_type: The type of entity.
         """  # noqa: E501
         return await self._call(
             _GET_EXTERNAL_MAPPING_OPTIONS_FOR_DESTINATION_FOR_CREDENTIALS_ID,
@@ -259,14 +291,14 @@ class ExternalMappings(Resource):
         )
 
     async def edit(self, id: str, change: Change[ExternalMapping], *, attempts: int = 5) -> ExternalMapping:
-        """Change fields of an external mapping, and lose no other.
+        """Change fields of an external mapping, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/externalmappings/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_EXTERNAL_MAPPING,

@@ -20,6 +20,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["IntegrationConfigurations"]
+
 GetAvailableSystemEntitiesList: TypeAlias = list[Mapping[str, Any]]
 SystemList: TypeAlias = list[System]
 
@@ -96,6 +98,11 @@ class IntegrationConfigurations(Resource):
         """Stream integration configurations, up to 200 in a page.
 
         ``GET /organizations/{orgId}/integrationconfigs``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            destination_id: Only those of this destination, by its id.
         """
         return self._list(
             _GET_INTEGRATION_CONFIGS,
@@ -119,8 +126,9 @@ class IntegrationConfigurations(Resource):
 
         ``POST /organizations/{orgId}/integrationconfigs``
 
-        Which other fields `credentials` has depends on its ``type``: give them in a mapping. Leave `version` out: it is
-        for updates. Not sent again by itself when nobody knows whether it took effect.
+        The ``type`` in `credentials` decides which other fields it has: pass it as a mapping. Leave out `version`: it
+        is for updates only. The call is not repeated automatically if a failure leaves it unknown whether it took
+        effect.
         """
         return await self._call(
             _POST_INTEGRATION_CONFIG,
@@ -162,9 +170,9 @@ class IntegrationConfigurations(Resource):
 
         ``PUT /organizations/{orgId}/integrationconfigs/{id}``
 
-        Which other fields `credentials` has depends on its ``type``: give them in a mapping. `version` must be that of
-        the stored one: the service refuses any other (`ConflictError`), and an update without it. Everything is
-        replaced.
+        The ``type`` in `credentials` decides which other fields it has: pass it as a mapping. `version` must be the
+        version that is stored now: the service refuses any other (`ConflictError`), and an update without a version.
+        All fields are replaced.
         """
         return await self._call(
             _UPDATE_INTEGRATION_CONFIG,
@@ -183,7 +191,7 @@ class IntegrationConfigurations(Resource):
         )
 
     async def delete(self, id: str) -> IntegrationConfig:
-        """Delete an integration configuration; the answer is what was deleted.
+        """Delete an integration configuration; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/integrationconfigs/{id}``
         """
@@ -194,7 +202,7 @@ class IntegrationConfigurations(Resource):
 
         ``POST /organizations/{orgId}/integrationconfigs/{id}/enable``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
         """
         return await self._call(_ENABLE_INTEGRATION_CONFIG, {"id": id})
 
@@ -211,6 +219,13 @@ class IntegrationConfigurations(Resource):
         """Stream the integrations of one type of entity, or of one entity, up to 200 in a page.
 
         ``GET /organizations/{orgId}/integrationconfigs/entity/{entityType}``
+
+        Args:
+            entity_type: The type of entity.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            entity_id: Only those of this entity, by its id.
+            destination_id: Only those of this destination, by its id.
         """
         return self._list(
             _GET_INTEGRATION_CONFIG_FOR_TYPE,
@@ -228,13 +243,17 @@ class IntegrationConfigurations(Resource):
         """Get the values that an option of a system can take.
 
         ``GET /organizations/{orgId}/integrationconfigs/values/{systemName}/{configOption}``
+
+        Args:
+            config_option: The name of an option of the system.
+            system_name: The name of the external system.
         """
         return await self._call(_GET_CONFIG_OPTION_VALUES, {"systemName": system_name, "configOption": config_option})
 
     async def list_available(
         self, *, system_name: str | UnsetType = UNSET, entity_type: str | UnsetType = UNSET
     ) -> AvailableConfiguration:
-        """Get what can be configured for which entity and system.
+        """Get what can be configured for each entity and system.
 
         ``GET /organizations/{orgId}/integrationconfigs/available``
         """
@@ -244,6 +263,10 @@ class IntegrationConfigurations(Resource):
         """Get how to log in to a system for one type of entity.
 
         ``GET /organizations/{orgId}/integrationconfigs/available/{systemName}/auth/{entityType}``
+
+        Args:
+            entity_type: The type of entity.
+            system_name: The name of the external system.
         """
         return await self._call(
             _GET_AVAILABLE_AUTH_FOR_SYSTEM_AND_ENTITY_TYPE, {"systemName": system_name, "entityType": entity_type}
@@ -253,25 +276,29 @@ class IntegrationConfigurations(Resource):
         """Get the entities that a system can be integrated with.
 
         ``GET /organizations/{orgId}/integrationconfigs/available/{systemName}/entities``
+
+        Args:
+            system_name: The name of the external system.
         """
         return await self._call(_GET_AVAILABLE_SYSTEM_ENTITIES, {"systemName": system_name})
 
     async def list_available_systems(self, *, entity_type: str | UnsetType = UNSET) -> SystemList:
-        """Get the systems there are integrations for.
+        """Get the systems that m3ter can be integrated with.
 
         ``GET /organizations/{orgId}/integrationconfigs/available/systems``
         """
         return await self._call(_GET_AVAILABLE_SYSTEMS, query={"entityType": entity_type})
 
     async def edit(self, id: str, change: Change[IntegrationConfig], *, attempts: int = 5) -> IntegrationConfig:
-        """Change fields of an integration configuration, and lose no other.
+        """Change fields of an integration configuration, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/integrationconfigs/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown. What the service does not show it cannot keep: `credentials`.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated. Fields that the service never answers are lost,
+        unless `change` gives them: `credentials`.
         """
         return await self._edit(
             _GET_INTEGRATION_CONFIG,

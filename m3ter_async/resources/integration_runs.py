@@ -14,6 +14,8 @@ from ._base import Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["IntegrationRuns"]
+
 
 _LIST_INTEGRATION_RUNS: Operation[IntegrationRun] = Operation(
     "ListIntegrationRuns",
@@ -63,6 +65,14 @@ class IntegrationRuns(Resource):
         """Stream integration runs, up to 200 in a page.
 
         ``GET /organizations/{orgId}/integrationruns/{entityType}/{entityId}``
+
+        Args:
+            entity_id: The id of the entity.
+            entity_type: The type of entity.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            status: Only those in this state: one of the 11 values of `RunStatus`.
+            order: The sort order: ASC or DESC.
         """
         return self._list(
             _LIST_INTEGRATION_RUNS,
@@ -106,6 +116,13 @@ class IntegrationRuns(Resource):
         """Stream the integration runs of one destination, up to 200 in a page.
 
         ``GET /organizations/{orgId}/integrationruns/destinations/{destinationId}``
+
+        Args:
+            destination_id: The id of the destination.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            status: Only those in this state: one of the 11 values of `RunStatus`.
+            order: The sort order: ASC or DESC.
         """
         return self._list(
             _LIST_INTEGRATION_RUNS_BY_DESTINATION_ID,
@@ -125,6 +142,10 @@ class IntegrationRuns(Resource):
         """Get the latest integration run of several entities.
 
         ``GET /organizations/{orgId}/integrationruns/{entityType}/latest``
+
+        Args:
+            entity_type: The type of entity.
+            ids: Only those with these ids.
         """
         return await self._call(_GET_INTEGRATION_RUN_LATEST_FOR_IDS, {"entityType": entity_type}, query={"ids": ids})
 
@@ -132,5 +153,8 @@ class IntegrationRuns(Resource):
         """Get the latest integration run of an entity.
 
         ``GET /organizations/{orgId}/integrationruns/{entityType}/latest/{id}``
+
+        Args:
+            entity_type: The type of entity.
         """
         return await self._call(_GET_INTEGRATION_RUN_LATEST, {"entityType": entity_type, "id": id})

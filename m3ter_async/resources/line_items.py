@@ -14,6 +14,8 @@ from ._base import Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["LineItems"]
+
 
 _LIST_LINE_ITEMS: Operation[LineItem] = Operation(
     "ListLineItems", "GET", "/organizations/{orgId}/lineitems", LineItem, page="token", page_size=100
@@ -36,6 +38,14 @@ class LineItems(Resource):
         """Stream the line items of all bills, up to 100 in a page.
 
         ``GET /organizations/{orgId}/lineitems``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            commitment_id: Only those of this commitment, by its id.
+            line_item_type: Only line items of this type: one of the 19 values of `LineItemType`.
+            bill_id: Only those of this bill, by its id.
+            additional: Names of fields to add to the answer.
         """
         return self._list(
             _LIST_LINE_ITEMS,

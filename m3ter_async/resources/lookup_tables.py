@@ -30,6 +30,8 @@ from ._base import Change, Fields, Progress, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["LookupTableRevisionDataJobs", "LookupTableRevisionDataResource", "LookupTableRevisions", "LookupTables"]
+
 
 _LIST_LOOKUP_TABLE: Operation[LookupTable] = Operation(
     "ListLookupTable", "GET", "/organizations/{orgId}/lookuptables", LookupTable, page="token", page_size=200
@@ -194,6 +196,12 @@ class LookupTables(Resource):
         """Stream lookup tables, up to 200 in a page.
 
         ``GET /organizations/{orgId}/lookuptables``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            codes: Only those with these codes.
+            additional: Names of fields to add to the answer.
         """
         return self._list(
             _LIST_LOOKUP_TABLE,
@@ -212,7 +220,8 @@ class LookupTables(Resource):
 
         ``POST /organizations/{orgId}/lookuptables``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _POST_LOOKUP_TABLE, body={"name": name, "code": code, "version": version, "customFields": custom_fields}
@@ -222,6 +231,9 @@ class LookupTables(Resource):
         """Get a lookup table; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/lookuptables/{id}``
+
+        Args:
+            additional: Names of fields to add to the answer.
         """
         return await self._call(_GET_LOOKUP_TABLE, {"id": id}, query={"additional": additional})
 
@@ -238,8 +250,8 @@ class LookupTables(Resource):
 
         ``PUT /organizations/{orgId}/lookuptables/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced: custom fields that are left out are lost (`edit` keeps them).
         """
         return await self._call(
             _PUT_LOOKUP_TABLE,
@@ -248,28 +260,28 @@ class LookupTables(Resource):
         )
 
     async def delete(self, id: str) -> LookupTable:
-        """Delete a lookup table; the answer is what was deleted.
+        """Delete a lookup table; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/lookuptables/{id}``
         """
         return await self._call(_DELETE_LOOKUP_TABLE, {"id": id})
 
     async def edit(self, id: str, change: Change[LookupTable], *, attempts: int = 5) -> LookupTable:
-        """Change fields of a lookup table, and lose no other.
+        """Change fields of a lookup table, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/lookuptables/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_LOOKUP_TABLE, _PUT_LOOKUP_TABLE, _PUT_LOOKUP_TABLE_FIELDS, change, attempts, {"id": id}
         )
 
     async def get_by_code(self, code: str, *, additional: Sequence[str] | UnsetType = UNSET) -> LookupTable:
-        """Get the lookup table with a code; `NotFoundError` if there is none.
+        """Get the lookup table with a given code; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/lookuptables``
         """
@@ -296,7 +308,13 @@ class LookupTableRevisionDataResource(Resource):
 
         ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data``
 
-        At most 2000 rows, and no way to page on.
+        The answer has at most 2000 rows; the service offers no further pages.
+
+        Args:
+            lookup_table_revision_id: The id of the revision.
+            lookup_table_id: The id of the lookup table.
+            limit: The largest number of rows in the answer.
+            additional: Names of fields to add to the answer.
         """
         return await self._call(
             _GET_LOOKUP_TABLE_REVISION_DATA,
@@ -317,8 +335,13 @@ class LookupTableRevisionDataResource(Resource):
 
         ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
+
+        Args:
+            lookup_table_revision_id: The id of the revision.
+            lookup_table_id: The id of the lookup table.
+            additional: Names of fields to add to the answer.
         """
         return await self._call(
             _PUT_LOOKUP_TABLE_REVISION_DATA,
@@ -331,6 +354,10 @@ class LookupTableRevisionDataResource(Resource):
         """Delete all rows of a lookup table's revision.
 
         ``DELETE /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data``
+
+        Args:
+            lookup_table_revision_id: The id of the revision.
+            lookup_table_id: The id of the lookup table.
         """
         return await self._call(
             _DELETE_LOOKUP_TABLE_REVISION_DATA,
@@ -349,6 +376,11 @@ class LookupTableRevisionDataResource(Resource):
         ``POST /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/archived``
 
         The URL is presigned: fetch it without an Authorization header.
+
+        Args:
+            lookup_table_revision_id: The id of the revision.
+            lookup_table_id: The id of the lookup table.
+            content_type: application/jsonl or text/csv.
         """
         return await self._call(
             _GET_LOOKUP_TABLE_REVISION_ARCHIVED_DATA_URL,
@@ -363,7 +395,11 @@ class LookupTableRevisionDataResource(Resource):
 
         ``POST /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/copy``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            lookup_table_revision_id: The id of the revision.
+            lookup_table_id: The id of the lookup table.
         """
         return await self._call(
             _COPY_LOOKUP_TABLE_REVISION_DATA,
@@ -382,6 +418,11 @@ class LookupTableRevisionDataResource(Resource):
         """Delete one row by its key.
 
         ``DELETE /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/{lookupKey}``
+
+        Args:
+            lookup_key: The key of the row.
+            lookup_table_id: The id of the lookup table.
+            lookup_table_revision_id: The id of the revision.
         """  # noqa: E501
         return await self._call(
             _DELETE_LOOKUP_TABLE_REVISION_DATA_ENTRY,
@@ -407,8 +448,13 @@ class LookupTableRevisionDataResource(Resource):
 
         ``POST /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/generateuploadurl``
 
-        The URL takes an upload, whatever the method is called: PUT the file to it with the headers given.
+        Despite the name of the method, the URL is for an upload: PUT the file to it, with the headers in the answer.
         `content_length` is in bytes.
+
+        Args:
+            lookup_table_revision_id: The id of the revision.
+            lookup_table_id: The id of the lookup table.
+            content_type: application/jsonl or text/csv.
         """  # noqa: E501
         return await self._call(
             _GENERATE_LOOKUP_TABLE_DATA_UPLOAD_URL,
@@ -427,6 +473,11 @@ class LookupTableRevisionDataResource(Resource):
         """Get one row by its key.
 
         ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/{lookupKey}``
+
+        Args:
+            lookup_key: The key of the row.
+            lookup_table_id: The id of the lookup table.
+            lookup_table_revision_id: The id of the revision.
         """
         return await self._call(
             _GET_LOOKUP_TABLE_REVISION_DATA_ENTRY,
@@ -447,12 +498,18 @@ class LookupTableRevisionDataResource(Resource):
         additional: Sequence[str] | UnsetType = UNSET,
         version: int | UnsetType | None = UNSET,
     ) -> LookupTableRevisionData:
-        """Add one row, or replace the one with its key.
+        """Add a row, or replace the row with the same key.
 
         ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/{lookupKey}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
+
+        Args:
+            lookup_key: The key of the row.
+            lookup_table_id: The id of the lookup table.
+            lookup_table_revision_id: The id of the revision.
+            additional: Names of fields to add to the answer.
         """
         return await self._call(
             _PUT_LOOKUP_TABLE_REVISION_DATA_ENTRY,
@@ -480,6 +537,12 @@ class LookupTableRevisionDataJobs(Resource):
         """Stream the jobs on the data of a lookup table's revision, up to 100 in a page.
 
         ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/jobs``
+
+        Args:
+            lookup_table_revision_id: The id of the revision.
+            lookup_table_id: The id of the lookup table.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(
             _LIST_LOOKUP_TABLE_REVISION_DATA_JOBS,
@@ -493,6 +556,10 @@ class LookupTableRevisionDataJobs(Resource):
         """Get a job on the data of a lookup table's revision; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/jobs/{id}``
+
+        Args:
+            lookup_table_id: The id of the lookup table.
+            lookup_table_revision_id: The id of the revision.
         """
         return await self._call(
             _GET_LOOKUP_TABLE_REVISION_DATA_JOB_RESPONSE,
@@ -502,9 +569,13 @@ class LookupTableRevisionDataJobs(Resource):
     async def delete(
         self, id: str, *, lookup_table_id: str, lookup_table_revision_id: str
     ) -> LookupTableRevisionDataJob:
-        """Delete a job on the data of a lookup table's revision; the answer is what was deleted.
+        """Delete a job on the data of a lookup table's revision; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/jobs/{id}``
+
+        Args:
+            lookup_table_id: The id of the lookup table.
+            lookup_table_revision_id: The id of the revision.
         """
         return await self._call(
             _DELETE_LOOKUP_TABLE_REVISION_DATA_JOB_RESPONSE,
@@ -522,7 +593,12 @@ class LookupTableRevisionDataJobs(Resource):
 
         ``POST /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/jobs/download``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            lookup_table_revision_id: The id of the revision.
+            lookup_table_id: The id of the lookup table.
+            content_type: application/jsonl or text/csv.
         """  # noqa: E501
         return await self._call(
             _TRIGGER_LOOKUP_TABLE_REVISION_DATA_DOWNLOAD_JOB,
@@ -539,14 +615,13 @@ class LookupTableRevisionDataJobs(Resource):
         timeout: float = 600.0,
         on_progress: Progress[LookupTableRevisionDataJob] | None = None,
     ) -> LookupTableRevisionDataJob:
-        """Wait for a job on the data of a lookup table's revision to be done, and get it as it is then.
+        """Wait until a job on the data of a lookup table's revision has ended, and get it.
 
         ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/jobs/{id}``
 
-        It is looked at at once and then at growing intervals, from a second to half a minute, and a last time when
-        `timeout` seconds are over. `on_progress`, which may be async, gets the job at each look. `JobFailedError`,
-        `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
-        at the service.
+        The job is read at once, then at growing intervals of 1 to 30 seconds, and a last time after `timeout` seconds.
+        `on_progress`, which may be async, is called with the job each time. `JobFailedError`, `JobCancelledError` and
+        `JobTimeoutError` hold the job as it was last read. After a `JobTimeoutError` the job goes on at the service.
         """
         from .._jobs.waiting import wait
 
@@ -575,6 +650,12 @@ class LookupTableRevisions(Resource):
         """Stream the revisions of a lookup table, up to 200 in a page.
 
         ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions``
+
+        Args:
+            lookup_table_id: The id of the lookup table.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
         """
         return self._list(
             _LIST_LOOKUP_TABLE_REVISION,
@@ -597,7 +678,11 @@ class LookupTableRevisions(Resource):
 
         ``POST /organizations/{orgId}/lookuptables/{lookupTableId}/revisions``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
+
+        Args:
+            lookup_table_id: The id of the lookup table.
         """
         return await self._call(
             _CREATE_LOOKUP_TABLE_REVISION,
@@ -616,6 +701,9 @@ class LookupTableRevisions(Resource):
         """Get a revision of a lookup table; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
+
+        Args:
+            lookup_table_id: The id of the lookup table.
         """
         return await self._call(_GET_LOOKUP_TABLE_REVISION, {"lookupTableId": lookup_table_id, "id": id})
 
@@ -635,8 +723,11 @@ class LookupTableRevisions(Resource):
 
         ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced: custom fields that are left out are lost (`edit` keeps them).
+
+        Args:
+            lookup_table_id: The id of the lookup table.
         """
         return await self._call(
             _UPDATE_LOOKUP_TABLE_REVISION,
@@ -652,9 +743,12 @@ class LookupTableRevisions(Resource):
         )
 
     async def delete(self, id: str, *, lookup_table_id: str) -> LookupTableRevision:
-        """Delete a revision of a lookup table; the answer is what was deleted.
+        """Delete a revision of a lookup table; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
+
+        Args:
+            lookup_table_id: The id of the lookup table.
         """
         return await self._call(_DELETE_LOOKUP_TABLE_REVISION, {"lookupTableId": lookup_table_id, "id": id})
 
@@ -670,8 +764,12 @@ class LookupTableRevisions(Resource):
 
         ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}/status``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
+
+        Args:
+            lookup_table_id: The id of the lookup table.
+            status: DRAFT, PUBLISHED or ARCHIVED.
         """
         return await self._call(
             _UPDATE_LOOKUP_TABLE_REVISION_STATUS,
@@ -682,14 +780,14 @@ class LookupTableRevisions(Resource):
     async def edit(
         self, id: str, change: Change[LookupTableRevision], *, lookup_table_id: str, attempts: int = 5
     ) -> LookupTableRevision:
-        """Change fields of a revision of a lookup table, and lose no other.
+        """Change fields of a revision of a lookup table, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_LOOKUP_TABLE_REVISION,

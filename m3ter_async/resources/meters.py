@@ -15,6 +15,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Meters"]
+
 
 _LIST_METERS: Operation[Meter] = Operation(
     "ListMeters", "GET", "/organizations/{orgId}/meters", Meter, page="token", page_size=100
@@ -41,6 +43,13 @@ class Meters(Resource):
         """Stream meters, up to 100 in a page.
 
         ``GET /organizations/{orgId}/meters``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            product_id: Only those of these products, by their ids.
+            ids: Only those with these ids.
+            codes: Only those with these codes.
         """
         return self._list(
             _LIST_METERS,
@@ -63,7 +72,8 @@ class Meters(Resource):
 
         ``POST /organizations/{orgId}/meters``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _POST_METER,
@@ -103,8 +113,8 @@ class Meters(Resource):
 
         ``PUT /organizations/{orgId}/meters/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced: custom fields that are left out are lost (`edit` keeps them).
         """
         return await self._call(
             _PUT_METER,
@@ -122,26 +132,26 @@ class Meters(Resource):
         )
 
     async def delete(self, id: str) -> Meter:
-        """Delete a meter; the answer is what was deleted.
+        """Delete a meter; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/meters/{id}``
         """
         return await self._call(_DELETE_METER, {"id": id})
 
     async def edit(self, id: str, change: Change[Meter], *, attempts: int = 5) -> Meter:
-        """Change fields of a meter, and lose no other.
+        """Change fields of a meter, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/meters/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_METER, _PUT_METER, _PUT_METER_FIELDS, change, attempts, {"id": id})
 
     async def get_by_code(self, code: str, *, product_id: Sequence[str] | UnsetType = UNSET) -> Meter:
-        """Get the meter with a code; `NotFoundError` if there is none.
+        """Get the meter with a given code; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/meters``
         """

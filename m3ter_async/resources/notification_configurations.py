@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["NotificationConfigurations"]
+
 
 _LIST_NOTIFICATIONS: Operation[Notification] = Operation(
     "ListNotifications",
@@ -56,6 +58,12 @@ class NotificationConfigurations(Resource):
         """Stream notification configurations, up to 100 in a page.
 
         ``GET /organizations/{orgId}/notifications/configurations``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            event_name: Only those for events with this name.
+            ids: Only those with these ids.
         """
         return self._list(
             _LIST_NOTIFICATIONS,
@@ -84,7 +92,8 @@ class NotificationConfigurations(Resource):
 
         ``POST /organizations/{orgId}/notifications/configurations``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _CREATE_NOTIFICATION,
@@ -124,8 +133,8 @@ class NotificationConfigurations(Resource):
 
         ``PUT /organizations/{orgId}/notifications/configurations/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
         """
         return await self._call(
             _UPDATE_NOTIFICATION,
@@ -143,7 +152,7 @@ class NotificationConfigurations(Resource):
         )
 
     async def delete(self, id: str) -> Notification:
-        """Delete a notification configuration; the answer is what was deleted.
+        """Delete a notification configuration; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/notifications/configurations/{id}``
         """
@@ -156,25 +165,25 @@ class NotificationConfigurations(Resource):
         event_name: str | UnsetType | None = UNSET,
         calculation: str | UnsetType | None = UNSET,
     ) -> EvaluateCalculation:
-        """Try out a notification's calculation on an event.
+        """Evaluate a notification's calculation on an event, as a test.
 
         ``POST /organizations/{orgId}/notifications/evaluate``
 
-        It is tried on the event with that `event_id`, or of that `event_name`.
+        It is evaluated on the event with that `event_id`, or on one with that `event_name`.
         """
         return await self._call(
             _EVALUATE_CALCULATION, body={"eventId": event_id, "eventName": event_name, "calculation": calculation}
         )
 
     async def edit(self, id: str, change: Change[Notification], *, attempts: int = 5) -> Notification:
-        """Change fields of a notification configuration, and lose no other.
+        """Change fields of a notification configuration, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/notifications/configurations/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_NOTIFICATION, _UPDATE_NOTIFICATION, _UPDATE_NOTIFICATION_FIELDS, change, attempts, {"id": id}

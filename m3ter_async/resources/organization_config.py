@@ -15,6 +15,9 @@ from ..models._shared import BillCreditType, CurrencyConversion, StatementAutoGe
 from ..models.organization_config import OrganizationConfig
 from ._base import Change, Fields, Resource
 
+__all__ = ["OrganizationConfigResource"]
+
+
 _GET_ORGANIZATION_CONFIG: Operation[OrganizationConfig] = Operation(
     "GetOrganizationConfig", "GET", "/organizations/{orgId}/organizationconfig", OrganizationConfig
 )
@@ -78,9 +81,13 @@ class OrganizationConfigResource(Resource):
 
         ``PUT /organizations/{orgId}/organizationconfig``
 
-        The epochs are the days from which years, months, weeks and days are counted. Amounts are in `currency`, and are
-        sent digit for digit. `version` must be that of the stored one: the service refuses any other (`ConflictError`),
-        and an update without it. Everything is replaced.
+        The epochs are the days from which years, months, weeks and days are counted. Amounts are in `currency`. They
+        are sent with all their digits. `version` must be the version that is stored now: the service refuses any other
+        (`ConflictError`), and an update without a version. All fields are replaced.
+
+        Args:
+            auto_generate_statement_mode: NONE, JSON or JSON_AND_CSV.
+            credit_application_order: Any of PREPAYMENT or BALANCE.
         """
         return await self._call(
             _UPDATE_ORGANIZATION_CONFIG,
@@ -115,14 +122,14 @@ class OrganizationConfigResource(Resource):
         )
 
     async def edit(self, change: Change[OrganizationConfig], *, attempts: int = 5) -> OrganizationConfig:
-        """Change parts of the organization's configuration, and lose nothing else.
+        """Change parts of the organization's configuration, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/organizationconfig``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_ORGANIZATION_CONFIG, _UPDATE_ORGANIZATION_CONFIG, _UPDATE_ORGANIZATION_CONFIG_FIELDS, change, attempts

@@ -15,6 +15,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["PermissionPolicies"]
+
 
 _LIST_PERMISSION_POLICIES: Operation[PermissionPolicy] = Operation(
     "ListPermissionPolicies",
@@ -96,6 +98,10 @@ class PermissionPolicies(Resource):
         """Stream permission policies, up to 100 in a page.
 
         ``GET /organizations/{orgId}/permissionpolicies``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(_LIST_PERMISSION_POLICIES, query={"pageSize": page_size, "nextToken": next_token})
 
@@ -110,7 +116,8 @@ class PermissionPolicies(Resource):
 
         ``POST /organizations/{orgId}/permissionpolicies``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _POST_PERMISSION_POLICY, body={"name": name, "permissionPolicy": permission_policy, "version": version}
@@ -135,8 +142,8 @@ class PermissionPolicies(Resource):
 
         ``PUT /organizations/{orgId}/permissionpolicies/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
         """
         return await self._call(
             _PUT_PERMISSION_POLICY,
@@ -145,7 +152,7 @@ class PermissionPolicies(Resource):
         )
 
     async def delete(self, id: str) -> PermissionPolicy:
-        """Delete a permission policy; the answer is what was deleted.
+        """Delete a permission policy; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/permissionpolicies/{id}``
         """
@@ -158,7 +165,10 @@ class PermissionPolicies(Resource):
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/addtoserviceuser``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            permission_policy_id: The id of the permission policy.
         """
         return await self._call(
             _ADD_PERMISSION_POLICY_TO_SERVICE_USER,
@@ -173,7 +183,10 @@ class PermissionPolicies(Resource):
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/addtosupportusers``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            permission_policy_id: The id of the permission policy.
         """
         return await self._call(
             _ADD_PERMISSION_POLICY_TO_SUPPORT_USERS,
@@ -188,7 +201,10 @@ class PermissionPolicies(Resource):
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/addtouser``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            permission_policy_id: The id of the permission policy.
         """
         return await self._call(
             _ADD_PERMISSION_POLICY_TO_USER,
@@ -203,7 +219,10 @@ class PermissionPolicies(Resource):
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/addtousergroup``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            permission_policy_id: The id of the permission policy.
         """
         return await self._call(
             _ADD_PERMISSION_POLICY_TO_USER_GROUP,
@@ -214,11 +233,14 @@ class PermissionPolicies(Resource):
     async def remove_from_service_user(
         self, permission_policy_id: str, *, principal_id: str, version: int | UnsetType | None = UNSET
     ) -> PrincipalPermission:
-        """Take a permission policy from a service user.
+        """Remove a permission policy from a service user.
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/removefromserviceuser``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            permission_policy_id: The id of the permission policy.
         """
         return await self._call(
             _REMOVE_PERMISSION_POLICY_FROM_SERVICE_USER,
@@ -227,11 +249,14 @@ class PermissionPolicies(Resource):
         )
 
     async def remove_from_support_user(self, permission_policy_id: str) -> PrincipalPermission:
-        """Take a permission policy from m3ter's support staff.
+        """Remove a permission policy from m3ter's support staff.
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/removefromsupportusers``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            permission_policy_id: The id of the permission policy.
         """
         return await self._call(
             _REMOVE_PERMISSION_POLICY_FROM_SUPPORT_USERS, {"permissionPolicyId": permission_policy_id}
@@ -240,11 +265,14 @@ class PermissionPolicies(Resource):
     async def remove_from_user(
         self, permission_policy_id: str, *, principal_id: str, version: int | UnsetType | None = UNSET
     ) -> PrincipalPermission:
-        """Take a permission policy from a user.
+        """Remove a permission policy from a user.
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/removefromuser``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            permission_policy_id: The id of the permission policy.
         """
         return await self._call(
             _REMOVE_PERMISSION_POLICY_FROM_USER,
@@ -255,11 +283,14 @@ class PermissionPolicies(Resource):
     async def remove_from_user_group(
         self, permission_policy_id: str, *, principal_id: str, version: int | UnsetType | None = UNSET
     ) -> PrincipalPermission:
-        """Take a permission policy from a group of users.
+        """Remove a permission policy from a group of users.
 
         ``POST /organizations/{orgId}/permissionpolicies/{permissionPolicyId}/removefromusergroup``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            permission_policy_id: The id of the permission policy.
         """
         return await self._call(
             _REMOVE_PERMISSION_POLICY_FROM_USER_GROUP,
@@ -268,14 +299,14 @@ class PermissionPolicies(Resource):
         )
 
     async def edit(self, id: str, change: Change[PermissionPolicy], *, attempts: int = 5) -> PermissionPolicy:
-        """Change fields of a permission policy, and lose no other.
+        """Change fields of a permission policy, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/permissionpolicies/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_PERMISSION_POLICY, _PUT_PERMISSION_POLICY, _PUT_PERMISSION_POLICY_FIELDS, change, attempts, {"id": id}

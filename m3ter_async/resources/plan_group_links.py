@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["PlanGroupLinks"]
+
 
 _LIST_PLAN_GROUP_LINKS: Operation[PlanGroupLink] = Operation(
     "ListPlanGroupLinks", "GET", "/organizations/{orgId}/plangrouplinks", PlanGroupLink, page="token", page_size=100
@@ -48,6 +50,13 @@ class PlanGroupLinks(Resource):
         """Stream links of plans to plan groups, up to 100 in a page.
 
         ``GET /organizations/{orgId}/plangrouplinks``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            plan_group: Only those of this plan group, by its id.
+            plan: Only those of this plan, by its id.
+            ids: Only those with these ids.
         """
         return self._list(
             _LIST_PLAN_GROUP_LINKS,
@@ -61,7 +70,8 @@ class PlanGroupLinks(Resource):
 
         ``POST /organizations/{orgId}/plangrouplinks``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _POST_PLAN_GROUP_LINK, body={"planGroupId": plan_group_id, "planId": plan_id, "version": version}
@@ -81,29 +91,29 @@ class PlanGroupLinks(Resource):
 
         ``PUT /organizations/{orgId}/plangrouplinks/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
         """
         return await self._call(
             _PUT_PLAN_GROUP_LINK, {"id": id}, body={"planGroupId": plan_group_id, "planId": plan_id, "version": version}
         )
 
     async def delete(self, id: str) -> PlanGroupLink:
-        """Delete a link of a plan to a plan group; the answer is what was deleted.
+        """Delete a link of a plan to a plan group; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/plangrouplinks/{id}``
         """
         return await self._call(_DELETE_PLAN_GROUP_LINK, {"id": id})
 
     async def edit(self, id: str, change: Change[PlanGroupLink], *, attempts: int = 5) -> PlanGroupLink:
-        """Change fields of a link of a plan to a plan group, and lose no other.
+        """Change fields of a link of a plan to a plan group, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/plangrouplinks/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_PLAN_GROUP_LINK, _PUT_PLAN_GROUP_LINK, _PUT_PLAN_GROUP_LINK_FIELDS, change, attempts, {"id": id}

@@ -15,6 +15,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["PlanGroups"]
+
 
 _LIST_PLAN_GROUPS: Operation[PlanGroup] = Operation(
     "ListPlanGroups", "GET", "/organizations/{orgId}/plangroups", PlanGroup, page="token", page_size=200
@@ -53,6 +55,12 @@ class PlanGroups(Resource):
         """Stream plan groups, up to 200 in a page.
 
         ``GET /organizations/{orgId}/plangroups``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            account_id: Only those of these accounts, by their ids.
+            ids: Only those with these ids.
         """
         return self._list(
             _LIST_PLAN_GROUPS,
@@ -81,8 +89,8 @@ class PlanGroups(Resource):
 
         ``POST /organizations/{orgId}/plangroups``
 
-        Amounts are in `currency`, and are sent digit for digit. Leave `version` out: it is for updates. Not sent again
-        by itself when nobody knows whether it took effect.
+        Amounts are in `currency`. They are sent with all their digits. Leave out `version`: it is for updates only. The
+        call is not repeated automatically if a failure leaves it unknown whether it took effect.
         """
         return await self._call(
             _POST_PLAN_GROUP,
@@ -134,9 +142,9 @@ class PlanGroups(Resource):
 
         ``PUT /organizations/{orgId}/plangroups/{id}``
 
-        Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one: the service
-        refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are
-        left out are lost (`edit` keeps them).
+        Amounts are in `currency`. They are sent with all their digits. `version` must be the version that is stored
+        now: the service refuses any other (`ConflictError`), and an update without a version. All fields are replaced:
+        custom fields that are left out are lost (`edit` keeps them).
         """
         return await self._call(
             _PUT_PLAN_GROUP,
@@ -160,20 +168,20 @@ class PlanGroups(Resource):
         )
 
     async def delete(self, id: str) -> PlanGroup:
-        """Delete a plan group; the answer is what was deleted.
+        """Delete a plan group; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/plangroups/{id}``
         """
         return await self._call(_DELETE_PLAN_GROUP, {"id": id})
 
     async def edit(self, id: str, change: Change[PlanGroup], *, attempts: int = 5) -> PlanGroup:
-        """Change fields of a plan group, and lose no other.
+        """Change fields of a plan group, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/plangroups/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_PLAN_GROUP, _PUT_PLAN_GROUP, _PUT_PLAN_GROUP_FIELDS, change, attempts, {"id": id})

@@ -16,6 +16,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["PlanTemplates"]
+
 
 _LIST_PLAN_TEMPLATES: Operation[PlanTemplate] = Operation(
     "ListPlanTemplates", "GET", "/organizations/{orgId}/plantemplates", PlanTemplate, page="token", page_size=100
@@ -54,6 +56,12 @@ class PlanTemplates(Resource):
         """Stream plan templates, up to 100 in a page.
 
         ``GET /organizations/{orgId}/plantemplates``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            product_id: Only those of this product, by its id.
+            ids: Only those with these ids.
         """
         return self._list(
             _LIST_PLAN_TEMPLATES,
@@ -85,8 +93,11 @@ class PlanTemplates(Resource):
 
         ``POST /organizations/{orgId}/plantemplates``
 
-        Amounts are in `currency`, and are sent digit for digit. Leave `version` out: it is for updates. Not sent again
-        by itself when nobody knows whether it took effect.
+        Amounts are in `currency`. They are sent with all their digits. Leave out `version`: it is for updates only. The
+        call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            bill_frequency: DAILY, WEEKLY, MONTHLY, ANNUALLY, AD_HOC or MIXED.
         """
         return await self._call(
             _POST_PLAN_TEMPLATE,
@@ -144,9 +155,12 @@ class PlanTemplates(Resource):
 
         ``PUT /organizations/{orgId}/plantemplates/{id}``
 
-        Amounts are in `currency`, and are sent digit for digit. `version` must be that of the stored one: the service
-        refuses any other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are
-        left out are lost (`edit` keeps them).
+        Amounts are in `currency`. They are sent with all their digits. `version` must be the version that is stored
+        now: the service refuses any other (`ConflictError`), and an update without a version. All fields are replaced:
+        custom fields that are left out are lost (`edit` keeps them).
+
+        Args:
+            bill_frequency: DAILY, WEEKLY, MONTHLY, ANNUALLY, AD_HOC or MIXED.
         """
         return await self._call(
             _PUT_PLAN_TEMPLATE,
@@ -173,21 +187,21 @@ class PlanTemplates(Resource):
         )
 
     async def delete(self, id: str) -> PlanTemplate:
-        """Delete a plan template; the answer is what was deleted.
+        """Delete a plan template; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/plantemplates/{id}``
         """
         return await self._call(_DELETE_PLAN_TEMPLATE, {"id": id})
 
     async def edit(self, id: str, change: Change[PlanTemplate], *, attempts: int = 5) -> PlanTemplate:
-        """Change fields of a plan template, and lose no other.
+        """Change fields of a plan template, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/plantemplates/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_PLAN_TEMPLATE, _PUT_PLAN_TEMPLATE, _PUT_PLAN_TEMPLATE_FIELDS, change, attempts, {"id": id}

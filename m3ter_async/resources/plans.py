@@ -15,6 +15,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Plans"]
+
 
 _LIST_PLANS: Operation[Plan] = Operation(
     "ListPlans", "GET", "/organizations/{orgId}/plans", Plan, page="token", page_size=100
@@ -47,6 +49,13 @@ class Plans(Resource):
         """Stream plans, up to 100 in a page.
 
         ``GET /organizations/{orgId}/plans``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            product_id: Only those of this product, by its id.
+            account_id: Only those of these accounts, by their ids.
+            ids: Only those with these ids.
         """
         return self._list(
             _LIST_PLANS,
@@ -83,7 +92,8 @@ class Plans(Resource):
 
         ``POST /organizations/{orgId}/plans``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _POST_PLAN,
@@ -139,8 +149,8 @@ class Plans(Resource):
 
         ``PUT /organizations/{orgId}/plans/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced: custom fields that are left out are lost (`edit` keeps them).
         """
         return await self._call(
             _PUT_PLAN,
@@ -166,20 +176,20 @@ class Plans(Resource):
         )
 
     async def delete(self, id: str) -> Plan:
-        """Delete a plan; the answer is what was deleted.
+        """Delete a plan; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/plans/{id}``
         """
         return await self._call(_DELETE_PLAN, {"id": id})
 
     async def edit(self, id: str, change: Change[Plan], *, attempts: int = 5) -> Plan:
-        """Change fields of a plan, and lose no other.
+        """Change fields of a plan, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/plans/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_PLAN, _PUT_PLAN, _PUT_PLAN_FIELDS, change, attempts, {"id": id})

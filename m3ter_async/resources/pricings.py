@@ -18,6 +18,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Pricings"]
+
 
 _LIST_PRICINGS: Operation[Pricing] = Operation(
     "ListPricings", "GET", "/organizations/{orgId}/pricings", Pricing, page="token", page_size=100
@@ -53,6 +55,14 @@ class Pricings(Resource):
         """Stream pricings, up to 100 in a page.
 
         ``GET /organizations/{orgId}/pricings``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            plan_id: Only those of this plan, by its id.
+            plan_template_id: Only those of this plan template, by its id.
+            aggregation_id: Only those of this aggregation, by its id.
+            ids: Only those with these ids.
         """
         return self._list(
             _LIST_PRICINGS,
@@ -95,8 +105,11 @@ class Pricings(Resource):
         ``POST /organizations/{orgId}/pricings``
 
         Give `plan_id` or `plan_template_id`, and `aggregation_id` or `compound_aggregation_id`. In `pricing_bands`,
-        amounts are in the currency of the plan, and a band's `lower_limit` is where it begins. Leave `version` out: it
-        is for updates. Not sent again by itself when nobody knows whether it took effect.
+        amounts are in the currency of the plan, and `lower_limit` is where a band begins. Leave out `version`: it is
+        for updates only. The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            type: DEBIT, PRODUCT_CREDIT or GLOBAL_CREDIT.
         """
         return await self._call(
             _POST_PRICING,
@@ -159,9 +172,12 @@ class Pricings(Resource):
         ``PUT /organizations/{orgId}/pricings/{id}``
 
         Give `plan_id` or `plan_template_id`, and `aggregation_id` or `compound_aggregation_id`. In `pricing_bands`,
-        amounts are in the currency of the plan, and a band's `lower_limit` is where it begins. `version` must be that
-        of the stored one: the service refuses any other (`ConflictError`), and an update without it. Everything is
-        replaced.
+        amounts are in the currency of the plan, and `lower_limit` is where a band begins. `version` must be the version
+        that is stored now: the service refuses any other (`ConflictError`), and an update without a version. All fields
+        are replaced.
+
+        Args:
+            type: DEBIT, PRODUCT_CREDIT or GLOBAL_CREDIT.
         """
         return await self._call(
             _PUT_PRICING,
@@ -190,20 +206,20 @@ class Pricings(Resource):
         )
 
     async def delete(self, id: str) -> Pricing:
-        """Delete a pricing; the answer is what was deleted.
+        """Delete a pricing; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/pricings/{id}``
         """
         return await self._call(_DELETE_PRICING, {"id": id})
 
     async def edit(self, id: str, change: Change[Pricing], *, attempts: int = 5) -> Pricing:
-        """Change fields of a pricing, and lose no other.
+        """Change fields of a pricing, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/pricings/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_PRICING, _PUT_PRICING, _PUT_PRICING_FIELDS, change, attempts, {"id": id})

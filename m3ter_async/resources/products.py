@@ -15,6 +15,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Products"]
+
 
 _LIST_PRODUCTS: Operation[Product] = Operation(
     "ListProducts", "GET", "/organizations/{orgId}/products", Product, page="token", page_size=200
@@ -41,6 +43,11 @@ class Products(Resource):
         """Stream products, up to 200 in a page.
 
         ``GET /organizations/{orgId}/products``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
         """
         return self._list(_LIST_PRODUCTS, query={"pageSize": page_size, "nextToken": next_token, "ids": ids})
 
@@ -56,7 +63,8 @@ class Products(Resource):
 
         ``POST /organizations/{orgId}/products``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _POST_PRODUCT, body={"name": name, "code": code, "version": version, "customFields": custom_fields}
@@ -82,8 +90,8 @@ class Products(Resource):
 
         ``PUT /organizations/{orgId}/products/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced: custom fields that are left out are lost (`edit` keeps them).
         """
         return await self._call(
             _PUT_PRODUCT,
@@ -92,20 +100,20 @@ class Products(Resource):
         )
 
     async def delete(self, id: str) -> Product:
-        """Delete a product; the answer is what was deleted.
+        """Delete a product; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/products/{id}``
         """
         return await self._call(_DELETE_PRODUCT, {"id": id})
 
     async def edit(self, id: str, change: Change[Product], *, attempts: int = 5) -> Product:
-        """Change fields of a product, and lose no other.
+        """Change fields of a product, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/products/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_PRODUCT, _PUT_PRODUCT, _PUT_PRODUCT_FIELDS, change, attempts, {"id": id})

@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["ResourceGroups"]
+
 
 _LIST_RESOURCE_GROUPS: Operation[ResourceGroup] = Operation(
     "ListResourceGroups",
@@ -76,6 +78,11 @@ class ResourceGroups(Resource):
         """Stream resource groups, up to 100 in a page.
 
         ``GET /organizations/{orgId}/resourcegroups/{type}``
+
+        Args:
+            type: The type of resource group.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(_LIST_RESOURCE_GROUPS, {"type": type}, query={"pageSize": page_size, "nextToken": next_token})
 
@@ -84,7 +91,11 @@ class ResourceGroups(Resource):
 
         ``POST /organizations/{orgId}/resourcegroups/{type}``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
+
+        Args:
+            type: The type of resource group.
         """
         return await self._call(_POST_RESOURCE_GROUP, {"type": type}, body={"name": name, "version": version})
 
@@ -92,6 +103,9 @@ class ResourceGroups(Resource):
         """Get a resource group; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/resourcegroups/{type}/{id}``
+
+        Args:
+            type: The type of resource group.
         """
         return await self._call(_GET_RESOURCE_GROUP, {"type": type, "id": id})
 
@@ -100,15 +114,21 @@ class ResourceGroups(Resource):
 
         ``PUT /organizations/{orgId}/resourcegroups/{type}/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
+
+        Args:
+            type: The type of resource group.
         """
         return await self._call(_PUT_RESOURCE_GROUP, {"type": type, "id": id}, body={"name": name, "version": version})
 
     async def delete(self, id: str, *, type: str) -> ResourceGroup:
-        """Delete a resource group; the answer is what was deleted.
+        """Delete a resource group; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/resourcegroups/{type}/{id}``
+
+        Args:
+            type: The type of resource group.
         """
         return await self._call(_DELETE_RESOURCE_GROUP, {"type": type, "id": id})
 
@@ -121,11 +141,16 @@ class ResourceGroups(Resource):
         target_type: TargetType,
         version: int | UnsetType | None = UNSET,
     ) -> ResourceGroup:
-        """Add something to a resource group.
+        """Add an item to a resource group.
 
         ``POST /organizations/{orgId}/resourcegroups/{type}/{resourceGroupId}/addresource``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            resource_group_id: The id of the resource group.
+            type: The type of resource group.
+            target_type: ITEM or GROUP.
         """
         return await self._call(
             _ADD_RESOURCE_TO_GROUP,
@@ -141,9 +166,15 @@ class ResourceGroups(Resource):
         page_size: int | UnsetType = UNSET,
         next_token: str | UnsetType | None = UNSET,
     ) -> Paginator[ResourceGroupItem]:
-        """Stream what a resource group holds, up to 100 in a page.
+        """Stream the contents of a resource group, up to 100 in a page.
 
         ``POST /organizations/{orgId}/resourcegroups/{type}/{resourceGroupId}/contents``
+
+        Args:
+            resource_group_id: The id of the resource group.
+            type: The type of resource group.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(
             _LIST_RESOURCE_GROUPS_FOR_ID,
@@ -162,6 +193,12 @@ class ResourceGroups(Resource):
         """Stream the permission policies of a resource group, up to 100 in a page.
 
         ``GET /organizations/{orgId}/resourcegroups/{type}/{resourceGroupId}/permissions``
+
+        Args:
+            resource_group_id: The id of the resource group.
+            type: The type of resource group.
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(
             _GET_RESOURCE_GROUP_PERMISSIONS,
@@ -178,11 +215,16 @@ class ResourceGroups(Resource):
         target_type: TargetType,
         version: int | UnsetType | None = UNSET,
     ) -> ResourceGroup:
-        """Take something out of a resource group.
+        """Remove an item from a resource group.
 
         ``POST /organizations/{orgId}/resourcegroups/{type}/{resourceGroupId}/removeresource``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
+
+        Args:
+            resource_group_id: The id of the resource group.
+            type: The type of resource group.
+            target_type: ITEM or GROUP.
         """
         return await self._call(
             _REMOVE_RESOURCE_FROM_GROUP,
@@ -191,14 +233,14 @@ class ResourceGroups(Resource):
         )
 
     async def edit(self, id: str, change: Change[ResourceGroup], *, type: str, attempts: int = 5) -> ResourceGroup:
-        """Change fields of a resource group, and lose no other.
+        """Change fields of a resource group, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/resourcegroups/{type}/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_RESOURCE_GROUP,

@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["ScheduledEventConfigurations"]
+
 
 _LIST_SCHEDULED_EVENT_CONFIGURATIONS: Operation[ScheduledEventConfiguration] = Operation(
     "ListScheduledEventConfigurations",
@@ -63,6 +65,11 @@ class ScheduledEventConfigurations(Resource):
         """Stream scheduled event configurations, up to 100 in a page.
 
         ``GET /organizations/{orgId}/scheduledevents/configurations``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
         """
         return self._list(
             _LIST_SCHEDULED_EVENT_CONFIGURATIONS, query={"pageSize": page_size, "nextToken": next_token, "ids": ids}
@@ -75,7 +82,8 @@ class ScheduledEventConfigurations(Resource):
 
         ``POST /organizations/{orgId}/scheduledevents/configurations``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _CREATE_SCHEDULED_EVENT_CONFIGURATION,
@@ -96,8 +104,8 @@ class ScheduledEventConfigurations(Resource):
 
         ``PUT /organizations/{orgId}/scheduledevents/configurations/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
         """
         return await self._call(
             _UPDATE_SCHEDULED_EVENT_CONFIGURATION,
@@ -106,7 +114,7 @@ class ScheduledEventConfigurations(Resource):
         )
 
     async def delete(self, id: str) -> ScheduledEventConfiguration:
-        """Delete a scheduled event configuration; the answer is what was deleted.
+        """Delete a scheduled event configuration; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/scheduledevents/configurations/{id}``
         """
@@ -115,14 +123,14 @@ class ScheduledEventConfigurations(Resource):
     async def edit(
         self, id: str, change: Change[ScheduledEventConfiguration], *, attempts: int = 5
     ) -> ScheduledEventConfiguration:
-        """Change fields of a scheduled event configuration, and lose no other.
+        """Change fields of a scheduled event configuration, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/scheduledevents/configurations/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_SCHEDULED_EVENT_CONFIGURATION,

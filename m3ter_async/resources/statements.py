@@ -23,6 +23,8 @@ from ._base import Change, Fields, Progress, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["StatementDefinitions", "StatementJobs", "Statements"]
+
 StatementJobList: TypeAlias = list[StatementJob]
 
 _CREATE_BILL_CSV_STATEMENT: Operation[ObjectUrl] = Operation(
@@ -88,12 +90,12 @@ class Statements(Resource):
         return StatementJobs(self._pipeline)
 
     async def create_csv(self, id: str) -> ObjectUrl:
-        """Have a bill's statement written as CSV, and get the URL to download it from.
+        """Create a bill's statement as CSV, and get the URL to download it from.
 
         ``POST /organizations/{orgId}/bills/{id}/statement/csv``
 
-        The URL is presigned: fetch it without an Authorization header. Not sent again by itself when nobody knows
-        whether it took effect.
+        The URL is presigned: fetch it without an Authorization header. The call is not repeated automatically if a
+        failure leaves it unknown whether it took effect.
         """
         return await self._call(_CREATE_BILL_CSV_STATEMENT, {"id": id})
 
@@ -118,14 +120,14 @@ class Statements(Resource):
     async def download_json(
         self, bill_id: str, *, timeout: float = 600.0, on_progress: Progress[StatementJob] | None = None
     ) -> Any:
-        """Get a bill's statement as JSON: plain values, every number exact.
+        """Get a bill's statement as JSON: dicts and lists, with exact numbers.
 
         ``GET`` and ``POST /organizations/{orgId}/statementjobs``, then ``GET`` the URL
 
-        Where a job has made the latest statement already, or is at it, that is taken; else one is started. Seconds of
-        `timeout` count for the job, not for the download. `on_progress`, which may be async, gets it at each look.
-        `JobFailedError`, `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of
-        these it goes on at the service.
+        If a job has made the latest statement, or is making it, that job is used; otherwise one is started. `timeout`
+        is in seconds, and counts for the job, not for the download. `on_progress`, which may be async, is called with
+        the job each time it is read. `JobFailedError`, `JobCancelledError` and `JobTimeoutError` hold the job as it was
+        last read. After a `JobTimeoutError` the job goes on at the service.
         """
         from .._jobs.generated_files import statement_json
 
@@ -146,10 +148,10 @@ class Statements(Resource):
 
         ``GET`` and ``POST /organizations/{orgId}/statementjobs``, then ``GET`` the URL
 
-        Where a job has made the latest statement already, or is at it, that is taken; else one is started. Seconds of
-        `timeout` count for the job, not for the download. `on_progress`, which may be async, gets it at each look.
-        `JobFailedError`, `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of
-        these it goes on at the service.
+        If a job has made the latest statement, or is making it, that job is used; otherwise one is started. `timeout`
+        is in seconds, and counts for the job, not for the download. `on_progress`, which may be async, is called with
+        the job each time it is read. `JobFailedError`, `JobCancelledError` and `JobTimeoutError` hold the job as it was
+        last read. After a `JobTimeoutError` the job goes on at the service.
         """
         from .._jobs.generated_files import statement
 
@@ -174,6 +176,10 @@ class StatementDefinitions(Resource):
         """Stream statement definitions, up to 100 in a page.
 
         ``GET /organizations/{orgId}/statementdefinitions``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(_LIST_STATEMENT_DEFINITIONS, query={"pageSize": page_size, "nextToken": next_token})
 
@@ -192,7 +198,11 @@ class StatementDefinitions(Resource):
 
         ``POST /organizations/{orgId}/statementdefinitions``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
+
+        Args:
+            aggregation_frequency: DAY, WEEK, MONTH, QUARTER, YEAR or WHOLE_PERIOD.
         """
         return await self._call(
             _POST_STATEMENT_DEFINITION,
@@ -230,8 +240,11 @@ class StatementDefinitions(Resource):
 
         ``PUT /organizations/{orgId}/statementdefinitions/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
+
+        Args:
+            aggregation_frequency: DAY, WEEK, MONTH, QUARTER, YEAR or WHOLE_PERIOD.
         """
         return await self._call(
             _PUT_STATEMENT_DEFINITION,
@@ -248,21 +261,21 @@ class StatementDefinitions(Resource):
         )
 
     async def delete(self, id: str) -> StatementDefinition:
-        """Delete a statement definition; the answer is what was deleted.
+        """Delete a statement definition; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/statementdefinitions/{id}``
         """
         return await self._call(_DELETE_STATEMENT_DEFINITION, {"id": id})
 
     async def edit(self, id: str, change: Change[StatementDefinition], *, attempts: int = 5) -> StatementDefinition:
-        """Change fields of a statement definition, and lose no other.
+        """Change fields of a statement definition, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/statementdefinitions/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_STATEMENT_DEFINITION,
@@ -289,6 +302,12 @@ class StatementJobs(Resource):
         """Stream statement jobs, up to 100 in a page.
 
         ``GET /organizations/{orgId}/statementjobs``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            status: Only those in this state.
+            bill_id: Only those of this bill, by its id.
         """
         return self._list(
             _LIST_STATEMENT_JOBS,
@@ -313,8 +332,8 @@ class StatementJobs(Resource):
 
         ``POST /organizations/{orgId}/statementjobs``
 
-        The statement's URLs are in the job once it is COMPLETE. Leave `version` out: it is for updates. Not sent again
-        by itself when nobody knows whether it took effect.
+        The statement's URLs are in the job once it is COMPLETE. Leave out `version`: it is for updates only. The call
+        is not repeated automatically if a failure leaves it unknown whether it took effect.
         """
         return await self._call(
             _CREATE_STATEMENT_JOB,
@@ -333,7 +352,7 @@ class StatementJobs(Resource):
 
         ``POST /organizations/{orgId}/statementjobs/{id}/cancel``
 
-        Not sent again by itself when nobody knows whether it took effect.
+        The call is not repeated automatically if a failure leaves it unknown whether it took effect.
         """
         return await self._call(_CANCEL_STATEMENT_JOB, {"id": id})
 
@@ -349,7 +368,8 @@ class StatementJobs(Resource):
 
         ``POST /organizations/{orgId}/statementjobs/batch``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _CREATE_STATEMENT_JOB_BATCH,
@@ -359,14 +379,13 @@ class StatementJobs(Resource):
     async def wait(
         self, id: str, *, timeout: float = 600.0, on_progress: Progress[StatementJob] | None = None
     ) -> StatementJob:
-        """Wait for a statement job to be done, and get it as it is then.
+        """Wait until a statement job has ended, and get it.
 
         ``GET /organizations/{orgId}/statementjobs/{id}``
 
-        It is looked at at once and then at growing intervals, from a second to half a minute, and a last time when
-        `timeout` seconds are over. `on_progress`, which may be async, gets the job at each look. `JobFailedError`,
-        `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
-        at the service.
+        The job is read at once, then at growing intervals of 1 to 30 seconds, and a last time after `timeout` seconds.
+        `on_progress`, which may be async, is called with the job each time. `JobFailedError`, `JobCancelledError` and
+        `JobTimeoutError` hold the job as it was last read. After a `JobTimeoutError` the job goes on at the service.
         """
         from .._jobs.waiting import wait
 

@@ -13,6 +13,9 @@ from .._core.operation import Operation
 from ..models.support import PermissionStatementWrapper, Support
 from ._base import Change, Fields, Resource
 
+__all__ = ["SupportResource"]
+
+
 _GET_SUPPORT: Operation[Support] = Operation("GetSupport", "GET", "/organizations/{orgId}/support", Support)
 _PUT_SUPPORT: Operation[Support] = Operation("PutSupport", "PUT", "/organizations/{orgId}/support", Support)
 _PUT_SUPPORT_FIELDS = Fields("dt_end_support_users_access:datetime support_users_permission_policy")
@@ -41,8 +44,9 @@ class SupportResource(Resource):
 
         ``PUT /organizations/{orgId}/support``
 
-        Support staff loses its access at `dt_end_support_users_access`. `version` must be that of the stored one: the
-        service refuses any other (`ConflictError`), and an update without it. Everything is replaced.
+        The support staff lose their access at `dt_end_support_users_access`. `version` must be the version that is
+        stored now: the service refuses any other (`ConflictError`), and an update without a version. All fields are
+        replaced.
         """
         return await self._call(
             _PUT_SUPPORT,
@@ -54,13 +58,13 @@ class SupportResource(Resource):
         )
 
     async def edit(self, change: Change[Support], *, attempts: int = 5) -> Support:
-        """Change parts of the access of m3ter's support staff, and lose nothing else.
+        """Change parts of the access of m3ter's support staff, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/support``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_SUPPORT, _PUT_SUPPORT, _PUT_SUPPORT_FIELDS, change, attempts)

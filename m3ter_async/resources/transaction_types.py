@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["TransactionTypes"]
+
 
 _LIST_TRANSACTION_TYPES: Operation[TransactionType] = Operation(
     "ListTransactionTypes",
@@ -53,6 +55,12 @@ class TransactionTypes(Resource):
         """Stream transaction types, up to 100 in a page.
 
         ``GET /organizations/{orgId}/picklists/transactiontypes``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
+            codes: Only those with these codes.
         """
         return self._list(
             _LIST_TRANSACTION_TYPES,
@@ -71,7 +79,8 @@ class TransactionTypes(Resource):
 
         ``POST /organizations/{orgId}/picklists/transactiontypes``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _CREATE_TRANSACTION_TYPE, body={"name": name, "version": version, "code": code, "archived": archived}
@@ -97,8 +106,8 @@ class TransactionTypes(Resource):
 
         ``PUT /organizations/{orgId}/picklists/transactiontypes/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
         """
         return await self._call(
             _UPDATE_TRANSACTION_TYPE,
@@ -107,21 +116,21 @@ class TransactionTypes(Resource):
         )
 
     async def delete(self, id: str) -> TransactionType:
-        """Delete a transaction type; the answer is what was deleted.
+        """Delete a transaction type; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/picklists/transactiontypes/{id}``
         """
         return await self._call(_DELETE_TRANSACTION_TYPE, {"id": id})
 
     async def edit(self, id: str, change: Change[TransactionType], *, attempts: int = 5) -> TransactionType:
-        """Change fields of a transaction type, and lose no other.
+        """Change fields of a transaction type, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/picklists/transactiontypes/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_TRANSACTION_TYPE,
@@ -133,7 +142,7 @@ class TransactionTypes(Resource):
         )
 
     async def get_by_code(self, code: str, *, archived: bool | UnsetType = UNSET) -> TransactionType:
-        """Get the transaction type with a code; `NotFoundError` if there is none.
+        """Get the transaction type with a given code; `NotFoundError` if there is none.
 
         ``GET /organizations/{orgId}/picklists/transactiontypes``
         """

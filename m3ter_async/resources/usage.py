@@ -29,6 +29,8 @@ from ._base import Change, Fields, Progress, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Usage", "UsageFileUploadJobs", "UsageFileUploads", "UsageSavedQueries"]
+
 
 _GET_VALIDATION_ERROR_DOWNLOAD_URL: Operation[GenerateDownloadUrl] = Operation(
     "GetValidationErrorDownloadUrl",
@@ -127,8 +129,8 @@ class Usage(Resource):
 
         ``POST /organizations/{orgId}/usage/query``
 
-        At most 20,000 rows; `has_more_data` says whether there were more. Two requests per second and organization, 20
-        in a burst.
+        At most 20,000 rows; `has_more_data` says whether there were more. The limit is two requests per second and
+        organization, 20 in a burst.
         """
         return await self._call(
             _POST_USAGE_DATA_QUERY,
@@ -150,9 +152,9 @@ class Usage(Resource):
         ``POST /organizations/{orgId}/measurements``
 
         In a measurement, `meter` and `account` are codes, not ids, and `uid` has at most 50 characters. A request holds
-        1 to 1000 measurements and under 512,000 bytes. With a `uid` in each, a repeat is not counted twice (for 35
-        days). The answer comes before validation: failures show up later, as events. Not sent again by itself when
-        nobody knows whether it took effect.
+        1 to 1000 measurements and fewer than 512,000 bytes. Measurements with a `uid` are not counted twice if they are
+        sent again within 35 days. The service answers before it validates: failures appear later, as events. The call
+        is not repeated automatically if a failure leaves it unknown whether it took effect.
         """
         return await self._call(_SUBMIT_MEASUREMENTS, body={"measurements": measurements})
 
@@ -172,8 +174,11 @@ class UsageFileUploads(Resource):
 
         ``POST /organizations/{orgId}/fileuploads/measurements/generateUploadUrl``
 
-        PUT the file to the URL with the headers that come with it and without an Authorization header. The URL is valid
+        PUT the file to the URL with the headers in the answer, and without an Authorization header. The URL is valid
         for one minute, for a file of at most 1 GiB. `content_length` is in bytes.
+
+        Args:
+            content_type: application/json or text/json.
         """
         return await self._call(
             _GENERATE_UPLOAD_URL,
@@ -196,6 +201,13 @@ class UsageFileUploadJobs(Resource):
         """Stream the jobs that read uploaded files, up to 100 in a page.
 
         ``GET /organizations/{orgId}/fileuploads/measurements/jobs``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            date_created_start: The start of the range of creation times.
+            date_created_end: The end of that range.
+            file_key: Only the one with this file key.
         """
         return self._list(
             _LIST_JOBS,
@@ -227,14 +239,14 @@ class UsageFileUploadJobs(Resource):
     async def wait(
         self, id: str, *, timeout: float = 600.0, on_progress: Progress[UploadJob] | None = None
     ) -> UploadJob:
-        """Wait for a job that reads an uploaded file to be done, and get it as it is then.
+        """Wait until a job that reads an uploaded file has ended, and get it.
 
         ``GET /organizations/{orgId}/fileuploads/measurements/jobs/{id}``
 
-        It is looked at at once and then at growing intervals, from a second to half a minute, and a last time when
-        `timeout` seconds are over. `on_progress`, which may be async, gets the job at each look. `JobFailedError`,
-        `JobCancelledError` and `JobTimeoutError` carry the job as it was last seen; after the last of these it goes on
-        at the service. Look at `failed_rows` of one that succeeded, too.
+        The job is read at once, then at growing intervals of 1 to 30 seconds, and a last time after `timeout` seconds.
+        `on_progress`, which may be async, is called with the job each time. `JobFailedError`, `JobCancelledError` and
+        `JobTimeoutError` hold the job as it was last read. After a `JobTimeoutError` the job goes on at the service.
+        Check `failed_rows` also if the job succeeded.
         """
         from .._jobs.waiting import wait
 
@@ -262,6 +274,11 @@ class UsageSavedQueries(Resource):
         """Stream saved usage queries, up to 100 in a page.
 
         ``GET /organizations/{orgId}/usage/savedqueries``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
         """
         return self._list(_LIST_USAGE_SAVED_QUERIES, query={"pageSize": page_size, "nextToken": next_token, "ids": ids})
 
@@ -276,7 +293,8 @@ class UsageSavedQueries(Resource):
 
         ``POST /organizations/{orgId}/usage/savedqueries``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _CREATE_USAGE_SAVED_QUERY, body={"name": name, "usageQuery": usage_query, "version": version}
@@ -301,29 +319,29 @@ class UsageSavedQueries(Resource):
 
         ``PUT /organizations/{orgId}/usage/savedqueries/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
         """
         return await self._call(
             _UPDATE_USAGE_SAVED_QUERY, {"id": id}, body={"name": name, "usageQuery": usage_query, "version": version}
         )
 
     async def delete(self, id: str) -> UsageSavedQuery:
-        """Delete a saved usage query; the answer is what was deleted.
+        """Delete a saved usage query; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/usage/savedqueries/{id}``
         """
         return await self._call(_DELETE_USAGE_SAVED_QUERY, {"id": id})
 
     async def edit(self, id: str, change: Change[UsageSavedQuery], *, attempts: int = 5) -> UsageSavedQuery:
-        """Change fields of a saved usage query, and lose no other.
+        """Change fields of a saved usage query, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/usage/savedqueries/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(
             _GET_USAGE_SAVED_QUERY,

@@ -18,6 +18,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["UserInvitations", "Users"]
+
 
 _LIST_ORG_USERS: Operation[OrgUser] = Operation(
     "ListOrgUsers", "GET", "/organizations/{orgId}/users", OrgUser, page="token", page_size=200
@@ -79,6 +81,11 @@ class Users(Resource):
         """Stream users, up to 200 in a page.
 
         ``GET /organizations/{orgId}/users``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
         """
         return self._list(_LIST_ORG_USERS, query={"pageSize": page_size, "nextToken": next_token, "ids": ids})
 
@@ -101,8 +108,8 @@ class Users(Resource):
 
         ``PUT /organizations/{orgId}/users/{id}``
 
-        `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
-        it. Everything is replaced.
+        `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
+        without a version. All fields are replaced.
         """
         return await self._call(
             _PUT_ORG_USER,
@@ -116,6 +123,10 @@ class Users(Resource):
         """Stream the permission policies of a user, up to 200 in a page.
 
         ``GET /organizations/{orgId}/users/{id}/permissions``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(_GET_ORG_USER_PERMISSIONS, {"id": id}, query={"pageSize": page_size, "nextToken": next_token})
 
@@ -125,6 +136,10 @@ class Users(Resource):
         """Stream the groups of a user, up to 200 in a page.
 
         ``GET /organizations/{orgId}/users/{id}/usergroups``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(_GET_ORG_USER_GROUPS, {"id": id}, query={"pageSize": page_size, "nextToken": next_token})
 
@@ -136,23 +151,23 @@ class Users(Resource):
         return await self._call(_GET_ME)
 
     async def resend_password(self, id: str) -> None:
-        """Send a user a new temporary password by mail.
+        """Send a new temporary password to a user by mail.
 
         ``PUT /organizations/{orgId}/users/{id}/password/resend``
 
-        Never sent again by itself: every time is another mail.
+        The call is never repeated automatically: each one sends another mail.
         """
         return await self._call(_ADMIN_RESEND_TEMP_PASS, {"id": id})
 
     async def edit(self, id: str, change: Change[OrgUser], *, attempts: int = 5) -> OrgUser:
-        """Change fields of a user, and lose no other.
+        """Change fields of a user, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/users/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated.
         """
         return await self._edit(_GET_ORG_USER, _PUT_ORG_USER, _PUT_ORG_USER_FIELDS, change, attempts, {"id": id})
 
@@ -166,6 +181,10 @@ class UserInvitations(Resource):
         """Stream invitations of users, up to 200 in a page.
 
         ``GET /organizations/{orgId}/invitations``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
         """
         return self._list(_LIST_ORG_USER_INVITATIONS, query={"pageSize": page_size, "nextToken": next_token})
 
@@ -186,7 +205,8 @@ class UserInvitations(Resource):
 
         ``POST /organizations/{orgId}/invitations``
 
-        Leave `version` out: it is for updates. Not sent again by itself when nobody knows whether it took effect.
+        Leave out `version`: it is for updates only. The call is not repeated automatically if a failure leaves it
+        unknown whether it took effect.
         """
         return await self._call(
             _CREATE_ORG_USER_INVITATION,

@@ -14,6 +14,8 @@ from ._base import Change, Fields, Resource
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
+__all__ = ["Webhooks"]
+
 
 _LIST_WEBHOOK_INTEGRATIONS: Operation[WebhookDestination] = Operation(
     "ListWebhookIntegrations",
@@ -67,6 +69,11 @@ class Webhooks(Resource):
         """Stream webhook destinations, up to 200 in a page.
 
         ``GET /organizations/{orgId}/integrationdestinations/webhooks``
+
+        Args:
+            page_size: The largest number of records in a page; left out, as many as the service allows.
+            next_token: The page to begin with: `next_token` of an earlier listing.
+            ids: Only those with these ids.
         """
         return self._list(
             _LIST_WEBHOOK_INTEGRATIONS, query={"pageSize": page_size, "nextToken": next_token, "ids": ids}
@@ -87,8 +94,8 @@ class Webhooks(Resource):
 
         ``POST /organizations/{orgId}/integrationdestinations/webhooks``
 
-        The key and secret in `credentials` sign what is sent to `url`. Leave `version` out: it is for updates. Not sent
-        again by itself when nobody knows whether it took effect.
+        The key and secret in `credentials` sign what is sent to `url`. Leave out `version`: it is for updates only. The
+        call is not repeated automatically if a failure leaves it unknown whether it took effect.
         """
         return await self._call(
             _CREATE_WEBHOOK_DESTINATION,
@@ -126,8 +133,8 @@ class Webhooks(Resource):
 
         ``PUT /organizations/{orgId}/integrationdestinations/webhooks/{id}``
 
-        The key and secret in `credentials` sign what is sent to `url`. `version` must be that of the stored one: the
-        service refuses any other (`ConflictError`), and an update without it. Everything is replaced.
+        The key and secret in `credentials` sign what is sent to `url`. `version` must be the version that is stored
+        now: the service refuses any other (`ConflictError`), and an update without a version. All fields are replaced.
         """
         return await self._call(
             _UPDATE_WEBHOOK_DESTINATION,
@@ -144,7 +151,7 @@ class Webhooks(Resource):
         )
 
     async def delete(self, id: str) -> WebhookDestination:
-        """Delete a webhook destination; the answer is what was deleted.
+        """Delete a webhook destination; the answer is the deleted object.
 
         ``DELETE /organizations/{orgId}/integrationdestinations/webhooks/{id}``
         """
@@ -158,14 +165,15 @@ class Webhooks(Resource):
         return await self._call(_ACTIVATE_WEBHOOK_DESTINATION, {"id": id}, query={"active": active})
 
     async def edit(self, id: str, change: Change[WebhookDestination], *, attempts: int = 5) -> WebhookDestination:
-        """Change fields of a webhook destination, and lose no other.
+        """Change fields of a webhook destination, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/integrationdestinations/webhooks/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown. Always give `credentials`: what is read of it cannot be written back.
+        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
+        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
+        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
+        times in all. A write with an unknown outcome is not repeated. Always give `credentials`: its value in an answer
+        cannot be written back.
         """
         return await self._edit(
             _GET_WEBHOOK_INTEGRATION_DESTINATION,

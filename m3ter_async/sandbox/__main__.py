@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "python -m m3
     parser.add_argument("--bills", type=int, default=2000, help="number of bills (2000)")
     parser.add_argument("--seed", type=int, default=7, help="decides data and credentials (7)")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds every answer is held back (0)")
-    parser.add_argument("--token-seconds", type=float, default=18000, help="how long a token is good for (18000)")
+    parser.add_argument("--token-seconds", type=float, default=18000, help="how many seconds a token is valid (18000)")
     parser.add_argument("--rate-limit", type=int, default=None, help="requests per second (no limit)")
     parser.add_argument("--retry-after", type=int, default=None, help="seconds in the Retry-After of a 429 (no header)")
     parser.add_argument("--error-rate", type=float, default=0.0, help="share of requests answered with an error (0)")

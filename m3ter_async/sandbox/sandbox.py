@@ -10,19 +10,17 @@ from concurrent.futures import Future
 from contextlib import suppress
 from ipaddress import ip_address
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from aiohttp import web
 
-from m3ter_async.sandbox.auth import Access, RateLimit
-from m3ter_async.sandbox.calls import World
+from m3ter_async.sandbox.call_context import World
 from m3ter_async.sandbox.contract import SCHEMAS
-from m3ter_async.sandbox.faults import Fault, Faults, Kind
-from m3ter_async.sandbox.server import Server
-from m3ter_async.sandbox.store import Store, Truth
-
-if TYPE_CHECKING:
-    from typing import Self
+from m3ter_async.sandbox.http.credentials import Access
+from m3ter_async.sandbox.http.faults import Fault, Faults, Kind
+from m3ter_async.sandbox.http.rate_limit import RateLimit
+from m3ter_async.sandbox.http.server import Server
+from m3ter_async.sandbox.state.stored_data import Store, Truth
 
 # aiohttp reads 0 as "wait for ever"; requests still open at the end are dropped after this many seconds.
 LAST_REQUESTS_SECONDS = 0.05
@@ -40,8 +38,8 @@ class Sandbox:
         bills: How many bills there are at first.
         port: The TCP port; 0 takes a free one.
         host: The loopback address to listen on.
-        token_seconds: How long an access token is good for.
-        upload_seconds: How long a URL to upload a file to is good for.
+        token_seconds: How many seconds an access token is valid.
+        upload_seconds: How many seconds an upload URL is valid.
         latency: Seconds that every answer is held back, after the call took effect.
         rate_limit: Requests per second before 429 is answered for the rest of that second; None for no limit.
         retry_after: Seconds to name in a `Retry-After` header on a 429; None sends no such header.
@@ -156,7 +154,7 @@ class Sandbox:
         operation: str | None = None,
         retry_after: int | None = None,
     ) -> None:
-        """Let the next requests fail, before chance has its say.
+        """Let the next requests fail; these faults go before those at random.
 
         Args:
             count: How many requests.
@@ -169,10 +167,10 @@ class Sandbox:
         Raises:
             ValueError: `count` is negative, or `kind` is none of these.
         """
-        self._server.mischief.order(count, Fault(kind, applied, retry_after), operation)
+        self._server.fault_injector.order(count, Fault(kind, applied, retry_after), operation)
 
     def fail_next_job(self, *, cancelled: bool = False) -> None:
-        """Let the next job that comes to its end come to a bad one.
+        """Let the next job that ends end as failed, or as cancelled.
 
         Args:
             cancelled: Whether it is cancelled instead of failing. Bill jobs can only be cancelled; exports, uploads and

@@ -9,3 +9,6 @@ from .respx_routes import Routes
 from .skipped_waits import no_waits
 
 __all__ = ["Exchange", "RecordingTransport", "ReplayTransport", "Routes", "no_waits"]
+
+for _public in __all__:
+    globals()[_public].__module__ = __name__  # users import it from here, wherever it stands

@@ -1,12 +1,19 @@
 """A request and what became of it, and its form as a line of a file."""
 
-from __future__ import annotations
-
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 
 import msgspec
 from msgspec import Raw
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """The attributes of a `TransportError`."""
+
+    reason: str
+    sent: bool = True
+    timeout: bool = False
+    too_large: bool = False
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -29,15 +36,6 @@ class Exchange(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
     received: bytes = b""
     failure: Failure | None = None
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """The attributes of a `TransportError`."""
-
-    reason: str
-    sent: bool = True
-    timeout: bool = False
-    too_large: bool = False
 
 
 class _Line(msgspec.Struct, omit_defaults=True):

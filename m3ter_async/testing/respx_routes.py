@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import httpx
     import respx
 
-    from ..sandbox.schema import Route
+    from ..sandbox.contract import Route
     from ..transports import HttpxTransport
 
 _GRANT = {"access_token": "token", "token_type": "Bearer", "expires_in": 18_000}

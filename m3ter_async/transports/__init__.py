@@ -15,10 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ["AiohttpTransport", "HttpxTransport", "Request", "Response", "Transport", "TransportError"]
 
-for _public in (Request, Response, Transport, TransportError):
-    _public.__module__ = __name__
+Request.__module__ = Response.__module__ = __name__
+Transport.__module__ = TransportError.__module__ = "m3ter_async"  # where most users import them from
 
 if not TYPE_CHECKING:
+    from importlib.util import find_spec as _find_spec
+
+    if _find_spec("httpx") is None:
+        __all__.remove("HttpxTransport")  # what lists or imports all names must not fail on one without its library
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
 
     def __getattr__(name: str) -> object:
         # aiohttp takes a third of a second to import: only the backend that is used is loaded

@@ -178,3 +178,6 @@ def _translate(error: Exception) -> TransportError:
     if isinstance(error, (aiohttp.ServerDisconnectedError, OSError)):
         return TransportError(f"the connection broke ({name})")
     return TransportError(f"the answer broke off or is not HTTP ({name})")
+
+
+AiohttpTransport.__module__ = "m3ter_async"  # where users import it from

@@ -178,3 +178,6 @@ def _text(error: BaseException) -> str:
     while source is not None and not str(source):
         source = source.__cause__ or source.__context__
     return str(source or type(error).__name__)
+
+
+HttpxTransport.__module__ = "m3ter_async"  # where users import it from

@@ -1,7 +1,5 @@
 """What the client asks of a backend: requests and responses as plain data, and what can go wrong on the wire."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol

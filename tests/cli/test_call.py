@@ -6,7 +6,6 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from m3ter_async.cli.methods import every, find
 from m3ter_async.sandbox import Sandbox
 
 from ..fakes import KEY, ORG, SECRET
+from ..processes import running
 from ..wire import Move, Wire, listing, pages, say
 from .conftest import variables
 from .test_command_line import COMMAND, Captured, complaint
@@ -286,14 +286,31 @@ def test_the_help_of_an_operation_is_its_docstring_and_its_parameters(capsys: Ca
     text = capsys.readouterr().out
     assert text.startswith("usage: m3ter-async call bills.approve_by_billing_period BILLING_FREQUENCY ")
     assert "Approve every bill of one billing period." in text
-    assert "--last-date-in-billing-period     a date (2024-01-31) (required)" in text
+    assert "--last-date-in-billing-period     a date (2024-01-31) (required)\n" in text
+
+
+@pytest.mark.parametrize(
+    ("operation", "option", "meaning"),
+    [
+        ("bills.list", "--status", "Only those in this state: PENDING or APPROVED."),
+        ("bills.update_status", "--status", "PENDING or APPROVED."),
+        ("bill_jobs.list", "--status", "PENDING, INITIALIZING, RUNNING, COMPLETE or CANCELLED."),
+        ("balances.edit", "--line-item-types", "Any of STANDING_CHARGE, USAGE, "),
+    ],
+)
+def test_the_help_says_what_a_text_may_be(capsys: Captured, operation: str, option: str, meaning: str) -> None:
+    assert main(["call", operation, "--help"]) == 0
+    before, _, after = capsys.readouterr().out.partition(f"\n  {option} ")
+    assert "Args:" not in before
+    entry = after.partition("\n  -")[0]
+    assert meaning.lower() in " ".join(entry.split()).lower()
 
 
 def test_a_reader_who_has_enough_of_a_listing_ends_it_quietly() -> None:
     with Sandbox(seed=7, bills=3000) as sandbox:
         environment = {**os.environ, **variables(sandbox)}
         read = [*COMMAND, "call", "bills.list"]
-        with subprocess.Popen(read, env=environment, stdout=PIPE, stderr=PIPE, text=True) as process:
+        with running(read, env=environment, stdout=PIPE, stderr=PIPE) as process:
             assert process.stdout is not None
             assert process.stdout.readline().startswith('{"id":')
             process.stdout.close()
@@ -306,10 +323,10 @@ def test_a_reader_who_has_enough_of_a_listing_ends_it_quietly() -> None:
 def test_a_write_that_a_signal_ends_is_said_to_be_in_doubt(number: int, status: int) -> None:
     with Wire([stalls()]) as wire:
         write = ["call", "charges.delete", "c"]
-        process = subprocess.Popen([*COMMAND, *write], env={**os.environ, **of(wire)}, stderr=PIPE, text=True)
-        wait_for(lambda: len(wire.requests) == 1)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=20)
+        with running([*COMMAND, *write], env={**os.environ, **of(wire)}, stderr=PIPE) as process:
+            wait_for(lambda: len(wire.requests) == 1)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=20)
     assert err == "m3ter-async: stopped, and the write may have taken effect: look before you repeat it\n"
     assert process.returncode == status
 
@@ -317,9 +334,9 @@ def test_a_write_that_a_signal_ends_is_said_to_be_in_doubt(number: int, status: 
 def test_a_reading_that_a_signal_ends_says_only_that() -> None:
     with Wire([stalls()]) as wire:
         read = [*COMMAND, "call", "bills.list"]
-        process = subprocess.Popen(read, env={**os.environ, **of(wire)}, stderr=PIPE, text=True)
-        wait_for(lambda: len(wire.requests) == 1)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        with running(read, env={**os.environ, **of(wire)}, stderr=PIPE) as process:
+            wait_for(lambda: len(wire.requests) == 1)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
     assert err == "m3ter-async: stopped\n"
     assert process.returncode == 130

@@ -13,6 +13,7 @@ from m3ter_async import __version__
 from m3ter_async.cli import main
 from m3ter_async.cli.console import CommandFailed, one_line
 
+from ..processes import running
 from ..test_house import loaded
 
 COMMAND = [sys.executable, "-m", "m3ter_async.cli"]
@@ -68,7 +69,7 @@ def test_help_loads_no_backend_and_nothing_of_an_extra(arguments: list[str]) -> 
 
 def test_the_sandbox_takes_its_own_options_and_serves() -> None:
     serve = [*COMMAND, "sandbox", "--port", "0", "--bills", "3"]
-    with subprocess.Popen(serve, stdout=PIPE, text=True) as process:
+    with running(serve, stdout=PIPE) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(5)]
         process.terminate()
@@ -83,7 +84,7 @@ def test_what_a_server_says_cannot_command_the_terminal_nor_fill_more_than_a_lin
 
 
 def test_a_reader_who_has_enough_ends_it_quietly() -> None:
-    with subprocess.Popen([*COMMAND, "call", "--list"], stdout=PIPE, stderr=PIPE, text=True) as process:
+    with running([*COMMAND, "call", "--list"], stdout=PIPE, stderr=PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 from subprocess import PIPE
@@ -24,6 +25,7 @@ from m3ter_async.cli.export import main as export
 from m3ter_async.export import ExportedFile, ExportError, ExportProgress, ExportReport, ResourceProgress
 from m3ter_async.sandbox import Sandbox
 
+from ..processes import running
 from .conftest import variables
 from .test_call import wait_for
 from .test_command_line import COMMAND, Captured, complaint
@@ -288,21 +290,20 @@ def test_it_exports(sandbox: Sandbox, capsys: Captured, tmp_path: Path) -> None:
 def test_a_signal_ends_it_cleanly_and_what_it_says_goes_on_to_the_same_rows(
     tmp_path: Path, number: int, status: int
 ) -> None:
-    def run(words: Sequence[str]) -> subprocess.Popen[str]:
-        environment = {**os.environ, **variables(slow)}
-        return subprocess.Popen([*COMMAND, *words], env=environment, cwd=tmp_path, stderr=PIPE, text=True)
+    def run(words: Sequence[str]) -> AbstractContextManager[subprocess.Popen[str]]:
+        return running([*COMMAND, *words], env={**os.environ, **variables(slow)}, cwd=tmp_path, stderr=PIPE)
 
     with Sandbox(seed=7, bills=600, latency=0.1) as slow:
-        process = run(["export", "bills", "--out", "x", "--concurrency", "2"])
-        wait_for(lambda: slow.requests["ListBills"] > 4)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=30)
+        with run(["export", "bills", "--out", "x", "--concurrency", "2"]) as process:
+            wait_for(lambda: slow.requests["ListBills"] > 4)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=30)
         assert process.returncode == status
         text, _, command = err.splitlines()[-1].partition("; go on with: ")
         assert text == "m3ter-async: stopped"
         assert 0 < len(set(ids(tmp_path / "x"))) == len(ids(tmp_path / "x")) < 600
-        process = run(shlex.split(command)[1:])
-        _, err = process.communicate(timeout=60)
+        with run(shlex.split(command)[1:]) as process:
+            _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
     assert len(ids(tmp_path / "x")) == len(set(ids(tmp_path / "x"))) == 600
 
@@ -321,7 +322,7 @@ sys.exit(main(["bills", "--out", "x"], job))
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.usefixtures("credentials")
 def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", STUBBORN], stderr=PIPE, text=True) as process:
+    with running([sys.executable, "-c", STUBBORN], stderr=PIPE) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "ready\n"
         process.send_signal(number)
@@ -333,7 +334,7 @@ def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
 
 def test_a_log_that_nobody_reads_does_not_stop_it(sandbox: Sandbox, tmp_path: Path) -> None:
     words = [*COMMAND, "export", "bills", "--out", str(tmp_path / "x"), "--log-format", "json"]
-    with subprocess.Popen(words, stderr=PIPE) as process:
+    with running(words, stderr=PIPE) as process:
         assert process.stderr is not None
         process.stderr.close()
     assert process.returncode == 0

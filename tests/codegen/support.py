@@ -10,17 +10,14 @@ from typing import Any
 import pytest
 
 from codegen.corrections import Corrections
+from codegen.document import DOCUMENT, MISSING
 
 HERE = Path(__file__).parent
-REPOSITORY = HERE.parent.parent
-CONTRACT = REPOSITORY.parent / "shared" / "contract" / "openapi.json"
 
 needs_ruff = pytest.mark.skipif(
     find_spec("ruff") is None, reason="the generator formats with ruff, which is not installed"
 )
-needs_contract = pytest.mark.skipif(
-    not CONTRACT.exists(), reason=f"m3ter's OpenAPI document is not part of the repository, and not at {CONTRACT}"
-)
+needs_contract = pytest.mark.skipif(not DOCUMENT.exists(), reason=MISSING)
 
 TABLE = {
     "trees": "list=ListTrees create=PlantTree retrieve=GetTree update=ReplaceTree delete=FellTree",
@@ -51,5 +48,5 @@ def document() -> dict[str, Any]:
 
 def contract() -> dict[str, Any]:
     """The service's document."""
-    loaded: dict[str, Any] = json.loads(CONTRACT.read_bytes())
+    loaded: dict[str, Any] = json.loads(DOCUMENT.read_bytes())
     return loaded

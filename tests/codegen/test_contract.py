@@ -18,13 +18,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from codegen import prose
+from codegen import docstrings
 from codegen.__main__ import PACKAGE, differences, generate, write
 from codegen.corrections import M3TER
+from codegen.operation_names import TABLE
 from codegen.plan import Plan
-from codegen.read import read
-from codegen.selection import TAGS
-from codegen.table import TABLE
+from codegen.python_names import snake
+from codegen.read_contract import read
 from m3ter_async import models
 from m3ter_async._core.operation import Operation
 from m3ter_async.resources import _base
@@ -40,7 +40,7 @@ def document() -> dict[str, Any]:
 
 
 def _calls(
-    document: Mapping[str, Any], tags: tuple[str, ...] | None = TAGS
+    document: Mapping[str, Any], tags: tuple[str, ...] | None = None
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, item in document["paths"].items():
         for method, call in item.items():
@@ -196,8 +196,37 @@ def test_no_repr_shows_a_secret(document: dict[str, Any]) -> None:
 
 def test_the_prose_speaks_of_what_exists(document: dict[str, Any]) -> None:
     plan = Plan(read(document), TABLE, M3TER, None)
-    assert prose.operations() <= {call["operationId"] for _, _, call in _calls(document, None)}
-    assert prose.schemas() <= set(plan.models)
+    assert docstrings.stale((call["operationId"] for _, _, call in _calls(document)), plan.models) == []
+
+
+def test_every_argument_with_known_values_names_them_in_the_docstring(document: dict[str, Any]) -> None:
+    """A reader of the docstring needs no other page to fill in a filter."""
+    schemas = document["components"]["schemas"]
+
+    def values(schema: dict[str, Any]) -> list[str]:
+        while "$ref" in schema:
+            schema = schemas[schema["$ref"].split("/")[-1]]
+        found: list[str] = schema.get("enum", [])
+        return found
+
+    methods = {
+        operation: inspect.getdoc(method) or ""
+        for path in (PACKAGE / "resources").glob("[!_]*.py")
+        for kind in vars(importlib.import_module(f"m3ter_async.resources.{path.stem}")).values()
+        if inspect.isclass(kind) and issubclass(kind, _base.Resource)
+        for method in vars(kind).values()
+        if inspect.isfunction(method)
+        for operation in method.__code__.co_names
+    }
+    checked = 0
+    for _, _, call in _calls(document):
+        text = " ".join(methods["_" + snake(call["operationId"]).upper()].split())
+        for parameter in call.get("parameters", ()):
+            if known := values(parameter["schema"]):
+                _, _, said = text.partition(f" {snake(parameter['name'])}: ")
+                assert all(value in said for value in known) or f"the {len(known)} values of `" in said
+                checked += 1
+    assert checked > 10
 
 
 @needs_ruff
@@ -239,7 +268,7 @@ def test_the_whole_contract_prints_and_works(document: dict[str, Any], tmp_path:
         [
             *(sys.executable, "-m", "mypy", "--strict", "--python-version=3.11", "--follow-imports=silent"),
             *("--config-file=", f"--cache-dir={tmp_path}/cache"),
-            *(f"{package}/models", f"{package}/resources", f"{package}/sandbox/contract.py"),
+            *(f"{package}/models", f"{package}/resources", f"{package}/sandbox/contract/generated.py"),
         ],
         cwd=tmp_path,
         capture_output=True,

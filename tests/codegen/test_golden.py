@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from codegen.__main__ import differences, generate, write
+from codegen.__main__ import NO_DOCUMENT, differences, generate, main, write
 from codegen.corrections import Corrections
-from codegen.names import camel, singular, snake
-from codegen.read import ContractError
+from codegen.python_names import camel, singular, snake
+from codegen.read_contract import ContractError
 
 from .support import CORRECTIONS, HERE, TABLE, document, needs_ruff
 
@@ -141,3 +141,9 @@ def test_plurals_lose_their_ending() -> None:
         "address",
         "usage",
     ]
+
+
+def test_a_document_that_is_not_there_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = tmp_path / "openapi.json"
+    assert main([str(missing)]) == NO_DOCUMENT
+    assert capsys.readouterr().err == f"there is no file {missing}\n"

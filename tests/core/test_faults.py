@@ -237,7 +237,7 @@ HOSTILE = {
     "a whole number of 10,000 digits": b'{"data": [{"version": %b}]}' % (b"9" * 10_000),
     "lone surrogates": b'{"data": [{"id": "\\ud800"}]}',
     "not UTF-8 within a row": b'{"data": [{"id": "\xff"}]}',
-    "a row nested deeply": b'{"data": [{"unknown": %b}]}' % (b"[" * 200_000 + b"]" * 200_000),
+    "a row nested deeply": b'{"data": [{"unknown": %b}]}' % (b"[" * 500_000 + b"]" * 500_000),
 }
 
 

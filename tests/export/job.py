@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import multiprocessing
 import os
@@ -152,11 +151,9 @@ def _main(job: Job, begins: Connection) -> None:
 
 
 def _interrupted(error: BaseException) -> bool:
-    """Before Python 3.11 an interrupt of asyncio ends as a cancellation."""
-    inner = getattr(error, "exceptions", None)
-    return isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)) or bool(
-        inner and all(map(_interrupted, inner))
-    )
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_interrupted, error.exceptions))
+    return isinstance(error, KeyboardInterrupt)
 
 
 def _die_at(step: int) -> None:

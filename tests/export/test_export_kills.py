@@ -130,6 +130,7 @@ def test_an_interrupt_stops_cleanly_and_the_export_can_be_gone_on_with(
         code = 0
         after = took * (number + 1) / 4
         while code != INTERRUPTED:
+            assert after > 0.001, "no interrupt came in time"
             job = replace(whole, out=folder / f"{number}-{after}")
             code = hit(job, signal.SIGINT, after) or 0
             assert code in (0, INTERRUPTED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from decimal import Context, Decimal, localcontext
 from typing import Any
 
@@ -118,10 +117,9 @@ def test_a_digit_beyond_the_scale_is_never_rounded_away(amounts: list[str], chan
         pass
 
 
-# JSON has no half of a surrogate pair, and the csv module of Python 3.10 reads no NUL
-NUL = "\0" if sys.version_info >= (3, 11) else "0"
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).map(lambda text: text.replace("\0", NUL))
-ODD = ["\r", "a\rb", "\n", "\r\n", NUL, '"', '""', ",", "\ufeff", "\u2028", "\x85", "\x1a", "\\", "🙂"]
+# JSON has no half of a surrogate pair
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+ODD = ["\r", "a\rb", "\n", "\r\n", "\0", '"', '""', ",", "\ufeff", "\u2028", "\x85", "\x1a", "\\", "🙂"]
 
 
 @quickly

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 
 import anyio
 import trio
@@ -11,6 +12,9 @@ from m3ter_async import AiohttpTransport, HttpxTransport
 
 from .job import shelf
 from .support import FORMS, written
+
+# Jobs are forked from here although pyarrow has a thread: none of them waits for it.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 
 LOADED = (AiohttpTransport, HttpxTransport, asyncio, trio)
 

@@ -15,8 +15,7 @@ import pytest
 
 from m3ter_async import AiohttpTransport, AsyncM3ter, Paginator
 from m3ter_async.sandbox import Sandbox
-from m3ter_async.sandbox.contract import ROUTES
-from m3ter_async.sandbox.schema import Route
+from m3ter_async.sandbox.contract import ROUTES, Route
 from m3ter_async.transports.protocol import Request, Response
 
 from ..contract import faults, needs_document, operations

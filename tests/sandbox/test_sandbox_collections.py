@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from m3ter_async.sandbox.contract import ROUTES
-from m3ter_async.sandbox.schema import Route
+from m3ter_async.sandbox.contract import ROUTES, Route
 
 from .raw import Json, Raw, RawFactory
 from .test_sandbox_walk import says_the_contract

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ import pytest
 
 from m3ter_async.sandbox import Faults, Sandbox
 
+from ..processes import running
 from .raw import Raw
 
 ROOT = Path(__file__).parents[2]
@@ -165,20 +167,18 @@ def test_it_imports_no_code_of_the_client() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def command(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+def command(*arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return running(
         [sys.executable, "-W", "error", "-m", "m3ter_async.sandbox", "--bills", "20", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
 def test_the_command_prints_the_environment_and_ends_cleanly_on_ctrl_c() -> None:
-    process = command("--port", "0", "--seed", "5")
-    try:
+    with command("--port", "0", "--seed", "5") as process:
         assert process.stdout is not None
         lines = [process.stdout.readline().strip() for _ in range(5)]
         environment = dict(line.removeprefix("export ").split("=", 1) for line in lines[1:])
@@ -191,33 +191,29 @@ def test_the_command_prints_the_environment_and_ends_cleanly_on_ctrl_c() -> None
         )
         assert answer.status_code == 200
         assert environment["M3TER_ORG_ID"] == Sandbox(seed=5, bills=0).org_id
-    finally:
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert errors == ""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
 def test_the_command_can_be_told_to_misbehave() -> None:
-    process = command("--port", "0", "--error-rate", "1", "--fail-logins")
-    try:
+    with command("--port", "0", "--error-rate", "1", "--fail-logins") as process:
         assert process.stdout is not None
         process.stdout.readline()
         url = process.stdout.readline().strip().partition("=")[2]
         assert httpx.post(url + "/oauth/token", trust_env=False).status_code in Faults().status
-    finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
-    process = command("--drop-rate", "2")
-    _, errors = process.communicate(timeout=10)
+        process.communicate(timeout=60)
+    with command("--drop-rate", "2") as process:
+        _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors[:6]) == (1, "error:")
 
 
 def test_the_command_says_so_when_its_port_is_taken() -> None:
-    with Sandbox(bills=1) as sandbox:
-        process = command("--port", str(urlsplit(sandbox.url).port))
-        _, errors = process.communicate(timeout=10)
+    with Sandbox(bills=1) as sandbox, command("--port", str(urlsplit(sandbox.url).port)) as process:
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.startswith("error: ")
     assert "Traceback" not in errors

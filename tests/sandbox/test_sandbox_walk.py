@@ -8,8 +8,7 @@ from contextlib import closing
 import pytest
 
 from m3ter_async.sandbox import Sandbox
-from m3ter_async.sandbox.contract import ROUTES
-from m3ter_async.sandbox.schema import Field, Route
+from m3ter_async.sandbox.contract import ROUTES, Field, Route
 
 from .. import contract
 from .raw import DECODER, Json, Raw, RawFactory

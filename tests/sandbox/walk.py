@@ -8,8 +8,7 @@ from decimal import Decimal
 
 import httpx
 
-from m3ter_async.sandbox.contract import ROUTES, SCHEMAS
-from m3ter_async.sandbox.schema import Field, Route
+from m3ter_async.sandbox.contract import ROUTES, SCHEMAS, Field, Route
 
 from .raw import DECODER, Json, Raw, first_bill
 
@@ -247,7 +246,10 @@ def _data(walk: Walk) -> dict[str, str]:
     table = walk.raw.all("/lookuptables")[0]["id"]
     revisions = walk.raw.all(f"/lookuptables/{table}/revisions")
     revision = next(row for row in revisions if row["status"] == "DRAFT")["id"]
-    walk.raw.do("PUT", f"/lookuptables/{table}/revisions/{revision}/data", {"items": [{"region": "eu", "rate": 1}]})
+    data = f"/lookuptables/{table}/revisions/{revision}/data"
+    version = walk.raw.do("GET", data)["version"]
+    body = {"items": [{"region": "eu", "rate": 1}]}
+    walk.raw.do("PUT", data, {**body, "version": version} if version else body)
     return {"lookupTableId": table, "lookupTableRevisionId": revision}
 
 

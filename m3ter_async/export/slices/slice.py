@@ -1,7 +1,5 @@
 """What one cursor reads: a small value that any process can be handed, and the function that reads it."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
@@ -31,6 +29,45 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
 
 
 START = Position()
+
+
+class Window(NamedTuple):
+    """A half-open range of days; None is open."""
+
+    start: date | None
+    end: date | None
+
+    @property
+    def days(self) -> int | None:
+        """How many days it has, if it has both ends."""
+        return (self.end - self.start).days if self.start is not None and self.end is not None else None
+
+    def split(self, ways: int, seen: Sequence[date] = ()) -> "list[Window]":
+        """The same days in about so many windows, without a gap; itself alone where it cannot be split.
+
+        Args:
+            ways: How many windows to make.
+            seen: Dates of records in it, from which open ends are guessed: a guess that is bad makes the windows
+                uneven, and nothing else.
+        """
+        start, end = self.start, self.end
+        if end is None and seen and max(seen) < date.max:
+            end = max(seen) + timedelta(days=1)
+        if start is None and end is not None:
+            start = date.fromordinal(max(1, end.toordinal() - _PAST))
+        if start is None or end is None:
+            return [self]
+        days = (end - start).days
+        ways = min(ways, days)
+        if ways < 1:
+            return [self]
+        edges = [start + timedelta(days=days * number // ways) for number in range(ways + 1)]
+        windows = [Window(low, high) for low, high in pairwise(edges)]
+        if self.start is None:
+            windows.insert(0, Window(None, start))
+        if self.end is None:
+            windows.append(Window(end, None))
+        return windows
 
 
 class Slice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,7 +108,7 @@ class Slice(msgspec.Struct, frozen=True, omit_defaults=True):
         window = self.window
         return float((window.days or 1) if window is not None else len(self.parents) or 1)
 
-    def cut(self, windows: Sequence[Window]) -> list[Slice]:
+    def cut(self, windows: Sequence[Window]) -> "list[Slice]":
         """The same listing, a slice for each of these windows."""
         names = DATES[self.method]
         kept = {name: value for name, value in self.arguments.items() if name not in names}
@@ -80,45 +117,6 @@ class Slice(msgspec.Struct, frozen=True, omit_defaults=True):
             days = {name: day.isoformat() for name, day in zip(names, window, strict=True) if day is not None}
             cuts.append(msgspec.structs.replace(self, id=f"{self.id}.{number}", arguments={**kept, **days}))
         return cuts
-
-
-class Window(NamedTuple):
-    """A half-open range of days; None is open."""
-
-    start: date | None
-    end: date | None
-
-    @property
-    def days(self) -> int | None:
-        """How many days it has, if it has both ends."""
-        return (self.end - self.start).days if self.start is not None and self.end is not None else None
-
-    def split(self, ways: int, seen: Sequence[date] = ()) -> list[Window]:
-        """The same days in about so many windows, without a gap; itself alone where it cannot be split.
-
-        Args:
-            ways: How many windows to make.
-            seen: Dates of records in it, from which open ends are guessed: a guess that is bad makes the windows
-                uneven, and nothing else.
-        """
-        start, end = self.start, self.end
-        if end is None and seen and max(seen) < date.max:
-            end = max(seen) + timedelta(days=1)
-        if start is None and end is not None:
-            start = date.fromordinal(max(1, end.toordinal() - _PAST))
-        if start is None or end is None:
-            return [self]
-        days = (end - start).days
-        ways = min(ways, days)
-        if ways < 1:
-            return [self]
-        edges = [start + timedelta(days=days * number // ways) for number in range(ways + 1)]
-        windows = [Window(low, high) for low, high in pairwise(edges)]
-        if self.start is None:
-            windows.insert(0, Window(None, start))
-        if self.end is None:
-            windows.append(Window(end, None))
-        return windows
 
 
 class SlicePage(msgspec.Struct, frozen=True):

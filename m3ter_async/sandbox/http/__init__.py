@@ -1,0 +1,1 @@
+"""The HTTP side: routing, credentials, limits, faults, and the server itself."""

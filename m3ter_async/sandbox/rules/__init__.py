@@ -1,0 +1,1 @@
+"""What the service demands of an entity and adds to it, beyond the contract's types."""

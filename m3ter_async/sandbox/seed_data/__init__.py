@@ -1,0 +1,1 @@
+"""What a sandbox holds before anybody writes to it, all of it decided by a seed."""

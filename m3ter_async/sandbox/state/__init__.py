@@ -1,0 +1,1 @@
+"""What a sandbox holds now: the seeded rows with what was written laid over them."""
