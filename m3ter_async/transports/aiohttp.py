@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _KEEP_ALIVE = 15.0
 _SMALL = 65_536  # bytes
 _LARGE = 67_108_864  # bytes; for more than that, a length alone is no reason to make room
+_READS = ("GET", "HEAD", "OPTIONS")
 _ORIGINS = 100  # that are remembered; presigned URLs may lead to many
 
 
@@ -72,7 +74,7 @@ class AiohttpTransport:
 
     async def send(self, request: Request) -> Response:
         """Send one request and read its answer to the end, or hand it on."""
-        attempt = _Attempt("Authorization" in request.headers)
+        attempt = _Attempt() if "Authorization" in request.headers else _BareAttempt()
         if request.streamed:
             return await move(request, partial(self._exchange, attempt=attempt), attempt)
         return await self._exchange(request, attempt)
@@ -84,26 +86,26 @@ class AiohttpTransport:
         try:
             url, route = self._target(request.url)
             attempt.route = route
-            timeout = self._timeouts.get(request.timeout) or self._timeout(request.timeout)
+            proxy = route.proxy
             answer = await session.request(
                 request.method,
                 url,
-                headers=request.headers if route.proxy is None else _for_proxy(request, route.proxy.headers),
+                headers=request.headers if proxy is None else _for_proxy(request, proxy.headers),
                 data=request.pieces or request.content,
-                timeout=timeout,
+                timeout=self._timeouts.get(request.timeout) or self._timeout(request.timeout),
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=False,  # only from 3.14 on does aiohttp's own know a bound
                 middlewares=(attempt,),
-                proxy=None if route.proxy is None else route.proxy.url,
-                proxy_headers=None if route.proxy is None else route.proxy.headers,
+                proxy=None if proxy is None else proxy.url,
+                proxy_headers=None if proxy is None else proxy.headers,
             )
             try:
                 if attempt.answered(answer.status, answer.headers):
                     return Response(answer.status, answer.headers, await _read(answer, request.max_bytes, request.into))
                 async with asyncio.timeout(REFUSAL_SECONDS):
                     await decompression.read(answer.content.iter_any(), _encoding(answer), math.inf, attempt.take)
-                return Response(answer.status, answer.headers, bytes(attempt.body))
+                return Response(answer.status, answer.headers, attempt.body)
             finally:
                 answer.close()  # cuts what was not read to its end; after that, the connection is back in the pool
         except ConfigurationError:
@@ -169,6 +171,8 @@ class AiohttpTransport:
         family, kind, protocol = address[:3]
         made = socket.socket(family, kind, protocol)
         self._sockets.add(made)
+        if attempt := _connecting.get():
+            attempt.connected = True
         return made
 
 
@@ -176,22 +180,19 @@ class _HungUp(Exception):
     """The server has closed an idle connection: nothing was sent over it."""
 
 
-_used = WeakSet[asyncio.BaseProtocol]()
-
-
 class _CheckedRequest(aiohttp.ClientRequest):
-    """Looks before it is sent: over a connection that was idle, whether the server has closed it meanwhile.
+    """Looks before a write is sent over a connection that was idle, whether the server has closed it meanwhile.
 
-    The event loop sees that only in its next round, and then nobody could tell whether the request took effect.
+    The event loop sees that only in its next round, and then nobody could tell whether the request took effect. For a
+    read, which can be repeated, the look costs more than it saves.
     """
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        protocol = conn.protocol
-        if protocol is not None:
-            if protocol in _used and _is_readable(conn.transport):
+        if self.method not in _READS:
+            attempt = _connecting.get()
+            if attempt is not None and not attempt.connected and _is_readable(conn.transport):
                 raise _HungUp
-            _used.add(protocol)
-        return await super().send(conn)
+        return await aiohttp.ClientRequest.send(self, conn)
 
 
 def _is_readable(transport: asyncio.Transport | None) -> bool:
@@ -210,26 +211,29 @@ def _is_readable(transport: asyncio.Transport | None) -> bool:
 
 
 class _Attempt(Stage):
-    """A stage that goes with its request as a middleware, since there aiohttp tells how far it came."""
+    """A stage that goes with its request as a middleware, since there aiohttp tells how far it came.
 
-    def __init__(self, logged_in: bool) -> None:
-        super().__init__()
-        self._logged_in = logged_in
-        self._request: aiohttp.ClientRequest | None = None
+    Attributes:
+        connected: Whether a connection was made for it.
+    """
+
+    connected = False
+    _request: aiohttp.ClientRequest | None = None
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         self._request = request
-        if not self._logged_in:
-            request.headers.popall("Authorization", None)  # of the caller's session, or out of ~/.netrc
         while True:
+            before = _connecting.set(self)
             try:
                 return await handler(request)
             except _HungUp:
                 continue  # over the next connection; each idle one falls out once, and a new one is not looked at
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
                 failure = self.told(error)
+            finally:
+                _connecting.reset(before)
             # aiohttp sends a PUT or DELETE again by itself when the connection drops. Whether that is safe is not its
             # to say, and a caller must know of the doubt; an exception that it does not know passes through.
             raise failure
@@ -249,6 +253,17 @@ class _Attempt(Stage):
             at_proxy = self.route.proxy is not None and f"{error.host}:{error.port}" in self.route.proxy.url
             peer = "" if at_proxy else self.route.host
         return self.failure(error, peer=peer)
+
+
+class _BareAttempt(_Attempt):
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers.popall("Authorization", None)  # of the caller's session, or out of ~/.netrc
+        return await super().__call__(request, handler)
+
+
+_connecting: ContextVar[_Attempt | None] = ContextVar("m3ter_connecting", default=None)
 
 
 def _for_proxy(request: Request, headers: dict[str, str]) -> dict[str, str]:

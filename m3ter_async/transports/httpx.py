@@ -14,7 +14,7 @@ import httpx
 
 from ..errors import ConfigurationError
 from . import decompression
-from .httpx_pools import Pool, Pools
+from .httpx_pools import Pool, Pools, connections
 from .network import Network, Proxy, Route
 from .protocol import Request, Response, TransportError
 from .stage import REFUSAL_SECONDS, Stage, connect_within, refused_by_proxy
@@ -134,12 +134,12 @@ class HttpxTransport:
         finally:
             with anyio.CancelScope(shield=True):
                 await answer.aclose()
-        return Response(answer.status_code, headers, bytes(progress.body))
+        return Response(answer.status_code, headers, progress.body)
 
     @property
     def connections(self) -> int | None:
         """How many connections are open now, idle ones included; None if the client is yours."""
-        return sum(pools.connections() for pools in self._pools.values()) if self._theirs is None else None
+        return sum(map(connections, self._clients)) if self._theirs is None else None
 
     async def aclose(self) -> None:
         """Close what was opened here."""
@@ -147,6 +147,10 @@ class HttpxTransport:
         opened, self._pools = self._pools, {}
         for pools in opened.values():
             await pools.aclose()
+
+    @property
+    def _clients(self) -> list[httpx.AsyncClient]:
+        return [client for pools in self._pools.values() for client in pools.clients]
 
     def _open(self, proxy: Proxy | None) -> Pools:
         certificates = self.network.context() or ssl.create_default_context()
@@ -172,14 +176,10 @@ class _Progress(Stage):
     """
 
     scope: anyio.CancelScope
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.handed_over = False
-        self._traced = False
-        self._in_tunnel = False
-        self._unsent = False
-        self._connected_by = self._until = math.inf
+    handed_over = False
+    _traced = False
+    _in_tunnel = False
+    _unsent = False
 
     def within(self, timeout: float) -> None:
         """Set the limits: `timeout` seconds for the whole."""
@@ -201,6 +201,7 @@ class _Progress(Stage):
         if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
             self.begun = True
             self.scope.deadline = self._until
+            info["request"].extensions.pop("trace", None)  # each event costs, and no other is needed
         elif not self._traced:
             self._traced = True
             self.scope.deadline = self._connected_by

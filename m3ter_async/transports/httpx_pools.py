@@ -40,13 +40,6 @@ class Pool:
         self.load = -size
         self.doubted = False
 
-    def connections(self) -> int:
-        """How many are open."""
-        # httpx shows its pools to nobody; the ones beside the first are for a proxy
-        inside: Any = self.client
-        pools = (getattr(one, "_pool", None) for one in (inside._transport, *inside._mounts.values()))
-        return sum(len(pool.connections) for pool in pools if pool is not None)
-
 
 class Pools:
     """All connections that go the same way, directly or through one proxy.
@@ -88,15 +81,16 @@ class Pools:
                 await pool.client.aclose()
             self._leaving.discard(pool)
 
-    def connections(self) -> int:
-        """How many are open."""
-        return sum(pool.connections() for pool in (*self._pools, *self._leaving))
+    @property
+    def clients(self) -> list[httpx.AsyncClient]:
+        """The clients whose connections these are."""
+        return [pool.client for pool in (*self._pools, *self._leaving)]
 
     async def aclose(self) -> None:
         """Close all."""
         self._closed = True
-        for pool in (*self._pools, *self._leaving):
-            await pool.client.aclose()
+        for client in self.clients:
+            await client.aclose()
 
     def _make(self, size: int) -> Pool:
         proxy = None
@@ -111,3 +105,11 @@ class Pools:
             trust_env=False,  # what it says was read already, for both backends alike
         )
         return Pool(client, size)
+
+
+def connections(client: httpx.AsyncClient) -> int:
+    """How many connections of a client are open."""
+    # httpx shows its pools to nobody; the ones beside the first are for a proxy
+    inside: Any = client
+    pools = (getattr(one, "_pool", None) for one in (inside._transport, *inside._mounts.values()))
+    return sum(len(pool.connections) for pool in pools if pool is not None)

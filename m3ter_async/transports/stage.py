@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TypeVar, cast
 
 from .network import Route
@@ -45,12 +46,14 @@ class Stage:
         route: The way that is gone, once that is known.
     """
 
+    # what stays as it is costs nothing: there is a stage for each request
+    begun = False
+    status: int | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+    body: bytes = b""
+    route: Route | None = None
+
     def __init__(self) -> None:
-        self.begun = False
-        self.status: int | None = None
-        self.headers: Mapping[str, str] = {}
-        self.body = bytearray()
-        self.route: Route | None = None
         self._outside = sys.exception()
 
     def may_have_left(self) -> bool:
@@ -71,7 +74,7 @@ class Stage:
         Raises:
             Enough: No more is needed.
         """
-        self.body += piece[: REFUSAL_BYTES - len(self.body)]
+        self.body = (self.body + piece)[:REFUSAL_BYTES]
         if len(self.body) >= REFUSAL_BYTES:
             raise Enough
 
@@ -79,7 +82,7 @@ class Stage:
         """The answer, if there is one and it is no success: that holds whatever became of its body."""
         if self.status is None or 200 <= self.status < 300:
             return None
-        return Response(self.status, self.headers, bytes(self.body))
+        return Response(self.status, self.headers, self.body)
 
     def failure(self, error: Exception, *, peer: str = "", late: bool = False) -> TransportError:
         """What `error` means at this stage.
