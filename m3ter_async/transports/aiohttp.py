@@ -115,7 +115,7 @@ class AiohttpTransport:
         if refusal := attempt.refusal():
             return refusal
         # raised here, where nothing is chained: aiohttp's frames hold headers, and its texts quote what came in
-        raise failure
+        raise failure.with_traceback(None)
 
     @property
     def connections(self) -> int | None:

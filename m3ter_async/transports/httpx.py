@@ -14,7 +14,7 @@ import httpx
 
 from ..errors import ConfigurationError
 from . import decompression
-from .httpx_pools import Pool, Pools, connections
+from .httpx_pools import Pools, connections
 from .network import Network, Proxy, Route
 from .protocol import Request, Response, TransportError
 from .stage import REFUSAL_SECONDS, Stage, connect_within, refused_by_proxy
@@ -50,7 +50,7 @@ class HttpxTransport:
             raise ConfigurationError("client= goes by its own settings: pass proxy= and ssl_context= to the client")
         self.network = Network(proxy, ssl_context) if client is None else Network("", environment={})
         self._max_connections = max_connections
-        self._theirs = None if client is None else Pool(client, 0)
+        self._theirs = client
         self._closed = False
         self._room = anyio.Semaphore(max_connections, fast_acquire=True)
         self._pools: dict[Proxy | None, Pools] = {}
@@ -66,16 +66,17 @@ class HttpxTransport:
     async def _exchange(self, request: Request, progress: _Progress) -> Response:
         if self._closed:
             raise TransportError("this transport is closed", sent=False)
-        if self._theirs is not None and self._theirs.client.is_closed:
+        if self._theirs is not None and self._theirs.is_closed:
             raise TransportError("the client of this transport is closed", sent=False)
         try:
+            progress.route = route = self._route(request.url)
+            way = self._theirs or self._pools.get(route.proxy) or self._open(route.proxy)
             # httpx bounds each read, not the whole: a server that trickles bytes would never time out
             with anyio.fail_after(request.timeout) as progress.scope:
                 progress.within(request.timeout)
-                progress.route = route = self._route(request.url)
-                if self._theirs is not None:
-                    return await self._talk(request, progress, self._theirs.client)
-                return await self._in_a_pool(request, progress, route)
+                if isinstance(way, Pools):
+                    return await self._in_a_pool(request, progress, way)
+                return await self._talk(request, progress, way)
         except ConfigurationError:
             raise
         except Exception as error:  # noqa: BLE001  whatever a library or hook raises is told by the stage it fell into
@@ -83,9 +84,9 @@ class HttpxTransport:
         if refusal := progress.refusal():
             return refusal
         # raised here, where nothing is chained: httpx's frames hold headers, and its texts quote what came in
-        raise failure
+        raise failure.with_traceback(None)
 
-    async def _in_a_pool(self, request: Request, progress: _Progress, route: Route) -> Response:
+    async def _in_a_pool(self, request: Request, progress: _Progress, pools: Pools) -> Response:
         try:
             self._room.acquire_nowait()
         except anyio.WouldBlock:
@@ -94,7 +95,6 @@ class HttpxTransport:
         try:
             if self._closed:
                 raise TransportError("this transport is closed", sent=False)
-            pools = self._pools.get(route.proxy) or self._open(route.proxy)
             pool = pools.enter()
             sound = False
             try:
@@ -102,7 +102,7 @@ class HttpxTransport:
                 sound = True
                 return answer
             except Exception:
-                sound = route.proxy is None
+                sound = not pools.proxied
                 raise
             finally:
                 await pools.leave(pool, sound=sound)
@@ -124,7 +124,11 @@ class HttpxTransport:
             message.headers.pop("Authorization", None)  # the caller's client may have one
             message.url = _PresignedURL(message.url)
         progress.handed_over = True
-        answer = await client.send(message, stream=True, follow_redirects=False, auth=None)
+        try:
+            answer = await client.send(message, stream=True, follow_redirects=False, auth=None)
+        except BaseException:
+            await progress.give_up()
+            raise
         try:
             headers = dict(answer.headers)
             if progress.answered(answer.status_code, headers):
@@ -178,6 +182,7 @@ class _Progress(Stage):
     scope: anyio.CancelScope
     handed_over = False
     _traced = False
+    _stream: Any = None
     _in_tunnel = False
     _unsent = False
 
@@ -201,12 +206,21 @@ class _Progress(Stage):
         if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
             self.begun = True
             self.scope.deadline = self._until
+            self._stream = None
             info["request"].extensions.pop("trace", None)  # each event costs, and no other is needed
         elif not self._traced:
             self._traced = True
             self.scope.deadline = self._connected_by
+        elif event == "connection.connect_tcp.complete":
+            self._stream = info["return_value"]
         elif event == "proxy.start_tls.started":
             self._in_tunnel = True
+
+    async def give_up(self) -> None:
+        """Close what was connected for a request that was not begun: cancelled in TLS, httpcore leaves it open."""
+        if self._stream is not None:
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
 
     def may_have_left(self) -> bool:
         # a client of the caller's may have a transport that tells nothing: there the class of the error decides
@@ -261,7 +275,7 @@ class _Pieces(httpx.AsyncByteStream):
 async def _read(answer: httpx.Response, most: float, into: Callable[[bytes], Awaitable[None]] | None) -> bytes:
     """Read and decompress the body, or hand it on; httpx's own decompression knows no bound."""
     if answer.is_stream_consumed:  # by a mock or a hook of the caller's client
-        return await decompression.read(_loaded(answer.content), "", most, into)
+        return await decompression.read(_Loaded(answer.content), "", most, into)
     received = answer.aiter_raw()
     whole = False
     try:
@@ -278,6 +292,17 @@ async def _read(answer: httpx.Response, most: float, into: Callable[[bytes], Awa
     return content
 
 
-async def _loaded(content: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(content), _PIECE):
-        yield content[start : start + _PIECE]
+class _Loaded:
+    """A body piece by piece that is there already; no generator, of which trio would complain if it were left."""
+
+    def __init__(self, content: bytes) -> None:
+        self._left = memoryview(content)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        piece, self._left = bytes(self._left[:_PIECE]), self._left[_PIECE:]
+        return piece

@@ -46,11 +46,15 @@ class Pools:
 
     Args:
         most: The most requests at once, which whoever uses this has to keep to.
+
+    Attributes:
+        proxied: Whether they go through a proxy.
     """
 
     def __init__(self, most: int, certificates: ssl.SSLContext, proxy: Proxy | None) -> None:
         self._certificates = certificates
         self._proxy = proxy
+        self.proxied = proxy is not None
         self._pools = [self._make(min(_SIZE, most - start)) for start in range(0, most, _SIZE)]
         self._leaving = set[Pool]()
         self._closed = False

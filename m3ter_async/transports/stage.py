@@ -133,9 +133,10 @@ def _unsent(causes: list[BaseException], route: Route | None, peer: str) -> Tran
             reason += "; if it is right, pass ssl_context=, or name its authority's file in SSL_CERT_FILE"
         return _final(reason)
     if tls := _last(causes, ssl.SSLError):
-        if tls.reason in _NO_TLS:
-            return _final(f"{peer} does not speak TLS ({tls.reason})")
-        return TransportError(f"no connection: TLS with {peer} failed ({tls.reason or type(tls).__name__})", sent=False)
+        reason = getattr(tls, "reason", None) or type(tls).__name__
+        if reason in _NO_TLS:
+            return _final(f"{peer} does not speak TLS ({reason})")
+        return TransportError(f"no connection: TLS with {peer} failed ({reason})", sent=False)
     if look_up := _last(causes, socket.gaierror):
         if look_up.errno in _NO_SUCH_HOST:
             reason = f"the host of {peer} does not exist" + _of_proxy(by_proxy)
