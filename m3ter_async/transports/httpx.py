@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ import anyio
 import httpx
 
 from ..errors import ConfigurationError
-from . import decompression
+from .httpx_bodies import Content, Pieces, PresignedURL, read
 from .httpx_pools import Pools, connections
 from .network import Network, Proxy, Route
 from .protocol import Request, Response, TransportError
@@ -21,7 +21,6 @@ from .stage import REFUSAL_SECONDS, Stage, connect_within, refused_by_proxy
 from .streaming import move
 
 _ORIGINS = 100  # that are remembered; presigned URLs may lead to many
-_PIECE = 262_144  # bytes
 
 
 class HttpxTransport:
@@ -119,10 +118,10 @@ class HttpxTransport:
             timeout=httpx.Timeout(request.timeout, connect=bound, pool=bound),
             extensions={"trace": progress.trace},
         )
-        message.stream = _Pieces(request.pieces) if request.pieces else _Content(request.content or b"")
+        message.stream = Pieces(request.pieces) if request.pieces else Content(request.content or b"")
         if "Authorization" not in request.headers:
             message.headers.pop("Authorization", None)  # the caller's client may have one
-            message.url = _PresignedURL(message.url)
+            message.url = PresignedURL(message.url)
         progress.handed_over = True
         try:
             answer = await client.send(message, stream=True, follow_redirects=False, auth=None)
@@ -132,9 +131,9 @@ class HttpxTransport:
         try:
             headers = dict(answer.headers)
             if progress.answered(answer.status_code, headers):
-                return Response(answer.status_code, headers, await _read(answer, request.max_bytes, request.into))
+                return Response(answer.status_code, headers, await read(answer, request.max_bytes, request.into))
             with anyio.move_on_after(REFUSAL_SECONDS):
-                await _read(answer, math.inf, progress.take)
+                await read(answer, math.inf, progress.take)
         finally:
             with anyio.CancelScope(shield=True):
                 await answer.aclose()
@@ -237,72 +236,3 @@ class _Progress(Stage):
         self._unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
         peer = self.route.host if self._in_tunnel and self.route is not None else ""
         return self.failure(error, peer=peer, late=isinstance(error, httpx.TimeoutException))
-
-
-class _PresignedURL(httpx.URL):
-    """Keeps a secret of its query: httpx logs the text of every URL."""
-
-    def __str__(self) -> str:
-        return super().__str__().partition("?")[0]
-
-    def __repr__(self) -> str:
-        return f"URL({str(self)!r})"
-
-
-class _Content(httpx.AsyncByteStream):
-    """A request's body. httpx's own is a generator, of which trio complains when sending breaks off."""
-
-    def __init__(self, content: bytes) -> None:
-        self._left = [content]
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if not self._left:
-            raise StopAsyncIteration
-        return self._left.pop()
-
-
-class _Pieces(httpx.AsyncByteStream):
-    def __init__(self, pieces: AsyncIterable[bytes]) -> None:
-        self._pieces = pieces
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._pieces.__aiter__()
-
-
-async def _read(answer: httpx.Response, most: float, into: Callable[[bytes], Awaitable[None]] | None) -> bytes:
-    """Read and decompress the body, or hand it on; httpx's own decompression knows no bound."""
-    if answer.is_stream_consumed:  # by a mock or a hook of the caller's client
-        return await decompression.read(_Loaded(answer.content), "", most, into)
-    received = answer.aiter_raw()
-    whole = False
-    try:
-        content = await decompression.read(received, answer.headers.get("content-encoding", ""), most, into)
-        whole = True
-    finally:
-        if not whole:
-            # Reading on under cancellation unwinds the generators within httpx. Left to the garbage collector, trio
-            # complains about each of them.
-            with suppress(httpx.HTTPError), anyio.CancelScope() as scope:
-                scope.cancel()
-                async for _ in received:
-                    pass
-    return content
-
-
-class _Loaded:
-    """A body piece by piece that is there already; no generator, of which trio would complain if it were left."""
-
-    def __init__(self, content: bytes) -> None:
-        self._left = memoryview(content)
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if not self._left:
-            raise StopAsyncIteration
-        piece, self._left = bytes(self._left[:_PIECE]), self._left[_PIECE:]
-        return piece
