@@ -18,9 +18,11 @@ from ._core.retry import Repeat, RetryPolicy, repeat_of
 from ._core.settings import Settings, credentials, host, organization, plain_path, positive, secret, whole
 from ._jobs.client_methods import Toolbox
 from ._measurements.client_methods import Measuring
+from .errors import ConfigurationError
 from .stats import Stats
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
     from typing import Self
 
     from .transports.protocol import Transport
@@ -61,6 +63,10 @@ class AsyncM3ter(Toolbox, Measuring):
         max_connections: The most requests in flight at once.
         max_response_bytes: An answer larger than this is refused while it is read.
         transport: ``AiohttpTransport(session)`` or ``HttpxTransport(client)``; on trio it has to be the latter.
+        proxy: The URL of an HTTP proxy for every request; "" for none. By default ``HTTPS_PROXY``, ``HTTP_PROXY``,
+            ``ALL_PROXY`` and ``NO_PROXY`` decide, as they are when the client is made.
+        ssl_context: How certificates are checked. By default ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` decide, else
+            ``REQUESTS_CA_BUNDLE``, else the system. Both go to the transport's own constructor where you pass one.
         on_event: What is called with each of `m3ter_async.events`: a function, or several.
         allow_insecure_http: Take a plain-http `base_url` that is not loopback, where key and secret travel in the
             clear.
@@ -87,6 +93,8 @@ class AsyncM3ter(Toolbox, Measuring):
         max_connections: int = 100,
         max_response_bytes: int = 2**30,
         transport: Transport | None = None,
+        proxy: str | None = None,
+        ssl_context: SSLContext | None = None,
         on_event: Hook | Sequence[Hook] = (),
         allow_insecure_http: bool = False,
         _clock: Clock | None = None,
@@ -111,7 +119,12 @@ class AsyncM3ter(Toolbox, Measuring):
         if transport is None:
             from .transports import AiohttpTransport  # a third of a second to import, and not everybody's choice
 
-            transport = AiohttpTransport(max_connections=in_flight)
+            transport = AiohttpTransport(max_connections=in_flight, proxy=proxy, ssl_context=ssl_context)
+            transport.network.check(self._hosts.values())
+        elif proxy is not None or ssl_context is not None:
+            raise ConfigurationError(
+                "transport= goes by its own settings: pass proxy= and ssl_context= to the transport"
+            )
         self._owner = True
         self._pipeline = Pipeline(
             transport=transport,

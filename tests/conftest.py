@@ -33,9 +33,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(autouse=True)
 def no_credentials_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own account must never be called by a test."""
-    for name in [name for name in os.environ if name.startswith("M3TER_")]:
-        monkeypatch.delenv(name)
+    """A developer's own account must never be called by a test, nor anything through a proxy of the machine."""
+    network = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+    for name in list(os.environ):
+        if name.startswith("M3TER_") or name.upper().endswith("_PROXY") or name in network:
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(params=PAIRS, ids=PAIR_IDS)

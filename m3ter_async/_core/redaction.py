@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import re
 from collections.abc import Iterable
 
 MASK = "[redacted]"
+
+codecs.lookup("utf-16-le")  # loaded now: a failure is told also when no file can be opened any more
 
 
 class Secret(str):

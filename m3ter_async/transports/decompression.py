@@ -18,7 +18,7 @@ _PIECE = 1_048_576  # bytes made before other tasks get a turn, in about two mil
 async def read(
     received: AsyncIterator[bytes],
     encoding: str,
-    most: int,
+    most: float,
     into: Callable[[bytes], Awaitable[None]] | None = None,
 ) -> bytes:
     """A body, decompressed, and joined or handed on.
@@ -50,7 +50,7 @@ async def read(
     return b"".join(pieces)
 
 
-def too_large(most: int) -> TransportError:
+def too_large(most: float) -> TransportError:
     """The error for a body of more than `most` bytes."""
     return TransportError(f"the answer is larger than {most} bytes", too_large=True)
 
@@ -63,7 +63,7 @@ class _Inflater:
         self._gzip = zlib.decompressobj(_WINDOW) if encoding in _GZIP else None
         self._begun = False
 
-    def pieces(self, data: bytes, room: int) -> Iterator[bytes]:
+    def pieces(self, data: bytes, room: float) -> Iterator[bytes]:
         """What `data` adds to the body, in pieces that go at most one byte past `room`."""
         if self._gzip is None:
             yield data
@@ -73,7 +73,7 @@ class _Inflater:
             if self._gzip.eof:  # a gzip file may have several members
                 self._gzip = zlib.decompressobj(_WINDOW)
             try:
-                piece = self._gzip.decompress(data, min(room + 1, _PIECE))
+                piece = self._gzip.decompress(data, int(min(room + 1, _PIECE)))
             except zlib.error:
                 raise TransportError("broken gzip") from None
             room -= len(piece)

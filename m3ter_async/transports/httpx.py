@@ -2,182 +2,240 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+import math
+import ssl
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import anyio
 import httpx
 
-from . import decompression
+from ..errors import ConfigurationError
+from .httpx_bodies import Content, Pieces, PresignedURL, read
+from .httpx_pools import Pools, connections
+from .network import Network, Proxy, Route
 from .protocol import Request, Response, TransportError
+from .stage import REFUSAL_SECONDS, Stage, connect_within, refused_by_proxy
 from .streaming import move
 
-_CONNECT = 10.0  # seconds
-_KEEP_ALIVE = 15.0
-_POOL = 8  # connections
+_ORIGINS = 100  # that are remembered; presigned URLs may lead to many
 
 
 class HttpxTransport:
     """Sends through an ``httpx.AsyncClient``.
 
     Args:
-        client: A client of yours, which stays yours to close; by default one is opened with the first request.
-        max_connections: The most connections of a client that is opened here.
+        client: A client of yours, which stays yours to close, and keeps its own proxies and certificates; by default
+            one is opened with the first request.
+        max_connections: The most requests in flight, and connections, of a client that is opened here.
+        proxy: The URL of a proxy for every request, "" for none; by default ``HTTPS_PROXY`` and its kin decide.
+        ssl_context: How certificates are checked; by default ``SSL_CERT_FILE`` and its kin decide.
+
+    Raises:
+        ConfigurationError: The proxy or a file of certificates cannot be used as it is.
     """
 
-    def __init__(self, client: httpx.AsyncClient | None = None, *, max_connections: int = 100) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient | None = None,
+        *,
+        max_connections: int = 100,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        if client is not None and (proxy is not None or ssl_context is not None):
+            raise ConfigurationError("client= goes by its own settings: pass proxy= and ssl_context= to the client")
+        self.network = Network(proxy, ssl_context) if client is None else Network("", environment={})
         self._max_connections = max_connections
-        self._owned = client is None
+        self._theirs = client
         self._closed = False
-        self._clients = [] if client is None else [client]
-        self._busy = [0] * len(self._clients)
+        self._room = anyio.Semaphore(max_connections, fast_acquire=True)
+        self._pools: dict[Proxy | None, Pools] = {}
+        self._routes: dict[str, Route] = {}
 
     async def send(self, request: Request) -> Response:
         """Send one request and read its answer to the end, or hand it on."""
-        return await (move(request, self._exchange) if request.streamed else self._exchange(request))
+        progress = _Progress()
+        if request.streamed:
+            return await move(request, partial(self._exchange, progress=progress), progress)
+        return await self._exchange(request, progress)
 
-    async def _exchange(self, request: Request) -> Response:
+    async def _exchange(self, request: Request, progress: _Progress) -> Response:
         if self._closed:
             raise TransportError("this transport is closed", sent=False)
-        if not self._clients:
-            self._open()
-        busy = self._busy
-        place = busy.index(min(busy))
-        client = self._clients[place]
-        if client.is_closed:
+        if self._theirs is not None and self._theirs.is_closed:
             raise TransportError("the client of this transport is closed", sent=False)
-        busy[place] += 1
         try:
+            progress.route = route = self._route(request.url)
+            way = self._theirs or self._pools.get(route.proxy) or self._open(route.proxy)
             # httpx bounds each read, not the whole: a server that trickles bytes would never time out
-            with anyio.fail_after(request.timeout):
-                message = client.build_request(
-                    request.method,
-                    request.url,
-                    headers=request.headers,
-                    content=request.content,
-                    timeout=httpx.Timeout(request.timeout, connect=min(_CONNECT, request.timeout)),
-                )
-                message.stream = _Pieces(request.pieces) if request.pieces else _Content(request.content or b"")
-                if "Authorization" not in request.headers:
-                    message.headers.pop("Authorization", None)  # the caller's client may have one
-                    message.url = _PresignedURL(message.url)
-                answer = await client.send(message, stream=True, follow_redirects=False, auth=None)
-                try:
-                    into = request.into if answer.is_success else None
-                    body = await _read(answer, request.max_bytes, into)
-                finally:
-                    with anyio.CancelScope(shield=True):
-                        await answer.aclose()
-                return Response(answer.status_code, dict(answer.headers), body)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError) as error:
-            failure = _translate(error)
-        finally:
-            busy[place] -= 1
+            with anyio.fail_after(request.timeout) as progress.scope:
+                progress.within(request.timeout)
+                if isinstance(way, Pools):
+                    return await self._in_a_pool(request, progress, way)
+                return await self._talk(request, progress, way)
+        except ConfigurationError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever a library or hook raises is told by the stage it fell into
+            failure = progress.told(error)
+        if refusal := progress.refusal():
+            return refusal
         # raised here, where nothing is chained: httpx's frames hold headers, and its texts quote what came in
-        raise failure
+        raise failure.with_traceback(None)
+
+    async def _in_a_pool(self, request: Request, progress: _Progress, pools: Pools) -> Response:
+        try:
+            self._room.acquire_nowait()
+        except anyio.WouldBlock:
+            with progress.connecting():
+                await self._room.acquire()
+        try:
+            if self._closed:
+                raise TransportError("this transport is closed", sent=False)
+            pool = pools.enter()
+            sound = False
+            try:
+                answer = await self._talk(request, progress, pool.client)
+                sound = True
+                return answer
+            except Exception:
+                sound = not pools.proxied
+                raise
+            finally:
+                await pools.leave(pool, sound=sound)
+        finally:
+            self._room.release()
+
+    async def _talk(self, request: Request, progress: _Progress, client: httpx.AsyncClient) -> Response:
+        bound = connect_within(request.timeout)
+        message = client.build_request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=request.content,
+            timeout=httpx.Timeout(request.timeout, connect=bound, pool=bound),
+            extensions={"trace": progress.trace},
+        )
+        message.stream = Pieces(request.pieces) if request.pieces else Content(request.content or b"")
+        if "Authorization" not in request.headers:
+            message.headers.pop("Authorization", None)  # the caller's client may have one
+            message.url = PresignedURL(message.url)
+        progress.handed_over = True
+        try:
+            answer = await client.send(message, stream=True, follow_redirects=False, auth=None)
+        except BaseException:
+            await progress.give_up()
+            raise
+        try:
+            headers = dict(answer.headers)
+            if progress.answered(answer.status_code, headers):
+                return Response(answer.status_code, headers, await read(answer, request.max_bytes, request.into))
+            with anyio.move_on_after(REFUSAL_SECONDS):
+                await read(answer, math.inf, progress.take)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await answer.aclose()
+        return Response(answer.status_code, headers, progress.body)
 
     @property
     def connections(self) -> int | None:
         """How many connections are open now, idle ones included; None if the client is yours."""
-        return sum(map(_connections, self._clients)) if self._owned else None
+        return sum(map(connections, self._clients)) if self._theirs is None else None
 
     async def aclose(self) -> None:
         """Close what was opened here."""
-        self._closed = self._owned
-        if self._owned:
-            clients, self._clients = self._clients, []
-            for client in clients:
-                await client.aclose()
+        self._closed = self._theirs is None
+        opened, self._pools = self._pools, {}
+        for pools in opened.values():
+            await pools.aclose()
 
-    def _open(self) -> None:
-        # Each step of httpx's pool costs the square of its connections, with a hundred of them 20 ms a request: so
-        # there are many small pools.
-        certificates = httpx.create_ssl_context()
-        for start in range(0, self._max_connections, _POOL):
-            size = min(_POOL, self._max_connections - start)
-            limits = httpx.Limits(max_connections=size, max_keepalive_connections=size, keepalive_expiry=_KEEP_ALIVE)
-            self._clients.append(httpx.AsyncClient(verify=certificates, limits=limits, timeout=None))
-        self._busy = [0] * len(self._clients)
+    @property
+    def _clients(self) -> list[httpx.AsyncClient]:
+        return [client for pools in self._pools.values() for client in pools.clients]
 
+    def _open(self, proxy: Proxy | None) -> Pools:
+        certificates = self.network.context() or ssl.create_default_context()
+        made = self._pools[proxy] = Pools(self._max_connections, certificates, proxy)
+        return made
 
-def _connections(client: httpx.AsyncClient) -> int:
-    # httpx shows its pools to nobody; the ones beside the first are for proxies from the environment
-    inside: Any = client
-    pools = (getattr(one, "_pool", None) for one in (inside._transport, *inside._mounts.values()))
-    return sum(len(pool.connections) for pool in pools if pool is not None)
-
-
-class _PresignedURL(httpx.URL):
-    """Keeps a secret of its query: httpx logs the text of every URL."""
-
-    def __str__(self) -> str:
-        return super().__str__().partition("?")[0]
-
-    def __repr__(self) -> str:
-        return f"URL({str(self)!r})"
+    def _route(self, url: str) -> Route:
+        origin = url[: url.index("/", 8)]
+        route = self._routes.get(origin)
+        if route is None:
+            if len(self._routes) >= _ORIGINS:
+                self._routes.clear()
+            route = self._routes[origin] = self.network.route(origin)
+        return route
 
 
-class _Content(httpx.AsyncByteStream):
-    """A request's body. httpx's own is a generator, of which trio complains when sending breaks off."""
+class _Progress(Stage):
+    """A stage that httpcore tells of as it goes, and the time limit that goes with it.
 
-    def __init__(self, content: bytes) -> None:
-        self._left = [content]
+    Attributes:
+        handed_over: Whether the request was given to the client.
+        scope: Bounds the exchange: the connecting first, then the whole.
+    """
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
+    scope: anyio.CancelScope
+    handed_over = False
+    _traced = False
+    _stream: Any = None
+    _in_tunnel = False
+    _unsent = False
 
-    async def __anext__(self) -> bytes:
-        if not self._left:
-            raise StopAsyncIteration
-        return self._left.pop()
+    def within(self, timeout: float) -> None:
+        """Set the limits: `timeout` seconds for the whole."""
+        now = anyio.current_time()
+        self._until = now + timeout
+        self._connected_by = now + connect_within(timeout)
 
+    @contextmanager
+    def connecting(self) -> Generator[None]:
+        """Set the shorter limit."""
+        self.scope.deadline = self._connected_by
+        yield
+        self.scope.deadline = self._until
 
-class _Pieces(httpx.AsyncByteStream):
-    def __init__(self, pieces: AsyncIterable[bytes]) -> None:
-        self._pieces = pieces
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take an event of httpcore; the other requests of a connection, to a proxy, are told apart by their method."""
+        if self.begun:
+            return
+        if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+            self.begun = True
+            self.scope.deadline = self._until
+            self._stream = None
+            info["request"].extensions.pop("trace", None)  # each event costs, and no other is needed
+        elif not self._traced:
+            self._traced = True
+            self.scope.deadline = self._connected_by
+        elif event == "connection.connect_tcp.complete":
+            self._stream = info["return_value"]
+        elif event == "proxy.start_tls.started":
+            self._in_tunnel = True
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._pieces.__aiter__()
+    async def give_up(self) -> None:
+        """Close what was connected for a request that was not begun: cancelled in TLS, httpcore leaves it open."""
+        if self._stream is not None:
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
 
+    def may_have_left(self) -> bool:
+        # a client of the caller's may have a transport that tells nothing: there the class of the error decides
+        return self.begun or (self.handed_over and not self._traced and not self._unsent)
 
-async def _read(answer: httpx.Response, most: int, into: Callable[[bytes], Awaitable[None]] | None) -> bytes:
-    """Read and decompress the body, or hand it on; httpx's own decompression knows no bound."""
-    received = answer.aiter_raw()
-    whole = False
-    try:
-        content = await decompression.read(received, answer.headers.get("content-encoding", ""), most, into)
-        whole = True
-    finally:
-        if not whole:
-            # Reading on under cancellation unwinds the generators within httpx. Left to the garbage collector, trio
-            # complains about each of them.
-            with suppress(httpx.HTTPError), anyio.CancelScope() as scope:
-                scope.cancel()
-                async for _ in received:
-                    pass
-    return content
-
-
-def _translate(error: Exception) -> TransportError:
-    name = type(error).__name__
-    if isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout)):
-        return TransportError("no connection in time", sent=False, timeout=True)
-    if isinstance(error, (httpx.TimeoutException, TimeoutError)):
-        return TransportError("no answer in time", timeout=True)
-    if isinstance(error, (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol)):
-        return TransportError(f"no connection: {_text(error)}", sent=False)
-    if isinstance(error, httpx.RemoteProtocolError):
-        return TransportError(f"the answer broke off or is not HTTP ({name})")
-    return TransportError(f"the connection broke ({name})")
-
-
-def _text(error: BaseException) -> str:
-    """What an error says, or what it came from: on trio, that of an unknown certificate is empty itself."""
-    source: BaseException | None = error
-    while source is not None and not str(source):
-        source = source.__cause__ or source.__context__
-    return str(source or type(error).__name__)
+    def told(self, error: Exception) -> TransportError:
+        """What `error` means."""
+        if not self.begun:
+            if isinstance(error, httpx.ProxyError) and self.route is not None:
+                status, _, phrase = str(error).partition(" ")
+                return refused_by_proxy(self.route, int(status) if status.isdecimal() else 0, phrase)
+            if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
+                return TransportError("no connection: the URL cannot be used", sent=False, final=True)
+        self._unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+        peer = self.route.host if self._in_tunnel and self.route is not None else ""
+        return self.failure(error, peer=peer, late=isinstance(error, httpx.TimeoutException))
 
 
 HttpxTransport.__module__ = "m3ter_async"  # where users import it from

@@ -50,10 +50,11 @@ class Transport(Protocol):
     async def send(self, request: Request) -> Response:
         """Send one request and read its answer to the end, or hand it to ``request.into`` if that is set.
 
-        Without an ``Authorization`` header among those of the request, none may be sent.
+        Without an ``Authorization`` header among those of the request, none may be sent. Of an answer that is no
+        success the first 64 KiB of the body are enough, and it may be cut.
 
         Raises:
-            TransportError: No whole answer came.
+            TransportError: No status was answered, or the body of a success is not whole.
         """
         ...
 
@@ -63,15 +64,16 @@ class Transport(Protocol):
 
 
 class TransportError(Exception):
-    """No whole answer came.
+    """No answer came that could be used.
+
+    A status that is not a success is an answer, whatever becomes of its body: for that a `Response` is returned.
 
     Attributes:
-        reason: What is wrong, in words that hold no secret of the request.
-        sent: False where it is certain that the service saw nothing of the request.
+        sent: False where it is certain that nothing of the request reached the service.
         timeout: True where the time ran out.
         too_large: True where the answer outgrew what the request allows.
-        status: The status that was answered before the answer broke off, where one was.
-        final: True where a repeat would end the same way: something is set up wrong.
+        status: The status (200 to 299) that was answered before the answer broke, or None where none was.
+        final: True where a repeat would end the same way, since something is wrong by configuration.
     """
 
     def __init__(

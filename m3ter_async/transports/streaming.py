@@ -10,13 +10,17 @@ from dataclasses import replace
 import anyio
 
 from .protocol import Request, Response, TransportError
+from .stage import Stage
 
 _SLOWEST = 1024.0  # bytes per second: who stays below that uses up the patience
 _PIECE = 262_144  # bytes; of a larger one nobody would see that it moves
 
 
-async def move(request: Request, exchange: Callable[[Request], Awaitable[Response]]) -> Response:
+async def move(request: Request, exchange: Callable[[Request], Awaitable[Response]], stage: Stage) -> Response:
     """Run a streamed exchange under a limit on silence; what the caller's own ends raise comes out as it is.
+
+    Args:
+        stage: Where `exchange` notes how far it came.
 
     Raises:
         TransportError: No whole answer came, or a success before everything was sent.
@@ -37,7 +41,13 @@ async def move(request: Request, exchange: Callable[[Request], Awaitable[Respons
                 raise TransportError("a success was answered before everything was sent")
             return response
     # raised here, where nothing is chained: a library's frames hold the URL
-    raise patience.error or TransportError("hardly a byte moved in time", timeout=True)
+    if patience.error is not None:
+        raise patience.error
+    if refusal := stage.refusal():
+        return refusal
+    if stage.may_have_left():
+        raise TransportError("hardly a byte moved in time", timeout=True, status=stage.status)
+    raise TransportError("no connection in time", sent=False, timeout=True)
 
 
 class _Patience:

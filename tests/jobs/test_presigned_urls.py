@@ -30,6 +30,7 @@ from m3ter_async import (
 )
 from m3ter_async.transports import AiohttpTransport, HttpxTransport
 from m3ter_async.transports.protocol import Request, Response
+from m3ter_async.transports.stage import Stage
 from m3ter_async.transports.streaming import move
 
 from ..core.test_secrets import texts
@@ -332,7 +333,7 @@ async def test_a_large_piece_goes_in_small_ones(pair: Pair) -> None:
         return answer()
 
     headers = {"Content-Length": str(len(content))}
-    await move(Request("PUT", "https://a.b/", headers, pieces=Pieces(content[:9], content[9:])), exchange)
+    await move(Request("PUT", "https://a.b/", headers, pieces=Pieces(content[:9], content[9:])), exchange, Stage())
     assert max(sizes) <= 262_144
 
 
