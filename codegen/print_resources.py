@@ -276,5 +276,5 @@ def _waiting(answer: str) -> list[str]:
 def _value(argument: Argument) -> str:
     kind = argument.type.kind
     if kind in ("date", "date-time"):
-        return f"{'as_date' if kind == 'date' else 'as_datetime'}({argument.name})"
+        return f"{'as_date' if kind == 'date' else 'as_datetime'}({argument.name}, {argument.name!r})"
     return argument.name

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from ._base import NULL, Model, Promised, Scalar
+from ._base import NULL, Model, Promised, Scalar, dt
 from ._shared import Rounding
 
 

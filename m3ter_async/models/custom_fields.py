@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 
-from ._base import NULL, Model, Promised, Scalar
+from ._base import NULL, Model, Promised, Scalar, dt
 
 
 class CustomField(Model, frozen=True, kw_only=True):

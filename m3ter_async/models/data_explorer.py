@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from decimal import Decimal
 
-from ._base import NULL, Model, Promised
+from ._base import NULL, Model, Promised, dt
 from ._shared import LineItemType
 
 

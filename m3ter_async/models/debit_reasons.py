@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
-from ._base import NULL, Model, Promised
+from ._base import NULL, Model, Promised, dt
 
 
 class DebitReason(Model, frozen=True, kw_only=True):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._base import NULL, Model, Promised
+from ._base import NULL, Model, Promised, dt
 
 
 class Event(Model, frozen=True, kw_only=True):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 
-from ._base import NULL, Model, Promised
+from ._base import NULL, Model, Promised, dt
 
 
 class ExternalEntity(Model, frozen=True, kw_only=True):

@@ -41,7 +41,9 @@ class BillConfigResource(Resource):
         of the stored one: the service refuses any other (`ConflictError`), and an update without it. Everything is
         replaced.
         """
-        return await self._call(_UPDATE_BILL_CONFIG, body={"version": version, "billLockDate": as_date(bill_lock_date)})
+        return await self._call(
+            _UPDATE_BILL_CONFIG, body={"version": version, "billLockDate": as_date(bill_lock_date, "bill_lock_date")}
+        )
 
     async def edit(self, change: Change[BillConfig], *, attempts: int = 5) -> BillConfig:
         """Change parts of the organization's bill configuration, and lose nothing else.

@@ -186,11 +186,11 @@ class Bills(Resource):
                 "excludeLineItems": exclude_line_items,
                 "includeBillTotal": include_bill_total,
                 "status": status,
-                "billDate": as_date(bill_date),
-                "billDateStart": as_date(bill_date_start),
-                "billDateEnd": as_date(bill_date_end),
-                "externalInvoiceDateStart": as_date(external_invoice_date_start),
-                "externalInvoiceDateEnd": as_date(external_invoice_date_end),
+                "billDate": as_date(bill_date, "bill_date"),
+                "billDateStart": as_date(bill_date_start, "bill_date_start"),
+                "billDateEnd": as_date(bill_date_end, "bill_date_end"),
+                "externalInvoiceDateStart": as_date(external_invoice_date_start, "external_invoice_date_start"),
+                "externalInvoiceDateEnd": as_date(external_invoice_date_end, "external_invoice_date_end"),
                 "ids": ids,
                 "billJobId": bill_job_id,
                 "additional": additional,
@@ -230,8 +230,8 @@ class Bills(Resource):
         return await self._call(
             _APPROVE_BILLS,
             query={
-                "externalInvoiceDateStart": as_date(external_invoice_date_start),
-                "externalInvoiceDateEnd": as_date(external_invoice_date_end),
+                "externalInvoiceDateStart": as_date(external_invoice_date_start, "external_invoice_date_start"),
+                "externalInvoiceDateEnd": as_date(external_invoice_date_end, "external_invoice_date_end"),
                 "accountIds": account_ids,
             },
             body={"billIds": bill_ids},
@@ -248,7 +248,10 @@ class Bills(Resource):
         """
         return await self._call(
             _APPROVE_ALL_BILLS_IN_BILLING_PERIOD,
-            {"lastDateInBillingPeriod": as_date(last_date_in_billing_period), "billingFrequency": billing_frequency},
+            {
+                "lastDateInBillingPeriod": as_date(last_date_in_billing_period, "last_date_in_billing_period"),
+                "billingFrequency": billing_frequency,
+            },
         )
 
     async def get_csv_download_url(
@@ -269,10 +272,10 @@ class Bills(Resource):
         return await self._call(
             _DOWNLOAD_BILLS_CSV_URL,
             body={
-                "startDate": as_datetime(start_date),
-                "endDate": as_datetime(end_date),
-                "externalInvoiceDateStart": as_datetime(external_invoice_date_start),
-                "externalInvoiceDateEnd": as_datetime(external_invoice_date_end),
+                "startDate": as_datetime(start_date, "start_date"),
+                "endDate": as_datetime(end_date, "end_date"),
+                "externalInvoiceDateStart": as_datetime(external_invoice_date_start, "external_invoice_date_start"),
+                "externalInvoiceDateEnd": as_datetime(external_invoice_date_end, "external_invoice_date_end"),
                 "externalSystem": external_system,
             },
         )
@@ -319,7 +322,10 @@ class Bills(Resource):
         """
         return self._list(
             _GET_ALL_BILLS_IN_BILLING_PERIOD,
-            {"lastDateInBillingPeriod": as_date(last_date_in_billing_period), "billingFrequency": billing_frequency},
+            {
+                "lastDateInBillingPeriod": as_date(last_date_in_billing_period, "last_date_in_billing_period"),
+                "billingFrequency": billing_frequency,
+            },
             query={"pageSize": page_size, "nextToken": next_token, "additional": additional},
         )
 
@@ -361,20 +367,20 @@ class Bills(Resource):
             query={"debug": debug},
             body={
                 "version": version,
-                "lastDateInBillingPeriod": as_date(last_date_in_billing_period),
+                "lastDateInBillingPeriod": as_date(last_date_in_billing_period, "last_date_in_billing_period"),
                 "billingFrequency": billing_frequency,
                 "billFrequencyInterval": bill_frequency_interval,
-                "billDate": as_date(bill_date),
-                "externalInvoiceDate": as_date(external_invoice_date),
-                "dueDate": as_date(due_date),
+                "billDate": as_date(bill_date, "bill_date"),
+                "externalInvoiceDate": as_date(external_invoice_date, "external_invoice_date"),
+                "dueDate": as_date(due_date, "due_date"),
                 "accountIds": account_ids,
                 "targetCurrency": target_currency,
                 "currencyConversions": currency_conversions,
                 "timezone": timezone,
-                "yearEpoch": as_date(year_epoch),
-                "monthEpoch": as_date(month_epoch),
-                "weekEpoch": as_date(week_epoch),
-                "dayEpoch": as_date(day_epoch),
+                "yearEpoch": as_date(year_epoch, "year_epoch"),
+                "monthEpoch": as_date(month_epoch, "month_epoch"),
+                "weekEpoch": as_date(week_epoch, "week_epoch"),
+                "dayEpoch": as_date(day_epoch, "day_epoch"),
             },
         )
 
@@ -466,8 +472,8 @@ class CreditLineItems(Resource):
                 "amount": amount,
                 "referencedBillId": referenced_bill_id,
                 "referencedLineItemId": referenced_line_item_id,
-                "servicePeriodStartDate": as_datetime(service_period_start_date),
-                "servicePeriodEndDate": as_datetime(service_period_end_date),
+                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
+                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
                 "version": version,
                 "reasonId": reason_id,
                 "lineItemType": line_item_type,
@@ -519,8 +525,8 @@ class CreditLineItems(Resource):
                 "amount": amount,
                 "referencedBillId": referenced_bill_id,
                 "referencedLineItemId": referenced_line_item_id,
-                "servicePeriodStartDate": as_datetime(service_period_start_date),
-                "servicePeriodEndDate": as_datetime(service_period_end_date),
+                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
+                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
                 "version": version,
                 "reasonId": reason_id,
                 "lineItemType": line_item_type,
@@ -606,8 +612,8 @@ class DebitLineItems(Resource):
                 "amount": amount,
                 "referencedBillId": referenced_bill_id,
                 "referencedLineItemId": referenced_line_item_id,
-                "servicePeriodStartDate": as_datetime(service_period_start_date),
-                "servicePeriodEndDate": as_datetime(service_period_end_date),
+                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
+                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
                 "version": version,
                 "reasonId": reason_id,
                 "lineItemType": line_item_type,
@@ -659,8 +665,8 @@ class DebitLineItems(Resource):
                 "amount": amount,
                 "referencedBillId": referenced_bill_id,
                 "referencedLineItemId": referenced_line_item_id,
-                "servicePeriodStartDate": as_datetime(service_period_start_date),
-                "servicePeriodEndDate": as_datetime(service_period_end_date),
+                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
+                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
                 "version": version,
                 "reasonId": reason_id,
                 "lineItemType": line_item_type,

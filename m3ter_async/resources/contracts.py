@@ -90,8 +90,8 @@ class Contracts(Resource):
             body={
                 "accountId": account_id,
                 "name": name,
-                "startDate": as_date(start_date),
-                "endDate": as_date(end_date),
+                "startDate": as_date(start_date, "start_date"),
+                "endDate": as_date(end_date, "end_date"),
                 "version": version,
                 "customFields": custom_fields,
                 "code": code,
@@ -140,8 +140,8 @@ class Contracts(Resource):
             body={
                 "accountId": account_id,
                 "name": name,
-                "startDate": as_date(start_date),
-                "endDate": as_date(end_date),
+                "startDate": as_date(start_date, "start_date"),
+                "endDate": as_date(end_date, "end_date"),
                 "version": version,
                 "customFields": custom_fields,
                 "code": code,
@@ -178,7 +178,7 @@ class Contracts(Resource):
             _END_DATE_BILLING_ENTITIES_FOR_CONTRACT,
             {"id": id},
             body={
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "billingEntities": billing_entities,
                 "applyToChildren": apply_to_children,
             },

@@ -67,12 +67,12 @@ class CounterAdjustments(Resource):
                 "nextToken": next_token,
                 "counterId": counter_id,
                 "accountId": account_id,
-                "date": as_date(date),
-                "endDateStart": as_date(end_date_start),
-                "endDateEnd": as_date(end_date_end),
+                "date": as_date(date, "date"),
+                "endDateStart": as_date(end_date_start, "end_date_start"),
+                "endDateEnd": as_date(end_date_end, "end_date_end"),
                 "sortOrder": sort_order,
-                "dateStart": as_date(date_start),
-                "dateEnd": as_date(date_end),
+                "dateStart": as_date(date_start, "date_start"),
+                "dateEnd": as_date(date_end, "date_end"),
             },
         )
 
@@ -97,7 +97,7 @@ class CounterAdjustments(Resource):
             body={
                 "counterId": counter_id,
                 "accountId": account_id,
-                "date": as_date(date),
+                "date": as_date(date, "date"),
                 "value": value,
                 "version": version,
                 "purchaseOrderNumber": purchase_order_number,
@@ -135,7 +135,7 @@ class CounterAdjustments(Resource):
             body={
                 "counterId": counter_id,
                 "accountId": account_id,
-                "date": as_date(date),
+                "date": as_date(date, "date"),
                 "value": value,
                 "version": version,
                 "purchaseOrderNumber": purchase_order_number,

@@ -63,7 +63,7 @@ class CounterPricings(Resource):
             query={
                 "pageSize": page_size,
                 "nextToken": next_token,
-                "date": as_date(date),
+                "date": as_date(date, "date"),
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "ids": ids,
@@ -98,7 +98,7 @@ class CounterPricings(Resource):
         return await self._call(
             _POST_COUNTER_PRICING,
             body={
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
                 "pricingBands": pricing_bands,
                 "counterId": counter_id,
                 "version": version,
@@ -106,7 +106,7 @@ class CounterPricings(Resource):
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "cumulative": cumulative,
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "description": description,
                 "accountingProductId": accounting_product_id,
                 "runningTotalBillInAdvance": running_total_bill_in_advance,
@@ -154,7 +154,7 @@ class CounterPricings(Resource):
             _PUT_COUNTER_PRICING,
             {"id": id},
             body={
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
                 "pricingBands": pricing_bands,
                 "counterId": counter_id,
                 "version": version,
@@ -162,7 +162,7 @@ class CounterPricings(Resource):
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "cumulative": cumulative,
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "description": description,
                 "accountingProductId": accounting_product_id,
                 "runningTotalBillInAdvance": running_total_bill_in_advance,

@@ -139,9 +139,9 @@ class DataExports(Resource):
                 "version": version,
                 "destinationIds": destination_ids,
                 "exportFileFormat": export_file_format,
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
                 "operationalDataTypes": operational_data_types,
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "meterIds": meter_ids,
                 "accountIds": account_ids,
                 "dimensionFilters": dimension_filters,
@@ -308,8 +308,8 @@ class DataExportJobs(Resource):
                 "ids": ids,
                 "scheduleId": schedule_id,
                 "status": status,
-                "dateCreatedStart": as_datetime(date_created_start),
-                "dateCreatedEnd": as_datetime(date_created_end),
+                "dateCreatedStart": as_datetime(date_created_start, "date_created_start"),
+                "dateCreatedEnd": as_datetime(date_created_end, "date_created_end"),
             },
         )
 

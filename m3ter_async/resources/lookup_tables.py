@@ -608,7 +608,7 @@ class LookupTableRevisions(Resource):
                 "keys": keys,
                 "version": version,
                 "customFields": custom_fields,
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
             },
         )
 
@@ -647,7 +647,7 @@ class LookupTableRevisions(Resource):
                 "keys": keys,
                 "version": version,
                 "customFields": custom_fields,
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
             },
         )
 

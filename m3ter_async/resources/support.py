@@ -47,7 +47,7 @@ class SupportResource(Resource):
         return await self._call(
             _PUT_SUPPORT,
             body={
-                "dtEndSupportUsersAccess": as_datetime(dt_end_support_users_access),
+                "dtEndSupportUsersAccess": as_datetime(dt_end_support_users_access, "dt_end_support_users_access"),
                 "version": version,
                 "supportUsersPermissionPolicy": support_users_permission_policy,
             },

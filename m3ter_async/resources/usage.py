@@ -133,8 +133,8 @@ class Usage(Resource):
         return await self._call(
             _POST_USAGE_DATA_QUERY,
             body={
-                "startDate": as_datetime(start_date),
-                "endDate": as_datetime(end_date),
+                "startDate": as_datetime(start_date, "start_date"),
+                "endDate": as_datetime(end_date, "end_date"),
                 "meterIds": meter_ids,
                 "accountIds": account_ids,
                 "dimensionFilters": dimension_filters,
@@ -202,8 +202,8 @@ class UsageFileUploadJobs(Resource):
             query={
                 "pageSize": page_size,
                 "nextToken": next_token,
-                "dateCreatedStart": as_datetime(date_created_start),
-                "dateCreatedEnd": as_datetime(date_created_end),
+                "dateCreatedStart": as_datetime(date_created_start, "date_created_start"),
+                "dateCreatedEnd": as_datetime(date_created_end, "date_created_end"),
                 "fileKey": file_key,
             },
         )

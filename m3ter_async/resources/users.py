@@ -107,7 +107,11 @@ class Users(Resource):
         return await self._call(
             _PUT_ORG_USER,
             {"id": id},
-            body={"version": version, "permissionPolicy": permission_policy, "dtEndAccess": as_datetime(dt_end_access)},
+            body={
+                "version": version,
+                "permissionPolicy": permission_policy,
+                "dtEndAccess": as_datetime(dt_end_access, "dt_end_access"),
+            },
         )
 
     def get_permissions(
@@ -198,8 +202,8 @@ class UserInvitations(Resource):
                 "version": version,
                 "contactNumber": contact_number,
                 "permissionPolicyIds": permission_policy_ids,
-                "dtEndAccess": as_datetime(dt_end_access),
-                "dtExpiry": as_datetime(dt_expiry),
+                "dtEndAccess": as_datetime(dt_end_access, "dt_end_access"),
+                "dtExpiry": as_datetime(dt_expiry, "dt_expiry"),
             },
         )
 
