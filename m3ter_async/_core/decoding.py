@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
+from .exactness import Data, Exactness, exactness
+
 T = TypeVar("T")
 
+_HALF = re.compile("[\ud800-\udfff]")
 _PATH = re.compile(r" - at `(\$[^`]*)`$")
 
 
@@ -29,12 +33,42 @@ class Unreadable(Exception):
         self.passing = passing
 
 
-def decoder(answer: Any) -> msgspec.json.Decoder[Any]:
-    """A JSON decoder that keeps every number exact, also where the contract leaves the type open."""
-    return msgspec.json.Decoder(answer, float_hook=Decimal)
+class Decoder(Generic[T]):
+    """A JSON decoder for one type, under which every number and every moment is exact, or an error.
+
+    Numbers are exact also where the contract leaves the type open.
+
+    Args:
+        answer: The type; anything that msgspec decodes.
+    """
+
+    __slots__ = ("_decode", "_exactness")
+
+    def __init__(self, answer: Any) -> None:
+        self._decode: Callable[[Data], T] = msgspec.json.Decoder(answer, float_hook=Decimal).decode
+        try:
+            self._exactness = exactness(answer)
+        except TypeError:  # a type that cannot be hashed
+            self._exactness = Exactness(answer)
+
+    def decode(self, data: Data) -> T:
+        """Decode one value.
+
+        Raises:
+            msgspec.DecodeError: It is not JSON, or not of this type.
+        """
+        value = self._decode(data)
+        if fault := self._exactness.fault(value, data):
+            raise msgspec.ValidationError("{} - at `{}`".format(*fault))
+        return value
 
 
-def decode(decoder: msgspec.json.Decoder[T], data: bytes | bytearray | msgspec.Raw, at: str = "$") -> T:
+def decoder(answer: Any) -> Decoder[Any]:
+    """One for a type."""
+    return Decoder(answer)
+
+
+def decode(decoder: Decoder[T] | msgspec.json.Decoder[T], data: Data, at: str = "$") -> T:
     """Decode one value.
 
     Args:
@@ -53,8 +87,35 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes | bytearray | msgspec.R
         path = at + where[1][1:] if where else at
         raise Unreadable(_PATH.sub("", reason), path) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        half = _half_a_pair(data, at)
+        if half:  # asking again would bring it again
+            raise Unreadable("a text with half of a surrogate pair, which is no character", half) from None
         raise Unreadable(f"not JSON ({error})", passing=True) from None
     except RecursionError:
         raise Unreadable("nested too deeply") from None
     except ArithmeticError as error:
         raise Unreadable(f"a number that has no exact value here ({type(error).__name__})", at) from None
+
+
+def _half_a_pair(data: Data, at: str) -> str | None:
+    """Where the text stands for whose half of a surrogate pair JSON was not read; None if that is not the reason."""
+    from json import loads  # its reader takes such texts
+
+    try:
+        text = data if isinstance(data, str) else bytes(data).decode("utf-8", "surrogatepass")
+        return next(_halves(loads(text), at), None)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _halves(value: Any, at: str) -> Iterator[str]:
+    if isinstance(value, str):
+        if _HALF.search(value):
+            yield at
+    elif isinstance(value, dict):
+        for name, item in cast("dict[str, Any]", value).items():
+            yield from _halves(item, f"{at}.{name}")
+            yield from _halves(name, at)
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[object]", value)):
+            yield from _halves(item, f"{at}[{index}]")
