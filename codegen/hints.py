@@ -135,10 +135,11 @@ VERSION_UPDATE = (
 VERSION_CREATE = "Leave `version` out: it is for updates."
 
 EDIT = (
-    "`change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as an "
-    "awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom "
-    "fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the "
-    "outcome of a write is unknown."
+    "Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one "
+    "mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns none, "
+    "nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields that "
+    "this client does not know. After a conflict it is read and changed again, at most `attempts` times in all, but "
+    "not when the outcome of a write is unknown."
 )
 
 WAIT = (

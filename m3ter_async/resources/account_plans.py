@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -13,7 +13,8 @@ from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import ChildBillingMode
 from ..models.account_plans import AccountPlan, ReplaceAccountPlan
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -39,8 +40,24 @@ _REPLACE_ACCOUNT_PLAN: Operation[ReplaceAccountPlan] = Operation(
 )
 _PUT_ACCOUNT_PLAN_FIELDS = Fields(
     "account_id start_date:datetime custom_fields plan_id plan_group_id "
-    "end_date:datetime code bill_epoch:date contract_id child_billing_mode"
+    "end_date:datetime code bill_epoch:date contract_id child_billing_mode",
+    "productId",
 )
+
+
+class AccountPlanChanges(TypedDict, total=False):
+    """What `edit` can change of `AccountPlan`, by name."""
+
+    account_id: str
+    start_date: datetime | date | str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    plan_id: str | None
+    plan_group_id: str | None
+    end_date: datetime | date | str | None
+    code: str | None
+    bill_epoch: date | str | None
+    contract_id: str | None
+    child_billing_mode: ChildBillingMode | None
 
 
 class AccountPlans(Resource):
@@ -148,7 +165,8 @@ class AccountPlans(Resource):
         other (`ConflictError`), and an update without it. Everything is replaced: custom fields that are left out are
         lost (`edit` keeps them).
         """
-        return await self._call(
+        return await self._put(
+            _GET_ACCOUNT_PLAN,
             _PUT_ACCOUNT_PLAN,
             {"id": id},
             body={
@@ -213,16 +231,24 @@ class AccountPlans(Resource):
             },
         )
 
-    async def edit(self, id: str, change: Change[AccountPlan], *, attempts: int = 5) -> AccountPlan:
+    async def edit(
+        self,
+        id: str,
+        change: Change[AccountPlan] | AccountPlanChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[AccountPlanChanges],
+    ) -> AccountPlan:
         """Change fields of an account plan, and lose no other.
 
         ``GET`` and ``PUT /organizations/{orgId}/accountplans/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_ACCOUNT_PLAN, _PUT_ACCOUNT_PLAN, _PUT_ACCOUNT_PLAN_FIELDS, change, attempts, {"id": id}
+            _GET_ACCOUNT_PLAN, _PUT_ACCOUNT_PLAN, _PUT_ACCOUNT_PLAN_FIELDS, change, changes, attempts, {"id": id}
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -13,7 +13,8 @@ from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import BillCreditType, BillingEntity, EndDateBillingEntities, StatementAutoGenerateMode
 from ..models.accounts import Account, Address
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -46,6 +47,24 @@ _PUT_ACCOUNT_FIELDS = Fields(
     "purchase_order_number currency statement_definition_id "
     "auto_generate_statement_mode credit_application_order days_before_bill_due"
 )
+
+
+class AccountChanges(TypedDict, total=False):
+    """What `edit` can change of `Account`, by name."""
+
+    name: str
+    code: str
+    email_address: str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    address: Address | Mapping[str, Any] | None
+    parent_account_id: str | None
+    bill_epoch: date | str | None
+    purchase_order_number: str | None
+    currency: str | None
+    statement_definition_id: str | None
+    auto_generate_statement_mode: StatementAutoGenerateMode | None
+    credit_application_order: Sequence[BillCreditType] | None
+    days_before_bill_due: int | None
 
 
 class Accounts(Resource):
@@ -144,7 +163,8 @@ class Accounts(Resource):
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
         it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
         """
-        return await self._call(
+        return await self._put(
+            _GET_ACCOUNT,
             _PUT_ACCOUNT,
             {"id": id},
             body={
@@ -234,17 +254,25 @@ class Accounts(Resource):
             },
         )
 
-    async def edit(self, id: str, change: Change[Account], *, attempts: int = 5) -> Account:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Account] | AccountChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[AccountChanges],
+    ) -> Account:
         """Change fields of an account, and lose no other.
 
         ``GET`` and ``PUT /organizations/{orgId}/accounts/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_ACCOUNT, _PUT_ACCOUNT, _PUT_ACCOUNT_FIELDS, change, attempts, {"id": id})
+        return await self._edit(_GET_ACCOUNT, _PUT_ACCOUNT, _PUT_ACCOUNT_FIELDS, change, changes, attempts, {"id": id})
 
     async def get_by_code(self, code: str) -> Account:
         """Get the account with a code; `NotFoundError` if there is none.

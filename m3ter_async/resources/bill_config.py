@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.encoding import as_date
 from .._core.operation import Operation
 from ..models.bill_config import BillConfig
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 _GET_BILL_CONFIG: Operation[BillConfig] = Operation(
     "GetBillConfig", "GET", "/organizations/{orgId}/billconfig", BillConfig
@@ -18,6 +20,12 @@ _UPDATE_BILL_CONFIG: Operation[BillConfig] = Operation(
     "UpdateBillConfig", "PUT", "/organizations/{orgId}/billconfig", BillConfig
 )
 _UPDATE_BILL_CONFIG_FIELDS = Fields("bill_lock_date:date")
+
+
+class BillConfigChanges(TypedDict, total=False):
+    """What `edit` can change of `BillConfig`, by name."""
+
+    bill_lock_date: date | str | None
 
 
 class BillConfigResource(Resource):
@@ -41,18 +49,30 @@ class BillConfigResource(Resource):
         of the stored one: the service refuses any other (`ConflictError`), and an update without it. Everything is
         replaced.
         """
-        return await self._call(
-            _UPDATE_BILL_CONFIG, body={"version": version, "billLockDate": as_date(bill_lock_date, "bill_lock_date")}
+        return await self._put(
+            _GET_BILL_CONFIG,
+            _UPDATE_BILL_CONFIG,
+            {},
+            body={"version": version, "billLockDate": as_date(bill_lock_date, "bill_lock_date")},
         )
 
-    async def edit(self, change: Change[BillConfig], *, attempts: int = 5) -> BillConfig:
+    async def edit(
+        self,
+        change: Change[BillConfig] | BillConfigChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[BillConfigChanges],
+    ) -> BillConfig:
         """Change parts of the organization's bill configuration, and lose nothing else.
 
         ``GET`` and ``PUT /organizations/{orgId}/billconfig``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_BILL_CONFIG, _UPDATE_BILL_CONFIG, _UPDATE_BILL_CONFIG_FIELDS, change, attempts)
+        return await self._edit(
+            _GET_BILL_CONFIG, _UPDATE_BILL_CONFIG, _UPDATE_BILL_CONFIG_FIELDS, change, changes, attempts
+        )

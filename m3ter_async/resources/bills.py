@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -14,7 +14,8 @@ from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import BillJobBillingFrequency, CurrencyConversion, LineItem, LineItemType, ObjectUrl
 from ..models.bills import Bill, BillApproval, BillStatus, CreditLineItem, CsvFormat, DebitLineItem
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -123,12 +124,48 @@ _PUT_CREDIT_LINE_ITEM_FIELDS = Fields(
     "service_period_end_date:datetime reason_id line_item_type "
     "amount_to_apply_on_bill credit_reason_id"
 )
+
+
+class CreditLineItemChanges(TypedDict, total=False):
+    """What `edit` can change of `CreditLineItem`, by name."""
+
+    product_id: str
+    accounting_product_id: str
+    description: str
+    amount: Decimal | int | float
+    referenced_bill_id: str
+    referenced_line_item_id: str
+    service_period_start_date: datetime | date | str
+    service_period_end_date: datetime | date | str
+    reason_id: str | None
+    line_item_type: LineItemType | None
+    amount_to_apply_on_bill: Decimal | int | float | None
+    credit_reason_id: str | None
+
+
 _PUT_DEBIT_LINE_ITEM_FIELDS = Fields(
     "product_id accounting_product_id description amount referenced_bill_id "
     "referenced_line_item_id service_period_start_date:datetime "
     "service_period_end_date:datetime reason_id line_item_type "
     "amount_to_apply_on_bill debit_reason_id"
 )
+
+
+class DebitLineItemChanges(TypedDict, total=False):
+    """What `edit` can change of `DebitLineItem`, by name."""
+
+    product_id: str
+    accounting_product_id: str
+    description: str
+    amount: Decimal | int | float
+    referenced_bill_id: str
+    referenced_line_item_id: str
+    service_period_start_date: datetime | date | str
+    service_period_end_date: datetime | date | str
+    reason_id: str | None
+    line_item_type: LineItemType | None
+    amount_to_apply_on_bill: Decimal | int | float | None
+    debit_reason_id: str | None
 
 
 class Bills(Resource):
@@ -515,7 +552,8 @@ class CreditLineItems(Resource):
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
         it. Everything is replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_CREDIT_LINE_ITEM,
             _PUT_CREDIT_LINE_ITEM,
             {"billId": bill_id, "id": id},
             body={
@@ -542,15 +580,24 @@ class CreditLineItems(Resource):
         """
         return await self._call(_DELETE_CREDIT_LINE_ITEM, {"billId": bill_id, "id": id})
 
-    async def edit(self, id: str, change: Change[CreditLineItem], *, bill_id: str, attempts: int = 5) -> CreditLineItem:
+    async def edit(
+        self,
+        id: str,
+        change: Change[CreditLineItem] | CreditLineItemChanges | None = None,
+        *,
+        bill_id: str,
+        attempts: int = 5,
+        **changes: Unpack[CreditLineItemChanges],
+    ) -> CreditLineItem:
         """Change fields of a credit on a bill, and lose no other.
 
         ``GET`` and ``PUT /organizations/{orgId}/bills/{billId}/creditlineitems/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown. What the service does not show it cannot keep: `reason_id`,
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown. What the service does not show it cannot keep: `reason_id`,
         `amount_to_apply_on_bill`, `accounting_product_id`.
         """
         return await self._edit(
@@ -558,6 +605,7 @@ class CreditLineItems(Resource):
             _PUT_CREDIT_LINE_ITEM,
             _PUT_CREDIT_LINE_ITEM_FIELDS,
             change,
+            changes,
             attempts,
             {"billId": bill_id, "id": id},
         )
@@ -655,7 +703,8 @@ class DebitLineItems(Resource):
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
         it. Everything is replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_DEBIT_LINE_ITEM,
             _PUT_DEBIT_LINE_ITEM,
             {"billId": bill_id, "id": id},
             body={
@@ -682,15 +731,24 @@ class DebitLineItems(Resource):
         """
         return await self._call(_DELETE_DEBIT_LINE_ITEM, {"billId": bill_id, "id": id})
 
-    async def edit(self, id: str, change: Change[DebitLineItem], *, bill_id: str, attempts: int = 5) -> DebitLineItem:
+    async def edit(
+        self,
+        id: str,
+        change: Change[DebitLineItem] | DebitLineItemChanges | None = None,
+        *,
+        bill_id: str,
+        attempts: int = 5,
+        **changes: Unpack[DebitLineItemChanges],
+    ) -> DebitLineItem:
         """Change fields of a debit on a bill, and lose no other.
 
         ``GET`` and ``PUT /organizations/{orgId}/bills/{billId}/debitlineitems/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown. What the service does not show it cannot keep: `reason_id`,
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown. What the service does not show it cannot keep: `reason_id`,
         `amount_to_apply_on_bill`, `accounting_product_id`.
         """
         return await self._edit(
@@ -698,6 +756,7 @@ class DebitLineItems(Resource):
             _PUT_DEBIT_LINE_ITEM,
             _PUT_DEBIT_LINE_ITEM_FIELDS,
             change,
+            changes,
             attempts,
             {"billId": bill_id, "id": id},
         )

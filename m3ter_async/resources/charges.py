@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models.charges import Charge, ChargeEntityType, ChargeLineItemType
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -29,8 +30,31 @@ _UPDATE_CHARGE_FIELDS = Fields(
     "name code account_id currency entity_type line_item_type "
     "service_period_start_date:datetime service_period_end_date:datetime "
     "bill_date:date amount units unit_price description entity_id "
-    "accounting_product_id notes contract_id"
+    "accounting_product_id notes contract_id",
+    "billId scheduleId",
 )
+
+
+class ChargeChanges(TypedDict, total=False):
+    """What `edit` can change of `Charge`, by name."""
+
+    name: str
+    code: str
+    account_id: str
+    currency: str
+    entity_type: ChargeEntityType
+    line_item_type: ChargeLineItemType
+    service_period_start_date: datetime | date | str
+    service_period_end_date: datetime | date | str
+    bill_date: date | str | None
+    amount: Decimal | int | float | None
+    units: Decimal | int | float | None
+    unit_price: Decimal | int | float | None
+    description: str | None
+    entity_id: str | None
+    accounting_product_id: str | None
+    notes: str | None
+    contract_id: str | None
 
 
 class Charges(Resource):
@@ -159,7 +183,8 @@ class Charges(Resource):
         digit. `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update
         without it. Everything is replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_CHARGE,
             _UPDATE_CHARGE,
             {"id": id},
             body={
@@ -191,14 +216,24 @@ class Charges(Resource):
         """
         return await self._call(_DELETE_CHARGE, {"id": id})
 
-    async def edit(self, id: str, change: Change[Charge], *, attempts: int = 5) -> Charge:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Charge] | ChargeChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[ChargeChanges],
+    ) -> Charge:
         """Change fields of a charge, and lose no other.
 
         ``GET`` and ``PUT /organizations/{orgId}/charges/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_CHARGE, _UPDATE_CHARGE, _UPDATE_CHARGE_FIELDS, change, attempts, {"id": id})
+        return await self._edit(
+            _GET_CHARGE, _UPDATE_CHARGE, _UPDATE_CHARGE_FIELDS, change, changes, attempts, {"id": id}
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -12,7 +12,8 @@ from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import PricingBand
 from ..models.counter_pricings import CounterPricing
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -39,6 +40,25 @@ _PUT_COUNTER_PRICING_FIELDS = Fields(
     "running_total_bill_in_advance pro_rate_running_total pro_rate_adjustment_debit "
     "pro_rate_adjustment_credit"
 )
+
+
+class CounterPricingChanges(TypedDict, total=False):
+    """What `edit` can change of `CounterPricing`, by name."""
+
+    start_date: datetime | date | str
+    pricing_bands: Sequence[PricingBand | Mapping[str, Any]]
+    counter_id: str
+    code: str | None
+    plan_id: str | None
+    plan_template_id: str | None
+    cumulative: bool | None
+    end_date: datetime | date | str | None
+    description: str | None
+    accounting_product_id: str | None
+    running_total_bill_in_advance: bool | None
+    pro_rate_running_total: bool | None
+    pro_rate_adjustment_debit: bool | None
+    pro_rate_adjustment_credit: bool | None
 
 
 class CounterPricings(Resource):
@@ -150,7 +170,8 @@ class CounterPricings(Resource):
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
         it. Everything is replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_COUNTER_PRICING,
             _PUT_COUNTER_PRICING,
             {"id": id},
             body={
@@ -179,16 +200,30 @@ class CounterPricings(Resource):
         """
         return await self._call(_DELETE_COUNTER_PRICING, {"id": id})
 
-    async def edit(self, id: str, change: Change[CounterPricing], *, attempts: int = 5) -> CounterPricing:
+    async def edit(
+        self,
+        id: str,
+        change: Change[CounterPricing] | CounterPricingChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[CounterPricingChanges],
+    ) -> CounterPricing:
         """Change fields of a counter pricing, and lose no other.
 
         ``GET`` and ``PUT /organizations/{orgId}/counterpricings/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_COUNTER_PRICING, _PUT_COUNTER_PRICING, _PUT_COUNTER_PRICING_FIELDS, change, attempts, {"id": id}
+            _GET_COUNTER_PRICING,
+            _PUT_COUNTER_PRICING,
+            _PUT_COUNTER_PRICING_FIELDS,
+            change,
+            changes,
+            attempts,
+            {"id": id},
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -25,7 +25,8 @@ from ..models.lookup_tables import (
     LookupTableRevisionField,
     LookupTableRevisionStatus,
 )
-from ._base import Change, Fields, Progress, Resource
+from ._base import Progress, Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -166,8 +167,28 @@ _UPDATE_LOOKUP_TABLE_REVISION_STATUS: Operation[LookupTableRevision] = Operation
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}/status",
     LookupTableRevision,
 )
-_PUT_LOOKUP_TABLE_FIELDS = Fields("name code custom_fields")
-_UPDATE_LOOKUP_TABLE_REVISION_FIELDS = Fields("name fields keys custom_fields start_date:datetime")
+_PUT_LOOKUP_TABLE_FIELDS = Fields("name code custom_fields", "activeRevision")
+
+
+class LookupTableChanges(TypedDict, total=False):
+    """What `edit` can change of `LookupTable`, by name."""
+
+    name: str
+    code: str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+
+
+_UPDATE_LOOKUP_TABLE_REVISION_FIELDS = Fields("name fields keys custom_fields start_date:datetime", "status itemCount")
+
+
+class LookupTableRevisionChanges(TypedDict, total=False):
+    """What `edit` can change of `LookupTableRevision`, by name."""
+
+    name: str
+    fields: Sequence[LookupTableRevisionField | Mapping[str, Any]]
+    keys: Sequence[str]
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    start_date: datetime | date | str | None
 
 
 class LookupTables(Resource):
@@ -241,7 +262,8 @@ class LookupTables(Resource):
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
         it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
         """
-        return await self._call(
+        return await self._put(
+            _GET_LOOKUP_TABLE,
             _PUT_LOOKUP_TABLE,
             {"id": id},
             body={"name": name, "code": code, "version": version, "customFields": custom_fields},
@@ -254,18 +276,26 @@ class LookupTables(Resource):
         """
         return await self._call(_DELETE_LOOKUP_TABLE, {"id": id})
 
-    async def edit(self, id: str, change: Change[LookupTable], *, attempts: int = 5) -> LookupTable:
+    async def edit(
+        self,
+        id: str,
+        change: Change[LookupTable] | LookupTableChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[LookupTableChanges],
+    ) -> LookupTable:
         """Change fields of a lookup table, and lose no other.
 
         ``GET`` and ``PUT /organizations/{orgId}/lookuptables/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_LOOKUP_TABLE, _PUT_LOOKUP_TABLE, _PUT_LOOKUP_TABLE_FIELDS, change, attempts, {"id": id}
+            _GET_LOOKUP_TABLE, _PUT_LOOKUP_TABLE, _PUT_LOOKUP_TABLE_FIELDS, change, changes, attempts, {"id": id}
         )
 
     async def get_by_code(self, code: str, *, additional: Sequence[str] | UnsetType = UNSET) -> LookupTable:
@@ -320,7 +350,8 @@ class LookupTableRevisionDataResource(Resource):
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
         it. Everything is replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_LOOKUP_TABLE_REVISION_DATA,
             _PUT_LOOKUP_TABLE_REVISION_DATA,
             {"lookupTableId": lookup_table_id, "lookupTableRevisionId": lookup_table_revision_id},
             query={"additional": additional},
@@ -454,7 +485,8 @@ class LookupTableRevisionDataResource(Resource):
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
         it. Everything is replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_LOOKUP_TABLE_REVISION_DATA_ENTRY,
             _PUT_LOOKUP_TABLE_REVISION_DATA_ENTRY,
             {
                 "lookupTableId": lookup_table_id,
@@ -638,7 +670,8 @@ class LookupTableRevisions(Resource):
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
         it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
         """
-        return await self._call(
+        return await self._put(
+            _GET_LOOKUP_TABLE_REVISION,
             _UPDATE_LOOKUP_TABLE_REVISION,
             {"lookupTableId": lookup_table_id, "id": id},
             body={
@@ -680,22 +713,30 @@ class LookupTableRevisions(Resource):
         )
 
     async def edit(
-        self, id: str, change: Change[LookupTableRevision], *, lookup_table_id: str, attempts: int = 5
+        self,
+        id: str,
+        change: Change[LookupTableRevision] | LookupTableRevisionChanges | None = None,
+        *,
+        lookup_table_id: str,
+        attempts: int = 5,
+        **changes: Unpack[LookupTableRevisionChanges],
     ) -> LookupTableRevision:
         """Change fields of a revision of a lookup table, and lose no other.
 
         ``GET`` and ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
             _GET_LOOKUP_TABLE_REVISION,
             _UPDATE_LOOKUP_TABLE_REVISION,
             _UPDATE_LOOKUP_TABLE_REVISION_FIELDS,
             change,
+            changes,
             attempts,
             {"lookupTableId": lookup_table_id, "id": id},
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.plans import Plan
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -28,8 +29,29 @@ _PUT_PLAN_FIELDS = Fields(
     "standing_charge_description ordinal bespoke minimum_spend "
     "minimum_spend_description standing_charge_bill_in_advance "
     "minimum_spend_bill_in_advance minimum_spend_accounting_product_id "
-    "standing_charge_accounting_product_id account_id"
+    "standing_charge_accounting_product_id account_id",
+    "productId",
 )
+
+
+class PlanChanges(TypedDict, total=False):
+    """What `edit` can change of `Plan`, by name."""
+
+    plan_template_id: str
+    name: str
+    code: str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    standing_charge: Decimal | int | float | None
+    standing_charge_description: str | None
+    ordinal: int | None
+    bespoke: bool | None
+    minimum_spend: Decimal | int | float | None
+    minimum_spend_description: str | None
+    standing_charge_bill_in_advance: bool | None
+    minimum_spend_bill_in_advance: bool | None
+    minimum_spend_accounting_product_id: str | None
+    standing_charge_accounting_product_id: str | None
+    account_id: str | None
 
 
 class Plans(Resource):
@@ -142,7 +164,8 @@ class Plans(Resource):
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
         it. Everything is replaced: custom fields that are left out are lost (`edit` keeps them).
         """
-        return await self._call(
+        return await self._put(
+            _GET_PLAN,
             _PUT_PLAN,
             {"id": id},
             body={
@@ -172,14 +195,22 @@ class Plans(Resource):
         """
         return await self._call(_DELETE_PLAN, {"id": id})
 
-    async def edit(self, id: str, change: Change[Plan], *, attempts: int = 5) -> Plan:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Plan] | PlanChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[PlanChanges],
+    ) -> Plan:
         """Change fields of a plan, and lose no other.
 
         ``GET`` and ``PUT /organizations/{orgId}/plans/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_PLAN, _PUT_PLAN, _PUT_PLAN_FIELDS, change, attempts, {"id": id})
+        return await self._edit(_GET_PLAN, _PUT_PLAN, _PUT_PLAN_FIELDS, change, changes, attempts, {"id": id})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -24,7 +24,8 @@ from ..models.usage import (
     UsageQueryRequestWithTimePeriod,
     UsageSavedQuery,
 )
-from ._base import Change, Fields, Progress, Resource
+from ._base import Progress, Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -87,6 +88,13 @@ _DELETE_USAGE_SAVED_QUERY: Operation[UsageSavedQuery] = Operation(
     "DeleteUsageSavedQuery", "DELETE", "/organizations/{orgId}/usage/savedqueries/{id}", UsageSavedQuery
 )
 _UPDATE_USAGE_SAVED_QUERY_FIELDS = Fields("name usage_query")
+
+
+class UsageSavedQueryChanges(TypedDict, total=False):
+    """What `edit` can change of `UsageSavedQuery`, by name."""
+
+    name: str
+    usage_query: UsageQueryRequestWithTimePeriod | Mapping[str, Any]
 
 
 class Usage(Resource):
@@ -304,8 +312,11 @@ class UsageSavedQueries(Resource):
         `version` must be that of the stored one: the service refuses any other (`ConflictError`), and an update without
         it. Everything is replaced.
         """
-        return await self._call(
-            _UPDATE_USAGE_SAVED_QUERY, {"id": id}, body={"name": name, "usageQuery": usage_query, "version": version}
+        return await self._put(
+            _GET_USAGE_SAVED_QUERY,
+            _UPDATE_USAGE_SAVED_QUERY,
+            {"id": id},
+            body={"name": name, "usageQuery": usage_query, "version": version},
         )
 
     async def delete(self, id: str) -> UsageSavedQuery:
@@ -315,21 +326,30 @@ class UsageSavedQueries(Resource):
         """
         return await self._call(_DELETE_USAGE_SAVED_QUERY, {"id": id})
 
-    async def edit(self, id: str, change: Change[UsageSavedQuery], *, attempts: int = 5) -> UsageSavedQuery:
+    async def edit(
+        self,
+        id: str,
+        change: Change[UsageSavedQuery] | UsageSavedQueryChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[UsageSavedQueryChanges],
+    ) -> UsageSavedQuery:
         """Change fields of a saved usage query, and lose no other.
 
         ``GET`` and ``PUT /organizations/{orgId}/usage/savedqueries/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
             _GET_USAGE_SAVED_QUERY,
             _UPDATE_USAGE_SAVED_QUERY,
             _UPDATE_USAGE_SAVED_QUERY_FIELDS,
             change,
+            changes,
             attempts,
             {"id": id},
         )

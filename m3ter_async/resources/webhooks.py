@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.webhooks import IntegrationM3terSignedCredentialsRequest, WebhookDestination
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -52,6 +53,17 @@ _ACTIVATE_WEBHOOK_DESTINATION: Operation[WebhookDestination] = Operation(
     repeat="safe",
 )
 _UPDATE_WEBHOOK_DESTINATION_FIELDS = Fields("name description url credentials:anew code active")
+
+
+class WebhookDestinationChanges(TypedDict, total=False):
+    """What `edit` can change of `WebhookDestination`, by name."""
+
+    name: str
+    description: str
+    url: str
+    credentials: IntegrationM3terSignedCredentialsRequest | Mapping[str, Any]
+    code: str | None
+    active: bool | None
 
 
 class Webhooks(Resource):
@@ -129,7 +141,8 @@ class Webhooks(Resource):
         The key and secret in `credentials` sign what is sent to `url`. `version` must be that of the stored one: the
         service refuses any other (`ConflictError`), and an update without it. Everything is replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_WEBHOOK_INTEGRATION_DESTINATION,
             _UPDATE_WEBHOOK_DESTINATION,
             {"id": id},
             body={
@@ -157,21 +170,31 @@ class Webhooks(Resource):
         """
         return await self._call(_ACTIVATE_WEBHOOK_DESTINATION, {"id": id}, query={"active": active})
 
-    async def edit(self, id: str, change: Change[WebhookDestination], *, attempts: int = 5) -> WebhookDestination:
+    async def edit(
+        self,
+        id: str,
+        change: Change[WebhookDestination] | WebhookDestinationChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[WebhookDestinationChanges],
+    ) -> WebhookDestination:
         """Change fields of a webhook destination, and lose no other.
 
         ``GET`` and ``PUT /organizations/{orgId}/integrationdestinations/webhooks/{id}``
 
-        `change` gets what is stored and returns the arguments of `update` that shall be different, as a mapping or as
-        an awaitable of one; where it returns none, nothing is written. All else is written back as it was read, custom
-        fields too. After a conflict it is read and changed again, at most `attempts` times in all, but not when the
-        outcome of a write is unknown. Always give `credentials`: what is read of it cannot be written back.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown. Always give `credentials`: what is read of it cannot be written
+        back.
         """
         return await self._edit(
             _GET_WEBHOOK_INTEGRATION_DESTINATION,
             _UPDATE_WEBHOOK_DESTINATION,
             _UPDATE_WEBHOOK_DESTINATION_FIELDS,
             change,
+            changes,
             attempts,
             {"id": id},
         )

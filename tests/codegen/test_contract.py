@@ -27,7 +27,7 @@ from codegen.selection import TAGS
 from codegen.table import TABLE
 from m3ter_async import models
 from m3ter_async._core.operation import Operation
-from m3ter_async.resources import _base
+from m3ter_async.resources import _base, _editing
 
 from .support import contract, needs_contract, needs_ruff
 
@@ -125,7 +125,7 @@ def test_an_edit_writes_back_every_field_of_the_update(document: dict[str, Any])
     for path in (PACKAGE / "resources").glob("[!_]*.py"):
         module = importlib.import_module(f"m3ter_async.resources.{path.stem}")
         for constant, fields in vars(module).items():
-            if not isinstance(fields, _base.Fields):
+            if not isinstance(fields, _editing.Fields):
                 continue
             update = vars(module)[constant.removesuffix("_FIELDS")]
             schema = calls[update.id]["requestBody"]["content"]["application/json"]["schema"]
