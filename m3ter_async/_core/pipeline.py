@@ -166,7 +166,10 @@ class Pipeline:
                     entry.again(0.0, self._failures.refused(method, call.path, outcome, keep=True).error)
                     continue
                 if doubt and status == 404 and method == "DELETE":
-                    outcome, status = call.gone(), 200
+                    gone = call.gone(read)
+                    self._budget.refill()
+                    entry.succeeded(gone)
+                    return cast("R", gone)
                 if 200 <= status < 300:
                     try:
                         value = read(outcome)

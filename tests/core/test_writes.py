@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from m3ter_async import (
@@ -22,9 +23,12 @@ from m3ter_async import (
     ConflictError,
     NotFoundError,
     RateLimitError,
+    TransportError,
     UnprocessableEntityError,
 )
+from m3ter_async.models import Balance
 
+from ..fakes import FakeTransport, answer, client
 from ..table import BY_NAME, TABLE, WRITES, Fault
 from ..wire import SHORT, Move, Pair, Received, Wire, closed_port, grant, say, trickle
 
@@ -375,6 +379,32 @@ async def test_a_deletion_by_hand_whose_repeat_finds_nothing_names_what_is_gone(
         with Wire([fault("answer 500"), say(b"", 404)]) as wire:
             async with wire.client(pair) as m3ter:
                 assert await m3ter.request("DELETE", path) == {"id": "e1"}
+
+
+class Receipt(msgspec.Struct):
+    id: str
+    total: int
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        (Any, {"id": "e/1"}),
+        (dict[str, str], {"id": "e/1"}),
+        (Balance, Balance(id="e/1")),
+        (Receipt, None),
+        (list[str], None),
+        (int, None),
+        (None, None),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_what_nobody_answered_is_never_an_answer_that_cannot_be_read(kind: Any, found: Any) -> None:
+    """The caller's type may need more than is known of what is gone: that is no fault of the service."""
+    transport = FakeTransport([TransportError("cut", sent=True), answer({"message": "none"}, 404)])
+    async with client(transport) as m3ter:
+        assert await m3ter.request("DELETE", "/organizations/{orgId}/things/e%2F1", type=kind) == found
 
 
 async def test_a_deletion_that_finds_nothing_at_once_is_an_error(pair: Pair) -> None:
