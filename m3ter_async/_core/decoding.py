@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from decimal import Decimal
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Iterator
+from typing import Any, TypeVar, cast
 
 import msgspec
 
-from .exactness import Data, Exactness, exactness
+from ..models._exactness import Data
+from ..models._exactness import Decoder as Decoder
 
 T = TypeVar("T")
 
@@ -31,36 +31,6 @@ class Unreadable(Exception):
         self.reason = reason
         self.json_path = json_path
         self.passing = passing
-
-
-class Decoder(Generic[T]):
-    """A JSON decoder for one type, under which every number and every moment is exact, or an error.
-
-    Numbers are exact also where the contract leaves the type open.
-
-    Args:
-        answer: The type; anything that msgspec decodes.
-    """
-
-    __slots__ = ("_decode", "_exactness")
-
-    def __init__(self, answer: Any) -> None:
-        self._decode: Callable[[Data], T] = msgspec.json.Decoder(answer, float_hook=Decimal).decode
-        try:
-            self._exactness = exactness(answer)
-        except TypeError:  # a type that cannot be hashed
-            self._exactness = Exactness(answer)
-
-    def decode(self, data: Data) -> T:
-        """Decode one value.
-
-        Raises:
-            msgspec.DecodeError: It is not JSON, or not of this type.
-        """
-        value = self._decode(data)
-        if fault := self._exactness.fault(value, data):
-            raise msgspec.ValidationError("{} - at `{}`".format(*fault))
-        return value
 
 
 def decoder(answer: Any) -> Decoder[Any]:

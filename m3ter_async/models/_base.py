@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeAlias, TypeVar
 
 import msgspec
 
+from ._values import Values, shown
+
 __all__ = ["NULL", "Model", "Promised", "Scalar", "dt", "masked"]
 
 _T = TypeVar("_T")
@@ -43,11 +45,14 @@ with the missing amount gets a TypeError instead of a sum that counts it as zero
 """
 
 
-class Model(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+class Model(Values, msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     """An answer of the service, or a part of one: unknown fields are ignored, missing ones are None."""
+
+    if not TYPE_CHECKING:
+        # A list in a model is the caller's: whoever changes it would change the hash.
+        __hash__ = None
 
 
 def masked(model: Model, *secrets: str) -> str:
     """The repr of a model that holds secrets."""
-    shown = {name: "[redacted]" if name in secrets else getattr(model, name) for name in model.__struct_fields__}
-    return f"{type(model).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+    return shown(model, secrets)

@@ -14,12 +14,13 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter, itemgetter, methodcaller
-from typing import Any, TypeAlias, cast
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
+T = TypeVar("T")
 Data: TypeAlias = bytes | bytearray | msgspec.Raw | str
 Numbers: TypeAlias = Callable[[Iterable[Any]], Iterable[Any]]
 """Gives all amounts in values of one type, and None where one is missing."""
@@ -108,6 +109,36 @@ class Exactness:
 def exactness(answer: Any) -> Exactness:
     """That of a type; looking through a large one takes a millisecond."""
     return Exactness(answer)
+
+
+class Decoder(Generic[T]):
+    """A JSON decoder for one type, under which every number and every moment is exact, or an error.
+
+    Numbers are exact also where the contract leaves the type open.
+
+    Args:
+        answer: The type; anything that msgspec decodes.
+    """
+
+    __slots__ = ("_decode", "_exactness")
+
+    def __init__(self, answer: Any) -> None:
+        self._decode: Callable[[Data], T] = msgspec.json.Decoder(answer, float_hook=Decimal).decode
+        try:
+            self._exactness = exactness(answer)
+        except TypeError:  # a type that cannot be hashed
+            self._exactness = Exactness(answer)
+
+    def decode(self, data: Data) -> T:
+        """Decode one value.
+
+        Raises:
+            msgspec.DecodeError: It is not JSON, or not of this type.
+        """
+        value = self._decode(data)
+        if fault := self._exactness.fault(value, data):
+            raise msgspec.ValidationError("{} - at `{}`".format(*fault))
+        return value
 
 
 def _struct(names: list[str], amounts: list[int], children: list[tuple[int, Numbers]]) -> Numbers:
