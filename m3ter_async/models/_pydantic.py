@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
@@ -31,6 +32,14 @@ def core_schema(model: type[Values]) -> Any:
     serializer: Any = core.plain_serializer_function_ser_schema(write, info_arg=True)
     found: Any = core.no_info_plain_validator_function(read, serialization=serializer)
     return found
+
+
+@lru_cache(maxsize=512)
+def serializer(model: type[Values]) -> Any:
+    """How pydantic writes a model that stands where any value may."""
+    from pydantic_core import SchemaSerializer  # pyright: ignore  # as above
+
+    return SchemaSerializer(core_schema(model))
 
 
 def json_schema(model: type[Values]) -> dict[str, Any]:

@@ -21,6 +21,15 @@ _MOST_FIELDS, _MOST_TEXT = 12, 60
 _NAMES = ("id", "code", "name", "type", "status", "currency")
 
 
+class _Serializer:
+    """What pydantic looks for where a model stands in a value of any type; made when it asks."""
+
+    def __get__(self, instance: object, kind: type[Values]) -> Any:
+        from ._pydantic import serializer
+
+        return serializer(cast("Any", kind))
+
+
 class Values:
     """The methods of a model; it costs a record nothing."""
 
@@ -85,6 +94,7 @@ class Values:
         return shown(self)
 
     if not TYPE_CHECKING:
+        __pydantic_serializer__ = _Serializer()
 
         @property
         def __dict__(self) -> dict[str, Any]:
@@ -111,7 +121,8 @@ def shown(model: Values, secrets: Iterable[str] = ()) -> str:
     given = {name: getattr(model, name) for name in model.__struct_fields__}
     given = {name: value for name, value in given.items() if value is not None or name in secrets}
     best = set(sorted(given, key=lambda name: _rank(name, given[name], secrets))[:_MOST_FIELDS])
-    parts = [f"{name}={'[redacted]' if name in secrets else _short(given[name])}" for name in given if name in best]
+    hidden = repr("[redacted]")
+    parts = [f"{name}={hidden if name in secrets else _short(given[name])}" for name in given if name in best]
     if len(given) > len(best):
         parts.append(f"and {len(given) - len(best)} more")
     return f"{type(model).__name__}({', '.join(parts)})"
