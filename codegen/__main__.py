@@ -28,7 +28,10 @@ NO_DOCUMENT = 3  # 1 is a difference, and argparse exits with 2
 UNDECIDED = 4
 PACKAGE = Path(__file__).parent.parent / "m3ter_async"
 # What is written by hand in a folder that is otherwise generated.
-_BY_HAND = {"resources/_base.py"}
+_BY_HAND = {
+    *(f"models/{name}.py" for name in ("_base", "_exactness", "_pydantic", "_values")),
+    *(f"resources/{name}.py" for name in ("_base", "_editing")),
+}
 _FORMAT = ("format", "--isolated", "--no-cache", "--line-length", "120", "--target-version", "py311")
 # Every module is printed with all imports it might need: what it does not use goes here.
 _SORT = ("check", "--isolated", "--no-cache", "--line-length", "120", "--select", "I,F401,RUF022", "--fix", "--quiet")

@@ -144,10 +144,11 @@ VERSION_UPDATE = (
 VERSION_CREATE = "Leave out `version`: it is for updates only."
 
 EDIT = (
-    "`change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an "
-    "awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back "
-    "as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts` "
-    "times in all. A write with an unknown outcome is not repeated."
+    "Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one "
+    "mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns none, "
+    "nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields that "
+    "this client does not know. After a conflict it is read and changed again, at most `attempts` times in all, but "
+    "not when the outcome of a write is unknown."
 )
 
 WAIT = (

@@ -142,6 +142,20 @@ class Plan:
         versioned = any(argument.wire == "version" for argument in write.arguments if argument.place == "body")
         return (read, write) if same and versioned else None
 
+    def read(self, write: Method) -> Method | None:
+        """What reads the record that a PUT with a version replaces, if anything does."""
+        if write.call.method != "PUT" or write.repeat != "versioned" or write.paged or not write.record:
+            return None
+        if not any(argument.wire == "version" for argument in write.arguments if argument.place == "body"):
+            return None
+        same = (each for each in self.methods if each.call.path == write.call.path and each.call.method == "GET")
+        return next((each for each in same if each.record == write.record and not each.paged), None)
+
+    def read_only(self, write: Method) -> list[str]:
+        """What the answer to a PUT has, and its body has not: the service sets it."""
+        body = {argument.wire for argument in write.arguments if argument.place == "body"}
+        return [member.name for member in self.contract.members(write.record) if member.name not in body]
+
     def by_code(self, resource: str) -> Method | None:
         """The listing that can be asked for one code, if there is one."""
         found = self._find(resource, "list")

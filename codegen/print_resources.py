@@ -17,7 +17,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 """
@@ -75,7 +75,7 @@ class _Module:
         lines += [f"from ..models.{home} import {', '.join(sorted(found))}" for home, found in sorted(homes.items())]
         lines.append(
             "from .._core.encoding import as_date, as_datetime\nfrom .._core.operation import Operation\n"
-            "from ._base import Change, Fields, Progress, Resource"
+            "from ._base import Progress, Resource\nfrom ._editing import Change, Fields"
         )
         lines += ["\nif TYPE_CHECKING:\n    from .._paging.paginator import Paginator"] if "Paginator[" in code else []
         return "\n".join(lines) + "\n"
@@ -128,6 +128,11 @@ class _Module:
                 inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in found)
                 given.append(f"{word}{{{inside}}}")
         verb = f"await self{'._patient(wait_for_slot)' if busy else ''}._call" if not method.paged else "self._list"
+        read = self._plan.read(method)
+        if read and read.resource.split(".")[0] == method.resource.split(".")[0]:
+            verb = "await self._put"
+            given.insert(0, python_names.constant(read.call))
+            given.insert(2, "{}") if not method.path else None
         return f"{head}{self._docstring(method)}        return {verb}({', '.join(given)})\n\n"
 
     def _fields(self, resource: str) -> str:
@@ -143,7 +148,23 @@ class _Module:
             kind = ":anew" if f"{resource}.{argument.name}" in self._plan.corrections.anew else kind
             wire = "" if python_names.camel(argument.name) == argument.wire else f"={argument.wire}"
             words.append(f"{argument.name}{wire}{kind}")
-        return f"{_fields_name(pair[1])} = Fields({wrapped(' '.join(words))})\n"
+        read_only = [name for name in self._plan.read_only(pair[1]) if name not in _BY_THE_SERVICE]
+        more = f", {wrapped(' '.join(read_only))}" if read_only else ""
+        return f"{_fields_name(pair[1])} = Fields({wrapped(' '.join(words))}{more})\n" + self._changes(pair[1])
+
+    def _changes(self, write: Method) -> str:
+        """The changes that an `edit` takes, for type checkers."""
+        lines = [f"class {self._changes_name(write)}(TypedDict, total=False):"]
+        lines.append(f'    """What `edit` can change of `{self._answer(write)}`, by name."""\n')
+        for argument in write.arguments:
+            if argument.place == "body" and argument.wire != "version":
+                spelled = self._speller.argument(argument.type)
+                none = " | None" if argument.nullable and not argument.required and spelled != "Any" else ""
+                lines.append(f"    {argument.name}: {spelled}{none}")
+        return "\n\n" + "\n".join(lines) + "\n\n"
+
+    def _changes_name(self, write: Method) -> str:
+        return f"{self._answer(write)}Changes"
 
     def _edit(self, resource: str) -> str:
         pair = self._plan.edit(resource)
@@ -153,15 +174,21 @@ class _Module:
         answer = self._answer(write)
         inside = ", ".join(f"{argument.wire!r}: {argument.name}" for argument in write.path)
         above = [argument for argument in write.keywords if argument.place == "path"]
-        signature = ["self", *(self._parameter(argument) for argument in write.positional), f"change: Change[{answer}]"]
+        signature = [
+            "self",
+            *(self._parameter(argument) for argument in write.positional),
+            f"change: Change[{answer}] | {self._changes_name(write)} | None = None",
+        ]
         signature += ["*", *(self._parameter(argument) for argument in above), "attempts: int = 5"]
+        signature += [f"**changes: Unpack[{self._changes_name(write)}]"]
         given = [
             python_names.constant(read.call),
             python_names.constant(write.call),
             _fields_name(write),
             "change",
-            "attempts",
+            "changes",
         ]
+        given += ["attempts"]
         given += [f"{{{inside}}}"] if inside else []
         anew = [a.name for a in write.keywords if f"{resource}.{a.name}" in self._plan.corrections.anew]
         text = self._text(
@@ -283,6 +310,10 @@ class _Module:
         return "\n".join(lines) + ("  # noqa: E501\n" if any(len(line) > WIDTH for line in lines) else "\n")
 
 
+# What every record has; it is named once, where records are written back.
+_BY_THE_SERVICE = ("id", "dtCreated", "dtLastModified", "createdBy", "lastModifiedBy")
+
+
 def _fields_name(write: Method) -> str:
     return f"{python_names.constant(write.call)}_FIELDS"
 
@@ -294,5 +325,5 @@ def _waiting(answer: str) -> list[str]:
 def _value(argument: Argument) -> str:
     kind = argument.type.kind
     if kind in ("date", "date-time"):
-        return f"{'as_date' if kind == 'date' else 'as_datetime'}({argument.name})"
+        return f"{'as_date' if kind == 'date' else 'as_datetime'}({argument.name}, {argument.name!r})"
     return argument.name

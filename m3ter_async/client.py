@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import chain
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, overload
 
 from msgspec import UNSET
 
@@ -158,7 +160,12 @@ class AsyncM3ter(Toolbox, Measuring):
         What is left out stays as it is. Closing a view does nothing; the client it was made from closes for all.
         """
         view = object.__new__(type(self))
-        view._hosts = self._hosts
+        # as copy.copy does, so that a subclass keeps what is its own; but not the namespaces, which know a pipeline
+        state: Any = object.__getstate__(self)
+        parts = cast("tuple[dict[str, Any] | None, ...]", state if isinstance(state, tuple) else (state,))
+        for name, value in chain.from_iterable((attributes or {}).items() for attributes in parts):
+            if not isinstance(getattr(type(self), name, None), cached_property):
+                object.__setattr__(view, name, value)
         view._owner = False
         view._pipeline = self._pipeline.view(
             self._pipeline.settings.changed(

@@ -7,6 +7,7 @@ import math
 import pickle
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -36,6 +37,42 @@ def given(argument: str, value: Any, **options: Any) -> AsyncM3ter:
 async def sent_by(m3ter: AsyncM3ter, transport: FakeTransport) -> Request:
     await m3ter.bills.retrieve("b")
     return transport.requests[-1]
+
+
+# Subclasses
+
+
+class Slotted:
+    __slots__ = ("tag",)
+
+
+class Ours(AsyncM3ter, Slotted):
+    """What a team makes of the client, with what it needs beside."""
+
+    def __init__(self, team: str, **options: Any) -> None:
+        super().__init__(KEY, SECRET, ORG, _clock=FakeClock(), **options)
+        self.team = team
+        self.tag = "t1"
+        self.cache: dict[str, int] = {}
+
+    @cached_property
+    def bills_of_ours(self) -> Any:
+        return self.bills
+
+
+async def test_a_view_of_a_subclass_has_all_that_the_subclass_has() -> None:
+    m3ter = Ours("billing", transport=FakeTransport(lambda _: answer({})))
+    assert m3ter.bills_of_ours is m3ter.bills
+    view = m3ter.with_options(org_id="other").with_options(timeout=1)
+    assert type(view) is Ours
+    assert (view.team, view.tag) == ("billing", "t1")
+    assert view.cache is m3ter.cache
+    view.team = "sales"
+    assert m3ter.team == "billing"
+    assert view.bills is not m3ter.bills
+    assert view.bills_of_ours is view.bills
+    assert view.org_id == "other"
+    await m3ter.aclose()
 
 
 # Credentials

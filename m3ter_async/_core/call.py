@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from ..transports.protocol import Request, Response
+from .decoding import Unreadable
 from .encoding import encode_body
 from .operation import Operation
 from .rate_limits import Gate
+
+R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -35,6 +38,18 @@ class Call:
     bare: Callable[[], Request] | None = None
     secrets: tuple[str, ...] = ()
 
-    def gone(self) -> Response:
-        """The answer to a DELETE whose repeat found nothing: one before took effect, and this is what is gone."""
-        return Response(200, {}, b'{"id":%b}' % encode_body(unquote(self.path.rpartition("/")[2])))
+    def gone(self, read: Callable[[Response], R]) -> R | None:
+        """What a DELETE gives whose repeat found nothing: one before took effect, and its answer was lost.
+
+        No server has said this, so no error of reading it can be blamed on one, and none is raised.
+
+        Returns:
+            The caller's type with nothing but the id, as far as the path has it; None where its type needs more.
+        """
+        name, id = (text.rpartition("/")[2] for text in (self.operation.path, self.path))
+        # an operation of the contract names its parameters; a path by hand ends with what it deletes
+        known = encode_body({"id": unquote(id)}) if name in ("{id}", id) else b"{}"
+        try:
+            return read(Response(200, {}, known))
+        except Unreadable:
+            return None

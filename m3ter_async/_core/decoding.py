@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any, TypeVar, cast
 
 import msgspec
 
+from ..models._exactness import Data
+from ..models._exactness import Decoder as Decoder
+
 T = TypeVar("T")
 
+_HALF = re.compile("[\ud800-\udfff]")
 _PATH = re.compile(r" - at `(\$[^`]*)`$")
 
 
@@ -29,12 +33,12 @@ class Unreadable(Exception):
         self.passing = passing
 
 
-def decoder(answer: Any) -> msgspec.json.Decoder[Any]:
-    """A JSON decoder that keeps every number exact, also where the contract leaves the type open."""
-    return msgspec.json.Decoder(answer, float_hook=Decimal)
+def decoder(answer: Any) -> Decoder[Any]:
+    """One for a type."""
+    return Decoder(answer)
 
 
-def decode(decoder: msgspec.json.Decoder[T], data: bytes | bytearray | msgspec.Raw, at: str = "$") -> T:
+def decode(decoder: Decoder[T] | msgspec.json.Decoder[T], data: Data, at: str = "$") -> T:
     """Decode one value.
 
     Args:
@@ -53,8 +57,35 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes | bytearray | msgspec.R
         path = at + where[1][1:] if where else at
         raise Unreadable(_PATH.sub("", reason), path) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        half = _half_a_pair(data, at)
+        if half:  # asking again would bring it again
+            raise Unreadable("a text with half of a surrogate pair, which is no character", half) from None
         raise Unreadable(f"not JSON ({error})", passing=True) from None
     except RecursionError:
         raise Unreadable("nested too deeply") from None
     except ArithmeticError as error:
         raise Unreadable(f"a number that has no exact value here ({type(error).__name__})", at) from None
+
+
+def _half_a_pair(data: Data, at: str) -> str | None:
+    """Where the text stands for whose half of a surrogate pair JSON was not read; None if that is not the reason."""
+    from json import loads  # its reader takes such texts
+
+    try:
+        text = data if isinstance(data, str) else bytes(data).decode("utf-8", "surrogatepass")
+        return next(_halves(loads(text), at), None)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _halves(value: Any, at: str) -> Iterator[str]:
+    if isinstance(value, str):
+        if _HALF.search(value):
+            yield at
+    elif isinstance(value, dict):
+        for name, item in cast("dict[str, Any]", value).items():
+            yield from _halves(item, f"{at}.{name}")
+            yield from _halves(name, at)
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[object]", value)):
+            yield from _halves(item, f"{at}[{index}]")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from enum import Enum
+from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import UNSET
 
+from .json_values import Refused, fields, instant, plain
+
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")  # what ids are made of; it needs no percent-encoding
+_HALF = re.compile("[\ud800-\udfff]")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -31,7 +35,7 @@ def encode_path(template: str, arguments: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
-@cache
+@lru_cache(maxsize=512)  # more than the contract has; a path by hand may be another at each call
 def _parts(template: str) -> list[str]:
     """Literal text and the names of parameters in turn."""
     return _PARAMETER.split(template)
@@ -54,18 +58,23 @@ def encode_query(query: Mapping[str, Any]) -> str:
 
 
 def _query_text(name: str, value: Any) -> str:
+    if isinstance(value, (set, frozenset)):
+        value = list(cast("set[Any]", value))
+    if isinstance(value, Enum):
+        value = value.value
+    if not isinstance(value, (Sequence, Mapping)) or isinstance(value, str):
+        try:
+            value = plain(value)
+        except Refused as refused:
+            raise refused.named(f"query parameter {name!r}") from None
     if isinstance(value, str):
-        return str.__str__(value)  # of an enumeration, the value and not the name
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int) or (isinstance(value, Decimal) and value.is_finite()):
+    if isinstance(value, (int, Decimal)):
         return str(value)
-    if isinstance(value, datetime):
-        return _instant(name, value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, (Sequence, set, frozenset)) and not isinstance(value, (bytes, bytearray)):
-        value = cast("Sequence[Any]", value)
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        value = cast("Sequence[object]", value)
         if not value:
             raise ValueError(f"query parameter {name!r} is empty, which the service may take for no filter at all")
         parts = [_query_text(name, item) for item in value]
@@ -76,53 +85,78 @@ def _query_text(name: str, value: Any) -> str:
 
 
 def encode_body(body: Any) -> bytes:
-    """The JSON for `body`; amounts are written digit for digit.
+    """The JSON for `body`; amounts are written digit for digit, moments in UTC.
 
     Raises:
-        ValueError: A date-time has no time zone, or a number is not finite.
-        TypeError: A value has no form in JSON.
+        ValueError: A date-time has no time zone, or a number is not finite; the text says where.
+        TypeError: A value has no exact form in JSON.
     """
-    if isinstance(body, Mapping):
-        fields = cast("Mapping[str, Any]", body)
-        body = {name: value for name, value in fields.items() if value is not UNSET}
-    _check("body", body)
-    return _encoder.encode(body)
+    try:
+        if isinstance(body, Mapping):
+            given = cast("Mapping[str, Any]", body)
+            body = fields({name: value for name, value in given.items() if value is not UNSET})
+        else:
+            body = plain(body)
+        return _encoder.encode(body)
+    except Refused as refused:
+        error = refused.named("body")
+    except UnicodeEncodeError:
+        error = ValueError(f"body{_broken(body)}: holds half of a surrogate pair, which cannot be sent")
+    except RecursionError:
+        error = ValueError("body: nested too deeply, or holds itself")
+    raise error
 
 
-def _check(where: str, value: Any) -> None:
-    """Refuse what would reach the service as something else than the caller meant."""
-    if isinstance(value, Mapping):
-        for name, item in cast("Any", value).items():
-            _check(f"{where}.{name}", item)
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for index, item in enumerate(cast("Sequence[Any]", value)):
-            _check(f"{where}[{index}]", item)
-    elif names := getattr(value, "__struct_fields__", None) or getattr(value, "__dataclass_fields__", None):
-        for name in names:
-            _check(f"{where}.{name}", getattr(value, name))
-    elif isinstance(value, datetime):
-        _instant(where, value)
-    elif isinstance(value, (float, Decimal)) and not Decimal(value).is_finite():
-        raise ValueError(f"{where}: {value} is not a number that can be sent")
+def _broken(value: Any) -> str:
+    """Where in a body the text stands that cannot be encoded; empty where it is the whole."""
+    steps: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, dict):
+        # a key before its value; its text is shown escaped
+        steps = (
+            (f".{ascii(name)[1:-1]}", each)
+            for name, item in cast("dict[str, Any]", value).items()
+            for each in (name, item)
+        )
+    elif isinstance(value, list):
+        steps = ((f"[{index}]", item) for index, item in enumerate(cast("list[object]", value)))
+    elif names := getattr(value, "__struct_fields__", None):
+        steps = ((f".{name}", getattr(value, name)) for name in names)
+    for step, item in steps:
+        if isinstance(item, str) and _HALF.search(item):
+            return step
+        if deeper := _broken(item):
+            return step + deeper
+    return ""
+
+
+def as_date(value: date | str | Any, name: str = "date") -> Any:
+    """What the contract calls a date: a ``datetime`` counts as its own day, if it is midnight.
+
+    Args:
+        name: What the argument is called, for the error.
+    """
+    if isinstance(value, datetime):
+        if value != value:  # as NaT of pandas is
+            raise ValueError(f"{name}: {value!r} is no day")
+        if any((value.hour, value.minute, value.second, value.microsecond, getattr(value, "nanosecond", 0))):
+            raise ValueError(f"{name}: {value!r} has a time of day where the service takes a date")
+    return f"{value.year:04}-{value.month:02}-{value.day:02}" if isinstance(value, date) else value
+
+
+def as_datetime(value: date | str | Any, name: str = "date-time") -> Any:
+    """What the contract calls a date-time: a ``date`` is its first moment, in UTC.
+
+    Args:
+        name: What the argument is called, for the error.
+    """
+    if isinstance(value, datetime):
+        return _instant(name, value)
+    return f"{as_date(value)}T00:00:00Z" if isinstance(value, date) else value
 
 
 def _instant(name: str, value: datetime) -> str:
-    if value.tzinfo is None:
-        raise ValueError(f"{name}: {value!r} has no time zone; give it one, such as timezone.utc")
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def as_date(value: date | str | Any) -> Any:
-    """What the contract calls a date: a ``datetime`` counts as its own day, if it is midnight."""
-    if isinstance(value, datetime):
-        if value.timetz().replace(tzinfo=None) != time(0):
-            raise ValueError(f"{value!r} has a time of day where the service takes a date")
-        return value.date().isoformat()
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def as_datetime(value: date | str | Any) -> Any:
-    """What the contract calls a date-time: a ``date`` is its first moment, in UTC."""
-    if isinstance(value, datetime):
-        return _instant("date-time", value)
-    return f"{value.isoformat()}T00:00:00Z" if isinstance(value, date) else value
+    try:
+        return instant(value)
+    except ValueError as error:
+        reason = str(error)
+    raise ValueError(f"{name}: {reason}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from inspect import iscoroutinefunction
 from typing import TypeAlias, cast
@@ -113,6 +113,25 @@ class Journal:
                 _log.exception("a function of on_event= failed on %s", type(event).__name__)
 
 
+class HandedOn:
+    """Takes the pieces of a body, and counts them: what is handed on and not kept can be counted nowhere else.
+
+    Args:
+        into: Gets each piece.
+
+    Attributes:
+        size: How many bytes came so far.
+    """
+
+    def __init__(self, into: Callable[[bytes], Awaitable[None]]) -> None:
+        self._into = into
+        self.size = 0
+
+    async def __call__(self, piece: bytes) -> None:
+        self.size += len(piece)
+        await self._into(piece)
+
+
 class Entry:
     """What happens to one call, from its begin to its end; each method is named after what it is told of.
 
@@ -124,9 +143,21 @@ class Entry:
         attempts: How often the request was sent so far.
     """
 
-    __slots__ = ("_began", "_call", "_counters", "_heard", "_journal", "_login", "_operation", "_where", "attempts")
+    __slots__ = (
+        "_began",
+        "_call",
+        "_counters",
+        "_heard",
+        "_into",
+        "_journal",
+        "_login",
+        "_operation",
+        "_where",
+        "attempts",
+    )
 
     def __init__(self, journal: Journal, operation: Operation[object], host: str, path: str, query: str) -> None:
+        self._into: object = None
         self._journal = journal
         self._counters = journal.counters
         self._operation = operation
@@ -155,6 +186,7 @@ class Entry:
         counters.in_flight += 1
         counters.bytes_sent += size
         self.attempts += 1
+        self._into = request.into
         if self._heard:
             self._began = self._journal.now()  # for the case that a hook is cancelled
             self._journal.tell(RequestSent(self._info(), self.attempts, size))
@@ -163,8 +195,8 @@ class Entry:
     def answered(self, response: Response) -> None:
         """A whole response came."""
         size = len(response.content)
-        if not size and self._operation.id == PRESIGNED:  # handed on, and not kept
-            size = _on_the_wire(response) or 0
+        if isinstance(self._into, HandedOn):
+            size += self._into.size
         counters = self._counters
         counters.in_flight -= 1
         counters.responses += 1

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
-import msgspec
-
 from ..events import Scope
-from .decoding import decoder
+from .decoding import Decoder, decoder
 from .retry import Repeat, repeat_of
 
 T = TypeVar("T")
@@ -61,6 +59,6 @@ class Operation(Generic[T]):
         return self.repeat != "read" and repeat_of(self.method) != "read"
 
     @cached_property
-    def decoder(self) -> msgspec.json.Decoder[T]:
+    def decoder(self) -> Decoder[T]:
         """Made at the first call and kept: a large answer's decoder takes a millisecond to make."""
         return decoder(self.answer)

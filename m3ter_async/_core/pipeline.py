@@ -190,7 +190,10 @@ class Pipeline:
                         )
                         continue
                 if attempts.doubt and status == 404 and call.operation.method == "DELETE":
-                    outcome, status = call.gone(), 200
+                    gone = call.gone(read)  # one before took effect; this is no answer of the service
+                    self._succeeded(call, token)
+                    entry.succeeded(gone)
+                    return cast("R", gone)
                 if 200 <= status < 300:
                     try:
                         value = read(outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from os import PathLike
 from typing import Any, Literal, TypeVar
 
@@ -12,7 +13,7 @@ from .._core.pipeline import Pipeline
 from .._core.redaction import Secret
 from .._core.settings import secret
 from .._paging.paginator import paginate
-from ..errors import APIResponseValidationError, PermissionDeniedError
+from ..errors import APIResponseValidationError, JobCancelledError, JobFailedError, PermissionDeniedError
 from ..models.statements import StatementJob
 from .presigned_urls import download, download_to
 from .waiting import check_timeout, wait
@@ -79,13 +80,19 @@ async def statement(
         name = f"statement job {id}"
         return await wait(pipeline, retrieve, {"id": id}, name, "statement_job_status", left, on_progress)
 
-    job = None
+    job = running = None
     async for one in paginate(pipeline, listing, {}, {"billId": bill_id}):
         # one that is filtered by meters tells of a part of the bill
         whole = one.bill_id == bill_id and not (one.filters and one.filters.meter_ids)
-        if whole and (form == "json" or one.include_csv_format) and (_latest(one, form) or _active(one)):
+        if not whole or (form == "csv" and not one.include_csv_format):
+            continue
+        if _latest(one, form):
             job = await finished(one.id)
             break
+        running = running or (one if _active(one) else None)
+    if job is None and running is not None:
+        with suppress(JobFailedError, JobCancelledError):  # somebody else's; one of our own may still do
+            job = await finished(running.id)
     if job is None or not _latest(job, form):
         body = {"billId": bill_id, "includeCsvFormat": True} if form == "csv" else {"billId": bill_id}
         job = await finished((await pipeline.call(create, {}, {}, body)).id)

@@ -15,12 +15,14 @@ from urllib.parse import unquote, urlsplit
 from anyio import to_thread
 
 from .._core.call import Call
+from .._core.decoding import Unreadable
+from .._core.instrumentation import HandedOn
 from .._core.operation import PRESIGNED, Operation
 from .._core.pipeline import Pipeline
 from .._core.redaction import Secret
 from .._core.settings import loopback
 from ..errors import APIResponseValidationError, ConfigurationError
-from ..transports.protocol import Request
+from ..transports.protocol import Request, Response
 from ..version import __version__
 
 Content: TypeAlias = "str | os.PathLike[str] | bytes | Iterable[bytes] | AsyncIterable[bytes]"
@@ -104,11 +106,22 @@ async def _fetch(
     into: Callable[[bytes], Awaitable[None]],
     drop: Callable[[], object],
 ) -> None:
-    def begin(request: Request) -> Request:
-        drop()  # what an attempt before has brought
-        return replace(request, max_bytes=most, into=into)
+    taken = HandedOn(into)
 
-    await _run(pipeline, "GET", url, {"Accept-Encoding": "gzip"}, begin)
+    def begin(request: Request) -> Request:
+        nonlocal taken
+        drop()  # what an attempt before has brought
+        taken = HandedOn(into)
+        return replace(request, max_bytes=most, into=taken)
+
+    def whole(response: Response) -> None:
+        if response.status != 200:  # nothing, a part, or the promise of a file
+            raise Unreadable("this is not the whole file, which comes with a 200")
+        length = response.headers.get("content-length", "")
+        if length.isdecimal() and not response.headers.get("content-encoding") and int(length) != taken.size:
+            raise Unreadable(f"{taken.size} of {length} bytes came", passing=True)
+
+    await _run(pipeline, "GET", url, {"Accept-Encoding": "gzip"}, begin, whole)
 
 
 async def _run(
@@ -117,14 +130,19 @@ async def _run(
     url: Secret | None,
     headers: Mapping[str, str],
     begin: Callable[[Request], Request],
+    check: Callable[[Response], None] = lambda response: None,
 ) -> None:
-    """Call a presigned URL as often as it takes; `begin` completes the request of each attempt."""
+    """Call a presigned URL as often as it takes; `begin` completes the request of each attempt.
+
+    Args:
+        check: Raises `Unreadable` on a success that is none.
+    """
     place, secrets = _checked(pipeline, method, url, headers)
     headers = {"User-Agent": f"m3ter-async/{__version__}", **headers}
     request = Request(method, url or "", headers, timeout=pipeline.settings.timeout)
     operation: Operation[Any] = Operation(PRESIGNED, method, place, None, repeat="read" if method == "GET" else "safe")
     call = Call(operation, place, organization=pipeline.settings.org_id, bare=lambda: begin(request), secrets=secrets)
-    await pipeline.run(call, lambda response: response)
+    await pipeline.run(call, check)
 
 
 def _checked(

@@ -15,6 +15,7 @@ from .._core.pipeline import Pipeline
 from .._core.settings import secret
 from .._jobs.presigned_urls import download
 from ..errors import APIResponseValidationError, NotFoundError
+from ..models._base import dt
 from ..models.events import Event
 from ..resources.events import Events
 from ..resources.usage import Usage
@@ -110,7 +111,7 @@ def _moment(name: str, value: datetime | date | str | None) -> datetime | None:
     if value is None:
         return None
     try:
-        moment = msgspec.convert(as_datetime(value), datetime)
+        moment = msgspec.convert(as_datetime(value), dt.datetime)
     except (ValueError, msgspec.ValidationError) as error:
         raise ValueError(f"{name}: {error}") from None
     if moment.tzinfo is None:

@@ -3,15 +3,16 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from numbers import Integral
 from typing import Annotated, Any, TypeAlias, cast, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
+from .._core.json_values import instant, known
 from ..errors import M3terError
+from ..models._base import dt
 from ..models.usage import Measurement
 
 Row: TypeAlias = Measurement | Mapping[str, Any]
@@ -24,7 +25,7 @@ ENVELOPE = len(_OPENING) + len(_CLOSING) - 1  # and one byte after each measurem
 
 _Code = Annotated[str, Meta(min_length=1, max_length=80)]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_Moment = Annotated[datetime, Meta(tz=True)]
+_Moment = Annotated[dt.datetime, Meta(tz=True)]
 _Texts: TypeAlias = dict[str, str]
 _Numbers: TypeAlias = dict[str, float]  # what the service reads them into; what is sent keeps all its digits
 
@@ -136,22 +137,7 @@ class IngestError(M3terError):
         return "; ".join(parts)
 
 
-def _plain(value: object) -> object:
-    """What msgspec does not know, as what it knows: subclasses of plain types, whole numbers of other libraries."""
-    if isinstance(value, Mapping):
-        return dict(cast("Mapping[object, object]", value))
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, float):
-        return float(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
-
-
-_encode = msgspec.json.Encoder(decimal_format="number", enc_hook=_plain).encode
+_encode = msgspec.json.Encoder(decimal_format="number", enc_hook=known).encode
 _read_back = msgspec.json.Decoder(_Accepted).decode
 _HINTS = get_type_hints(_Accepted, include_extras=True)
 _REQUIRED = frozenset(("uid", "meter", "account", "ts"))
@@ -191,6 +177,9 @@ def encode(measurement: Measurement) -> bytes:
     """
     given = measurement
     try:
+        ts: Any = given.ts
+        if type(ts) is not str or given.ets is not None:
+            given = _in_utc(given)
         content = _encode(given)
         seen = _read_back(content)
     except _BAD as error:
@@ -215,6 +204,17 @@ def encode(measurement: Measurement) -> bytes:
     if ENVELOPE + len(content) + 1 > MOST_BYTES:
         raise MeasurementError("", f"{len(content):,} bytes of JSON are too many for one request")
     return content
+
+
+def _in_utc(given: Measurement) -> Measurement:
+    """The measurement with its moments in UTC; one that is in UTC is written as it is."""
+    moments = {"ts": given.ts, "ets": given.ets}
+    others = {
+        name: instant(value)
+        for name, value in moments.items()
+        if isinstance(value, datetime) and not (type(value) is datetime and value.tzinfo is UTC)
+    }
+    return msgspec.structs.replace(given, **others) if others else given
 
 
 def joined(contents: list[bytes]) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Raw
 
-from .._core.decoding import Unreadable, decode, decoder
+from .._core.decoding import Decoder, Unreadable, decode, decoder
 
 T = TypeVar("T")
 
@@ -31,8 +31,8 @@ class Reader(Generic[T]):
     """
 
     def __init__(self, type: Any, now: Callable[[], float]) -> None:
-        self._record: msgspec.json.Decoder[T] = decoder(type)
-        self._page: msgspec.json.Decoder[_Whole[T]] = decoder(_Whole[type])
+        self._record: Decoder[T] = decoder(type)
+        self._page: Decoder[_Whole[T]] = decoder(_Whole[type])
         self._now = now
         self._bytes = 0
         self._seconds = 0.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, cast, get_type_hints
 
 from .._paging.paginator import Paginator
@@ -114,20 +114,15 @@ class Method:
                 raise CommandFailed(f"{option} must be {parameter.kind.words}") from None
             (changes if parameter.change else arguments)[parameter.name] = value
         if self.call.__name__ == "edit":
-            arguments["change"] = partial(_as_they_are, changes)
+            arguments["change"] = changes
         return arguments
-
-
-def _as_they_are(changes: Mapping[str, Any], stored: object) -> Mapping[str, Any]:
-    """What `edit` asks for its changes: they do not depend on what is stored."""
-    return changes
 
 
 def _parameters(call: Callable[..., Any]) -> Iterator[Parameter]:
     hints = get_type_hints(call, localns={"Paginator": Paginator})
     meanings = _meanings(call)
     for each in inspect.signature(call).parameters.values():
-        if each.name == "change":  # a function, in whose place `edit` here takes what it would return
+        if each.name in ("change", "changes"):  # the fields themselves are parameters here
             continue
         yield Parameter(
             each.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -13,7 +13,8 @@ from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import ChildBillingMode
 from ..models.account_plans import AccountPlan, ReplaceAccountPlan
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -41,8 +42,24 @@ _REPLACE_ACCOUNT_PLAN: Operation[ReplaceAccountPlan] = Operation(
 )
 _PUT_ACCOUNT_PLAN_FIELDS = Fields(
     "account_id start_date:datetime custom_fields plan_id plan_group_id "
-    "end_date:datetime code bill_epoch:date contract_id child_billing_mode"
+    "end_date:datetime code bill_epoch:date contract_id child_billing_mode",
+    "productId",
 )
+
+
+class AccountPlanChanges(TypedDict, total=False):
+    """What `edit` can change of `AccountPlan`, by name."""
+
+    account_id: str
+    start_date: datetime | date | str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    plan_id: str | None
+    plan_group_id: str | None
+    end_date: datetime | date | str | None
+    code: str | None
+    bill_epoch: date | str | None
+    contract_id: str | None
+    child_billing_mode: ChildBillingMode | None
 
 
 class AccountPlans(Resource):
@@ -79,7 +96,7 @@ class AccountPlans(Resource):
             query={
                 "pageSize": page_size,
                 "nextToken": next_token,
-                "date": as_date(date),
+                "date": as_date(date, "date"),
                 "account": account,
                 "plan": plan,
                 "product": product,
@@ -118,14 +135,14 @@ class AccountPlans(Resource):
             _POST_ACCOUNT_PLAN,
             body={
                 "accountId": account_id,
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
                 "version": version,
                 "customFields": custom_fields,
                 "planId": plan_id,
                 "planGroupId": plan_group_id,
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "code": code,
-                "billEpoch": as_date(bill_epoch),
+                "billEpoch": as_date(bill_epoch, "bill_epoch"),
                 "contractId": contract_id,
                 "childBillingMode": child_billing_mode,
             },
@@ -165,19 +182,20 @@ class AccountPlans(Resource):
         Args:
             child_billing_mode: PARENT_SUMMARY, PARENT_BREAKDOWN or CHILD.
         """
-        return await self._call(
+        return await self._put(
+            _GET_ACCOUNT_PLAN,
             _PUT_ACCOUNT_PLAN,
             {"id": id},
             body={
                 "accountId": account_id,
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
                 "version": version,
                 "customFields": custom_fields,
                 "planId": plan_id,
                 "planGroupId": plan_group_id,
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "code": code,
-                "billEpoch": as_date(bill_epoch),
+                "billEpoch": as_date(bill_epoch, "bill_epoch"),
                 "contractId": contract_id,
                 "childBillingMode": child_billing_mode,
             },
@@ -221,29 +239,37 @@ class AccountPlans(Resource):
             {"id": id},
             body={
                 "accountId": account_id,
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
                 "version": version,
                 "customFields": custom_fields,
                 "planId": plan_id,
                 "planGroupId": plan_group_id,
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "code": code,
-                "billEpoch": as_date(bill_epoch),
+                "billEpoch": as_date(bill_epoch, "bill_epoch"),
                 "contractId": contract_id,
                 "childBillingMode": child_billing_mode,
             },
         )
 
-    async def edit(self, id: str, change: Change[AccountPlan], *, attempts: int = 5) -> AccountPlan:
+    async def edit(
+        self,
+        id: str,
+        change: Change[AccountPlan] | AccountPlanChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[AccountPlanChanges],
+    ) -> AccountPlan:
         """Change fields of an account plan, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/accountplans/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_ACCOUNT_PLAN, _PUT_ACCOUNT_PLAN, _PUT_ACCOUNT_PLAN_FIELDS, change, attempts, {"id": id}
+            _GET_ACCOUNT_PLAN, _PUT_ACCOUNT_PLAN, _PUT_ACCOUNT_PLAN_FIELDS, change, changes, attempts, {"id": id}
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -13,7 +13,8 @@ from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import BillCreditType, BillingEntity, EndDateBillingEntities, StatementAutoGenerateMode
 from ..models.accounts import Account, Address
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -48,6 +49,24 @@ _PUT_ACCOUNT_FIELDS = Fields(
     "purchase_order_number currency statement_definition_id "
     "auto_generate_statement_mode credit_application_order days_before_bill_due"
 )
+
+
+class AccountChanges(TypedDict, total=False):
+    """What `edit` can change of `Account`, by name."""
+
+    name: str
+    code: str
+    email_address: str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    address: Address | Mapping[str, Any] | None
+    parent_account_id: str | None
+    bill_epoch: date | str | None
+    purchase_order_number: str | None
+    currency: str | None
+    statement_definition_id: str | None
+    auto_generate_statement_mode: StatementAutoGenerateMode | None
+    credit_application_order: Sequence[BillCreditType] | None
+    days_before_bill_due: int | None
 
 
 class Accounts(Resource):
@@ -114,7 +133,7 @@ class Accounts(Resource):
                 "customFields": custom_fields,
                 "address": address,
                 "parentAccountId": parent_account_id,
-                "billEpoch": as_date(bill_epoch),
+                "billEpoch": as_date(bill_epoch, "bill_epoch"),
                 "purchaseOrderNumber": purchase_order_number,
                 "currency": currency,
                 "statementDefinitionId": statement_definition_id,
@@ -161,7 +180,8 @@ class Accounts(Resource):
             auto_generate_statement_mode: NONE, JSON or JSON_AND_CSV.
             credit_application_order: Any of PREPAYMENT or BALANCE.
         """
-        return await self._call(
+        return await self._put(
+            _GET_ACCOUNT,
             _PUT_ACCOUNT,
             {"id": id},
             body={
@@ -172,7 +192,7 @@ class Accounts(Resource):
                 "customFields": custom_fields,
                 "address": address,
                 "parentAccountId": parent_account_id,
-                "billEpoch": as_date(bill_epoch),
+                "billEpoch": as_date(bill_epoch, "bill_epoch"),
                 "purchaseOrderNumber": purchase_order_number,
                 "currency": currency,
                 "statementDefinitionId": statement_definition_id,
@@ -210,7 +230,7 @@ class Accounts(Resource):
             _END_DATE_BILLING_ENTITIES_FOR_ACCOUNT,
             {"id": id},
             body={
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "billingEntities": billing_entities,
                 "applyToChildren": apply_to_children,
             },
@@ -266,17 +286,25 @@ class Accounts(Resource):
             },
         )
 
-    async def edit(self, id: str, change: Change[Account], *, attempts: int = 5) -> Account:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Account] | AccountChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[AccountChanges],
+    ) -> Account:
         """Change fields of an account, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/accounts/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_ACCOUNT, _PUT_ACCOUNT, _PUT_ACCOUNT_FIELDS, change, attempts, {"id": id})
+        return await self._edit(_GET_ACCOUNT, _PUT_ACCOUNT, _PUT_ACCOUNT_FIELDS, change, changes, attempts, {"id": id})
 
     async def get_by_code(self, code: str) -> Account:
         """Get the account with a given code; `NotFoundError` if there is none.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models._shared import AggregationFunction, Rounding
 from ..models.aggregations import Aggregation
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -39,6 +40,25 @@ _PUT_AGGREGATION_FIELDS = Fields(
     "custom_fields code accounting_product_id segmented_fields segments default_value "
     "custom_sql"
 )
+
+
+class AggregationChanges(TypedDict, total=False):
+    """What `edit` can change of `Aggregation`, by name."""
+
+    name: str
+    rounding: Rounding
+    quantity_per_unit: Decimal | int | float
+    unit: str
+    meter_id: str
+    target_field: str
+    aggregation: AggregationFunction
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    code: str | None
+    accounting_product_id: str | None
+    segmented_fields: Sequence[str] | None
+    segments: Sequence[Mapping[str, str]] | None
+    default_value: Decimal | int | float | None
+    custom_sql: str | None
 
 
 class Aggregations(Resource):
@@ -159,7 +179,8 @@ class Aggregations(Resource):
             rounding: UP, DOWN, NEAREST or NONE.
             aggregation: SUM, MIN, MAX, COUNT, LATEST, MEAN, UNIQUE or CUSTOM_SQL.
         """
-        return await self._call(
+        return await self._put(
+            _GET_AGGREGATION,
             _PUT_AGGREGATION,
             {"id": id},
             body={
@@ -188,18 +209,26 @@ class Aggregations(Resource):
         """
         return await self._call(_DELETE_AGGREGATION, {"id": id})
 
-    async def edit(self, id: str, change: Change[Aggregation], *, attempts: int = 5) -> Aggregation:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Aggregation] | AggregationChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[AggregationChanges],
+    ) -> Aggregation:
         """Change fields of an aggregation, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/aggregations/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_AGGREGATION, _PUT_AGGREGATION, _PUT_AGGREGATION_FIELDS, change, attempts, {"id": id}
+            _GET_AGGREGATION, _PUT_AGGREGATION, _PUT_AGGREGATION_FIELDS, change, changes, attempts, {"id": id}
         )
 
     async def get_by_code(self, code: str, *, product_id: Sequence[str] | UnsetType = UNSET) -> Aggregation:

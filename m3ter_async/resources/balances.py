@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -22,7 +22,8 @@ from ..models.balances import (
     ScheduleFrequency,
     TransactionEntityType,
 )
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -143,18 +144,85 @@ _PUT_BALANCE_FIELDS = Fields(
     "custom_fields description rollover_amount rollover_end_date:datetime "
     "balance_draw_down_description overage_surcharge_percent overage_description "
     "product_ids line_item_types contract_id consumptions_accounting_product_id "
-    "fees_accounting_product_id allow_overdraft"
+    "fees_accounting_product_id allow_overdraft",
+    "amount",
 )
+
+
+class BalanceChanges(TypedDict, total=False):
+    """What `edit` can change of `Balance`, by name."""
+
+    code: str
+    name: str
+    account_id: str
+    start_date: datetime | date | str
+    end_date: datetime | date | str
+    currency: str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    description: str | None
+    rollover_amount: Decimal | int | float | None
+    rollover_end_date: datetime | date | str | None
+    balance_draw_down_description: str | None
+    overage_surcharge_percent: Decimal | int | float | None
+    overage_description: str | None
+    product_ids: Sequence[str] | None
+    line_item_types: Sequence[BalanceLineItemType] | None
+    contract_id: str | None
+    consumptions_accounting_product_id: str | None
+    fees_accounting_product_id: str | None
+    allow_overdraft: bool | None
+
+
 _UPDATE_BALANCE_CHARGE_SCHEDULE_FIELDS = Fields(
     "name code currency service_period_start_date:datetime "
     "service_period_end_date:datetime bill_frequency bill_frequency_interval "
     "bill_in_advance charge_description custom_fields amount units unit_price "
-    "bill_epoch:date"
+    "bill_epoch:date",
+    "balanceId nextRun previousRun",
 )
+
+
+class BalanceChargeScheduleChanges(TypedDict, total=False):
+    """What `edit` can change of `BalanceChargeSchedule`, by name."""
+
+    name: str
+    code: str
+    currency: str
+    service_period_start_date: datetime | date | str
+    service_period_end_date: datetime | date | str
+    bill_frequency: ScheduleFrequency
+    bill_frequency_interval: int
+    bill_in_advance: bool
+    charge_description: str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    amount: Decimal | int | float | None
+    units: Decimal | int | float | None
+    unit_price: Decimal | int | float | None
+    bill_epoch: date | str | None
+
+
 _UPDATE_BALANCE_TRANSACTION_SCHEDULE_FIELDS = Fields(
     "name code amount transaction_description transaction_type_id start_date:datetime "
-    "end_date:datetime frequency frequency_interval custom_fields paid currency_paid"
+    "end_date:datetime frequency frequency_interval custom_fields paid currency_paid",
+    "balanceId nextRun previousRun",
 )
+
+
+class BalanceTransactionScheduleChanges(TypedDict, total=False):
+    """What `edit` can change of `BalanceTransactionSchedule`, by name."""
+
+    name: str
+    code: str
+    amount: Decimal | int | float
+    transaction_description: str
+    transaction_type_id: str
+    start_date: datetime | date | str
+    end_date: datetime | date | str
+    frequency: ScheduleFrequency
+    frequency_interval: int
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    paid: Decimal | int | float | None
+    currency_paid: str | None
 
 
 class Balances(Resource):
@@ -207,8 +275,8 @@ class Balances(Resource):
                 "pageSize": page_size,
                 "nextToken": next_token,
                 "accountId": account_id,
-                "endDateStart": as_date(end_date_start),
-                "endDateEnd": as_date(end_date_end),
+                "endDateStart": as_date(end_date_start, "end_date_start"),
+                "endDateEnd": as_date(end_date_end, "end_date_end"),
                 "contract": contract,
                 "contractId": contract_id,
                 "ids": ids,
@@ -256,14 +324,14 @@ class Balances(Resource):
                 "code": code,
                 "name": name,
                 "accountId": account_id,
-                "startDate": as_datetime(start_date),
-                "endDate": as_datetime(end_date),
+                "startDate": as_datetime(start_date, "start_date"),
+                "endDate": as_datetime(end_date, "end_date"),
                 "currency": currency,
                 "version": version,
                 "customFields": custom_fields,
                 "description": description,
                 "rolloverAmount": rollover_amount,
-                "rolloverEndDate": as_datetime(rollover_end_date),
+                "rolloverEndDate": as_datetime(rollover_end_date, "rollover_end_date"),
                 "balanceDrawDownDescription": balance_draw_down_description,
                 "overageSurchargePercent": overage_surcharge_percent,
                 "overageDescription": overage_description,
@@ -320,21 +388,22 @@ class Balances(Resource):
             line_item_types: Any of STANDING_CHARGE, USAGE, MINIMUM_SPEND, COUNTER_RUNNING_TOTAL_CHARGE,
                 COUNTER_ADJUSTMENT_DEBIT or AD_HOC.
         """
-        return await self._call(
+        return await self._put(
+            _GET_BALANCE,
             _PUT_BALANCE,
             {"id": id},
             body={
                 "code": code,
                 "name": name,
                 "accountId": account_id,
-                "startDate": as_datetime(start_date),
-                "endDate": as_datetime(end_date),
+                "startDate": as_datetime(start_date, "start_date"),
+                "endDate": as_datetime(end_date, "end_date"),
                 "currency": currency,
                 "version": version,
                 "customFields": custom_fields,
                 "description": description,
                 "rolloverAmount": rollover_amount,
-                "rolloverEndDate": as_datetime(rollover_end_date),
+                "rolloverEndDate": as_datetime(rollover_end_date, "rollover_end_date"),
                 "balanceDrawDownDescription": balance_draw_down_description,
                 "overageSurchargePercent": overage_surcharge_percent,
                 "overageDescription": overage_description,
@@ -354,17 +423,25 @@ class Balances(Resource):
         """
         return await self._call(_DELETE_BALANCE, {"id": id})
 
-    async def edit(self, id: str, change: Change[Balance], *, attempts: int = 5) -> Balance:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Balance] | BalanceChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[BalanceChanges],
+    ) -> Balance:
         """Change fields of a balance, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/balances/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_BALANCE, _PUT_BALANCE, _PUT_BALANCE_FIELDS, change, attempts, {"id": id})
+        return await self._edit(_GET_BALANCE, _PUT_BALANCE, _PUT_BALANCE_FIELDS, change, changes, attempts, {"id": id})
 
 
 class BalanceChargeSchedules(Resource):
@@ -434,8 +511,8 @@ class BalanceChargeSchedules(Resource):
                 "name": name,
                 "code": code,
                 "currency": currency,
-                "servicePeriodStartDate": as_datetime(service_period_start_date),
-                "servicePeriodEndDate": as_datetime(service_period_end_date),
+                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
+                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
                 "billFrequency": bill_frequency,
                 "billFrequencyInterval": bill_frequency_interval,
                 "billInAdvance": bill_in_advance,
@@ -445,7 +522,7 @@ class BalanceChargeSchedules(Resource):
                 "amount": amount,
                 "units": units,
                 "unitPrice": unit_price,
-                "billEpoch": as_date(bill_epoch),
+                "billEpoch": as_date(bill_epoch, "bill_epoch"),
             },
         )
 
@@ -493,15 +570,16 @@ class BalanceChargeSchedules(Resource):
             balance_id: The id of the balance.
             bill_frequency: DAILY, WEEKLY, MONTHLY or ANNUALLY.
         """
-        return await self._call(
+        return await self._put(
+            _GET_BALANCE_CHARGE_SCHEDULE,
             _UPDATE_BALANCE_CHARGE_SCHEDULE,
             {"balanceId": balance_id, "id": id},
             body={
                 "name": name,
                 "code": code,
                 "currency": currency,
-                "servicePeriodStartDate": as_datetime(service_period_start_date),
-                "servicePeriodEndDate": as_datetime(service_period_end_date),
+                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
+                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
                 "billFrequency": bill_frequency,
                 "billFrequencyInterval": bill_frequency_interval,
                 "billInAdvance": bill_in_advance,
@@ -511,7 +589,7 @@ class BalanceChargeSchedules(Resource):
                 "amount": amount,
                 "units": units,
                 "unitPrice": unit_price,
-                "billEpoch": as_date(bill_epoch),
+                "billEpoch": as_date(bill_epoch, "bill_epoch"),
             },
         )
 
@@ -568,8 +646,8 @@ class BalanceChargeSchedules(Resource):
                 "name": name,
                 "code": code,
                 "currency": currency,
-                "servicePeriodStartDate": as_datetime(service_period_start_date),
-                "servicePeriodEndDate": as_datetime(service_period_end_date),
+                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
+                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
                 "billFrequency": bill_frequency,
                 "billFrequencyInterval": bill_frequency_interval,
                 "billInAdvance": bill_in_advance,
@@ -579,27 +657,35 @@ class BalanceChargeSchedules(Resource):
                 "amount": amount,
                 "units": units,
                 "unitPrice": unit_price,
-                "billEpoch": as_date(bill_epoch),
+                "billEpoch": as_date(bill_epoch, "bill_epoch"),
             },
         )
 
     async def edit(
-        self, id: str, change: Change[BalanceChargeSchedule], *, balance_id: str, attempts: int = 5
+        self,
+        id: str,
+        change: Change[BalanceChargeSchedule] | BalanceChargeScheduleChanges | None = None,
+        *,
+        balance_id: str,
+        attempts: int = 5,
+        **changes: Unpack[BalanceChargeScheduleChanges],
     ) -> BalanceChargeSchedule:
         """Change fields of a schedule of charges to a balance, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
             _GET_BALANCE_CHARGE_SCHEDULE,
             _UPDATE_BALANCE_CHARGE_SCHEDULE,
             _UPDATE_BALANCE_CHARGE_SCHEDULE_FIELDS,
             change,
+            changes,
             attempts,
             {"balanceId": balance_id, "id": id},
         )
@@ -671,8 +757,8 @@ class BalanceTransactionSchedules(Resource):
                 "amount": amount,
                 "transactionDescription": transaction_description,
                 "transactionTypeId": transaction_type_id,
-                "startDate": as_datetime(start_date),
-                "endDate": as_datetime(end_date),
+                "startDate": as_datetime(start_date, "start_date"),
+                "endDate": as_datetime(end_date, "end_date"),
                 "frequency": frequency,
                 "frequencyInterval": frequency_interval,
                 "version": version,
@@ -723,7 +809,8 @@ class BalanceTransactionSchedules(Resource):
             balance_id: The id of the balance.
             frequency: DAILY, WEEKLY, MONTHLY or ANNUALLY.
         """
-        return await self._call(
+        return await self._put(
+            _GET_BALANCE_TRANSACTION_SCHEDULE,
             _UPDATE_BALANCE_TRANSACTION_SCHEDULE,
             {"balanceId": balance_id, "id": id},
             body={
@@ -732,8 +819,8 @@ class BalanceTransactionSchedules(Resource):
                 "amount": amount,
                 "transactionDescription": transaction_description,
                 "transactionTypeId": transaction_type_id,
-                "startDate": as_datetime(start_date),
-                "endDate": as_datetime(end_date),
+                "startDate": as_datetime(start_date, "start_date"),
+                "endDate": as_datetime(end_date, "end_date"),
                 "frequency": frequency,
                 "frequencyInterval": frequency_interval,
                 "version": version,
@@ -795,8 +882,8 @@ class BalanceTransactionSchedules(Resource):
                 "amount": amount,
                 "transactionDescription": transaction_description,
                 "transactionTypeId": transaction_type_id,
-                "startDate": as_datetime(start_date),
-                "endDate": as_datetime(end_date),
+                "startDate": as_datetime(start_date, "start_date"),
+                "endDate": as_datetime(end_date, "end_date"),
                 "frequency": frequency,
                 "frequencyInterval": frequency_interval,
                 "version": version,
@@ -807,22 +894,30 @@ class BalanceTransactionSchedules(Resource):
         )
 
     async def edit(
-        self, id: str, change: Change[BalanceTransactionSchedule], *, balance_id: str, attempts: int = 5
+        self,
+        id: str,
+        change: Change[BalanceTransactionSchedule] | BalanceTransactionScheduleChanges | None = None,
+        *,
+        balance_id: str,
+        attempts: int = 5,
+        **changes: Unpack[BalanceTransactionScheduleChanges],
     ) -> BalanceTransactionSchedule:
         """Change fields of a schedule of transactions on a balance, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
             _GET_BALANCE_TRANSACTION_SCHEDULE,
             _UPDATE_BALANCE_TRANSACTION_SCHEDULE,
             _UPDATE_BALANCE_TRANSACTION_SCHEDULE_FIELDS,
             change,
+            changes,
             attempts,
             {"balanceId": balance_id, "id": id},
         )
@@ -899,8 +994,8 @@ class BalanceTransactions(Resource):
                 "paid": paid,
                 "currencyPaid": currency_paid,
                 "transactionTypeId": transaction_type_id,
-                "appliedDate": as_datetime(applied_date),
-                "transactionDate": as_datetime(transaction_date),
+                "appliedDate": as_datetime(applied_date, "applied_date"),
+                "transactionDate": as_datetime(transaction_date, "transaction_date"),
             },
         )
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.encoding import as_date
 from .._core.operation import Operation
 from ..models.bill_config import BillConfig
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 __all__ = ["BillConfigResource"]
 
@@ -21,6 +23,12 @@ _UPDATE_BILL_CONFIG: Operation[BillConfig] = Operation(
     "UpdateBillConfig", "PUT", "/organizations/{orgId}/billconfig", BillConfig
 )
 _UPDATE_BILL_CONFIG_FIELDS = Fields("bill_lock_date:date")
+
+
+class BillConfigChanges(TypedDict, total=False):
+    """What `edit` can change of `BillConfig`, by name."""
+
+    bill_lock_date: date | str | None
 
 
 class BillConfigResource(Resource):
@@ -44,16 +52,30 @@ class BillConfigResource(Resource):
         must be the version that is stored now: the service refuses any other (`ConflictError`), and an update without a
         version. All fields are replaced.
         """
-        return await self._call(_UPDATE_BILL_CONFIG, body={"version": version, "billLockDate": as_date(bill_lock_date)})
+        return await self._put(
+            _GET_BILL_CONFIG,
+            _UPDATE_BILL_CONFIG,
+            {},
+            body={"version": version, "billLockDate": as_date(bill_lock_date, "bill_lock_date")},
+        )
 
-    async def edit(self, change: Change[BillConfig], *, attempts: int = 5) -> BillConfig:
+    async def edit(
+        self,
+        change: Change[BillConfig] | BillConfigChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[BillConfigChanges],
+    ) -> BillConfig:
         """Change parts of the organization's bill configuration, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/billconfig``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_BILL_CONFIG, _UPDATE_BILL_CONFIG, _UPDATE_BILL_CONFIG_FIELDS, change, attempts)
+        return await self._edit(
+            _GET_BILL_CONFIG, _UPDATE_BILL_CONFIG, _UPDATE_BILL_CONFIG_FIELDS, change, changes, attempts
+        )

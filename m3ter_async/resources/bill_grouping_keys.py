@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.bill_grouping_keys import BillGroupingKey
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -38,6 +39,15 @@ _DELETE_BILL_GROUPING_KEY: Operation[BillGroupingKey] = Operation(
     "DeleteBillGroupingKey", "DELETE", "/organizations/{orgId}/picklists/billgroupingkeys/{id}", BillGroupingKey
 )
 _UPDATE_BILL_GROUPING_KEY_FIELDS = Fields("name exclusive code archived")
+
+
+class BillGroupingKeyChanges(TypedDict, total=False):
+    """What `edit` can change of `BillGroupingKey`, by name."""
+
+    name: str
+    exclusive: bool
+    code: str | None
+    archived: bool | None
 
 
 class BillGroupingKeys(Resource):
@@ -112,7 +122,8 @@ class BillGroupingKeys(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_BILL_GROUPING_KEY,
             _UPDATE_BILL_GROUPING_KEY,
             {"id": id},
             body={"name": name, "exclusive": exclusive, "version": version, "code": code, "archived": archived},
@@ -125,21 +136,30 @@ class BillGroupingKeys(Resource):
         """
         return await self._call(_DELETE_BILL_GROUPING_KEY, {"id": id})
 
-    async def edit(self, id: str, change: Change[BillGroupingKey], *, attempts: int = 5) -> BillGroupingKey:
+    async def edit(
+        self,
+        id: str,
+        change: Change[BillGroupingKey] | BillGroupingKeyChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[BillGroupingKeyChanges],
+    ) -> BillGroupingKey:
         """Change fields of a bill grouping key, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/picklists/billgroupingkeys/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
             _GET_BILL_GROUPING_KEY,
             _UPDATE_BILL_GROUPING_KEY,
             _UPDATE_BILL_GROUPING_KEY_FIELDS,
             change,
+            changes,
             attempts,
             {"id": id},
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -14,7 +14,8 @@ from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import BillJobBillingFrequency, CurrencyConversion, LineItem, LineItemType, ObjectUrl
 from ..models.bills import Bill, BillApproval, BillStatus, CreditLineItem, CsvFormat, DebitLineItem
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -125,12 +126,48 @@ _PUT_CREDIT_LINE_ITEM_FIELDS = Fields(
     "service_period_end_date:datetime reason_id line_item_type "
     "amount_to_apply_on_bill credit_reason_id"
 )
+
+
+class CreditLineItemChanges(TypedDict, total=False):
+    """What `edit` can change of `CreditLineItem`, by name."""
+
+    product_id: str
+    accounting_product_id: str
+    description: str
+    amount: Decimal | int | float
+    referenced_bill_id: str
+    referenced_line_item_id: str
+    service_period_start_date: datetime | date | str
+    service_period_end_date: datetime | date | str
+    reason_id: str | None
+    line_item_type: LineItemType | None
+    amount_to_apply_on_bill: Decimal | int | float | None
+    credit_reason_id: str | None
+
+
 _PUT_DEBIT_LINE_ITEM_FIELDS = Fields(
     "product_id accounting_product_id description amount referenced_bill_id "
     "referenced_line_item_id service_period_start_date:datetime "
     "service_period_end_date:datetime reason_id line_item_type "
     "amount_to_apply_on_bill debit_reason_id"
 )
+
+
+class DebitLineItemChanges(TypedDict, total=False):
+    """What `edit` can change of `DebitLineItem`, by name."""
+
+    product_id: str
+    accounting_product_id: str
+    description: str
+    amount: Decimal | int | float
+    referenced_bill_id: str
+    referenced_line_item_id: str
+    service_period_start_date: datetime | date | str
+    service_period_end_date: datetime | date | str
+    reason_id: str | None
+    line_item_type: LineItemType | None
+    amount_to_apply_on_bill: Decimal | int | float | None
+    debit_reason_id: str | None
 
 
 class Bills(Resource):
@@ -206,11 +243,11 @@ class Bills(Resource):
                 "excludeLineItems": exclude_line_items,
                 "includeBillTotal": include_bill_total,
                 "status": status,
-                "billDate": as_date(bill_date),
-                "billDateStart": as_date(bill_date_start),
-                "billDateEnd": as_date(bill_date_end),
-                "externalInvoiceDateStart": as_date(external_invoice_date_start),
-                "externalInvoiceDateEnd": as_date(external_invoice_date_end),
+                "billDate": as_date(bill_date, "bill_date"),
+                "billDateStart": as_date(bill_date_start, "bill_date_start"),
+                "billDateEnd": as_date(bill_date_end, "bill_date_end"),
+                "externalInvoiceDateStart": as_date(external_invoice_date_start, "external_invoice_date_start"),
+                "externalInvoiceDateEnd": as_date(external_invoice_date_end, "external_invoice_date_end"),
                 "ids": ids,
                 "billJobId": bill_job_id,
                 "additional": additional,
@@ -257,8 +294,8 @@ class Bills(Resource):
         return await self._call(
             _APPROVE_BILLS,
             query={
-                "externalInvoiceDateStart": as_date(external_invoice_date_start),
-                "externalInvoiceDateEnd": as_date(external_invoice_date_end),
+                "externalInvoiceDateStart": as_date(external_invoice_date_start, "external_invoice_date_start"),
+                "externalInvoiceDateEnd": as_date(external_invoice_date_end, "external_invoice_date_end"),
                 "accountIds": account_ids,
             },
             body={"billIds": bill_ids},
@@ -280,7 +317,10 @@ class Bills(Resource):
         """
         return await self._call(
             _APPROVE_ALL_BILLS_IN_BILLING_PERIOD,
-            {"lastDateInBillingPeriod": as_date(last_date_in_billing_period), "billingFrequency": billing_frequency},
+            {
+                "lastDateInBillingPeriod": as_date(last_date_in_billing_period, "last_date_in_billing_period"),
+                "billingFrequency": billing_frequency,
+            },
         )
 
     async def get_csv_download_url(
@@ -304,10 +344,10 @@ class Bills(Resource):
         return await self._call(
             _DOWNLOAD_BILLS_CSV_URL,
             body={
-                "startDate": as_datetime(start_date),
-                "endDate": as_datetime(end_date),
-                "externalInvoiceDateStart": as_datetime(external_invoice_date_start),
-                "externalInvoiceDateEnd": as_datetime(external_invoice_date_end),
+                "startDate": as_datetime(start_date, "start_date"),
+                "endDate": as_datetime(end_date, "end_date"),
+                "externalInvoiceDateStart": as_datetime(external_invoice_date_start, "external_invoice_date_start"),
+                "externalInvoiceDateEnd": as_datetime(external_invoice_date_end, "external_invoice_date_end"),
                 "externalSystem": external_system,
             },
         )
@@ -371,7 +411,10 @@ class Bills(Resource):
         """
         return self._list(
             _GET_ALL_BILLS_IN_BILLING_PERIOD,
-            {"lastDateInBillingPeriod": as_date(last_date_in_billing_period), "billingFrequency": billing_frequency},
+            {
+                "lastDateInBillingPeriod": as_date(last_date_in_billing_period, "last_date_in_billing_period"),
+                "billingFrequency": billing_frequency,
+            },
             query={"pageSize": page_size, "nextToken": next_token, "additional": additional},
         )
 
@@ -416,20 +459,20 @@ class Bills(Resource):
             query={"debug": debug},
             body={
                 "version": version,
-                "lastDateInBillingPeriod": as_date(last_date_in_billing_period),
+                "lastDateInBillingPeriod": as_date(last_date_in_billing_period, "last_date_in_billing_period"),
                 "billingFrequency": billing_frequency,
                 "billFrequencyInterval": bill_frequency_interval,
-                "billDate": as_date(bill_date),
-                "externalInvoiceDate": as_date(external_invoice_date),
-                "dueDate": as_date(due_date),
+                "billDate": as_date(bill_date, "bill_date"),
+                "externalInvoiceDate": as_date(external_invoice_date, "external_invoice_date"),
+                "dueDate": as_date(due_date, "due_date"),
                 "accountIds": account_ids,
                 "targetCurrency": target_currency,
                 "currencyConversions": currency_conversions,
                 "timezone": timezone,
-                "yearEpoch": as_date(year_epoch),
-                "monthEpoch": as_date(month_epoch),
-                "weekEpoch": as_date(week_epoch),
-                "dayEpoch": as_date(day_epoch),
+                "yearEpoch": as_date(year_epoch, "year_epoch"),
+                "monthEpoch": as_date(month_epoch, "month_epoch"),
+                "weekEpoch": as_date(week_epoch, "week_epoch"),
+                "dayEpoch": as_date(day_epoch, "day_epoch"),
             },
         )
 
@@ -541,8 +584,8 @@ class CreditLineItems(Resource):
                 "amount": amount,
                 "referencedBillId": referenced_bill_id,
                 "referencedLineItemId": referenced_line_item_id,
-                "servicePeriodStartDate": as_datetime(service_period_start_date),
-                "servicePeriodEndDate": as_datetime(service_period_end_date),
+                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
+                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
                 "version": version,
                 "reasonId": reason_id,
                 "lineItemType": line_item_type,
@@ -591,7 +634,8 @@ class CreditLineItems(Resource):
             bill_id: The id of the bill.
             line_item_type: One of the 19 values of `LineItemType`.
         """
-        return await self._call(
+        return await self._put(
+            _GET_CREDIT_LINE_ITEM,
             _PUT_CREDIT_LINE_ITEM,
             {"billId": bill_id, "id": id},
             body={
@@ -601,8 +645,8 @@ class CreditLineItems(Resource):
                 "amount": amount,
                 "referencedBillId": referenced_bill_id,
                 "referencedLineItemId": referenced_line_item_id,
-                "servicePeriodStartDate": as_datetime(service_period_start_date),
-                "servicePeriodEndDate": as_datetime(service_period_end_date),
+                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
+                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
                 "version": version,
                 "reasonId": reason_id,
                 "lineItemType": line_item_type,
@@ -621,22 +665,32 @@ class CreditLineItems(Resource):
         """
         return await self._call(_DELETE_CREDIT_LINE_ITEM, {"billId": bill_id, "id": id})
 
-    async def edit(self, id: str, change: Change[CreditLineItem], *, bill_id: str, attempts: int = 5) -> CreditLineItem:
+    async def edit(
+        self,
+        id: str,
+        change: Change[CreditLineItem] | CreditLineItemChanges | None = None,
+        *,
+        bill_id: str,
+        attempts: int = 5,
+        **changes: Unpack[CreditLineItemChanges],
+    ) -> CreditLineItem:
         """Change fields of a credit on a bill, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/bills/{billId}/creditlineitems/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated. Fields that the service never answers are lost,
-        unless `change` gives them: `reason_id`, `amount_to_apply_on_bill`, `accounting_product_id`.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown. Fields that the service never answers are lost, unless `change`
+        gives them: `reason_id`, `amount_to_apply_on_bill`, `accounting_product_id`.
         """
         return await self._edit(
             _GET_CREDIT_LINE_ITEM,
             _PUT_CREDIT_LINE_ITEM,
             _PUT_CREDIT_LINE_ITEM_FIELDS,
             change,
+            changes,
             attempts,
             {"billId": bill_id, "id": id},
         )
@@ -700,8 +754,8 @@ class DebitLineItems(Resource):
                 "amount": amount,
                 "referencedBillId": referenced_bill_id,
                 "referencedLineItemId": referenced_line_item_id,
-                "servicePeriodStartDate": as_datetime(service_period_start_date),
-                "servicePeriodEndDate": as_datetime(service_period_end_date),
+                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
+                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
                 "version": version,
                 "reasonId": reason_id,
                 "lineItemType": line_item_type,
@@ -750,7 +804,8 @@ class DebitLineItems(Resource):
             bill_id: The id of the bill.
             line_item_type: One of the 19 values of `LineItemType`.
         """
-        return await self._call(
+        return await self._put(
+            _GET_DEBIT_LINE_ITEM,
             _PUT_DEBIT_LINE_ITEM,
             {"billId": bill_id, "id": id},
             body={
@@ -760,8 +815,8 @@ class DebitLineItems(Resource):
                 "amount": amount,
                 "referencedBillId": referenced_bill_id,
                 "referencedLineItemId": referenced_line_item_id,
-                "servicePeriodStartDate": as_datetime(service_period_start_date),
-                "servicePeriodEndDate": as_datetime(service_period_end_date),
+                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
+                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
                 "version": version,
                 "reasonId": reason_id,
                 "lineItemType": line_item_type,
@@ -780,22 +835,32 @@ class DebitLineItems(Resource):
         """
         return await self._call(_DELETE_DEBIT_LINE_ITEM, {"billId": bill_id, "id": id})
 
-    async def edit(self, id: str, change: Change[DebitLineItem], *, bill_id: str, attempts: int = 5) -> DebitLineItem:
+    async def edit(
+        self,
+        id: str,
+        change: Change[DebitLineItem] | DebitLineItemChanges | None = None,
+        *,
+        bill_id: str,
+        attempts: int = 5,
+        **changes: Unpack[DebitLineItemChanges],
+    ) -> DebitLineItem:
         """Change fields of a debit on a bill, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/bills/{billId}/debitlineitems/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated. Fields that the service never answers are lost,
-        unless `change` gives them: `reason_id`, `amount_to_apply_on_bill`, `accounting_product_id`.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown. Fields that the service never answers are lost, unless `change`
+        gives them: `reason_id`, `amount_to_apply_on_bill`, `accounting_product_id`.
         """
         return await self._edit(
             _GET_DEBIT_LINE_ITEM,
             _PUT_DEBIT_LINE_ITEM,
             _PUT_DEBIT_LINE_ITEM_FIELDS,
             change,
+            changes,
             attempts,
             {"billId": bill_id, "id": id},
         )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models.charges import Charge, ChargeEntityType, ChargeLineItemType
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -31,8 +32,31 @@ _UPDATE_CHARGE_FIELDS = Fields(
     "name code account_id currency entity_type line_item_type "
     "service_period_start_date:datetime service_period_end_date:datetime "
     "bill_date:date amount units unit_price description entity_id "
-    "accounting_product_id notes contract_id"
+    "accounting_product_id notes contract_id",
+    "billId scheduleId",
 )
+
+
+class ChargeChanges(TypedDict, total=False):
+    """What `edit` can change of `Charge`, by name."""
+
+    name: str
+    code: str
+    account_id: str
+    currency: str
+    entity_type: ChargeEntityType
+    line_item_type: ChargeLineItemType
+    service_period_start_date: datetime | date | str
+    service_period_end_date: datetime | date | str
+    bill_date: date | str | None
+    amount: Decimal | int | float | None
+    units: Decimal | int | float | None
+    unit_price: Decimal | int | float | None
+    description: str | None
+    entity_id: str | None
+    accounting_product_id: str | None
+    notes: str | None
+    contract_id: str | None
 
 
 class Charges(Resource):
@@ -72,7 +96,7 @@ class Charges(Resource):
                 "accountId": account_id,
                 "entityType": entity_type,
                 "entityId": entity_id,
-                "billDate": as_date(bill_date),
+                "billDate": as_date(bill_date, "bill_date"),
                 "ids": ids,
                 "scheduleId": schedule_id,
             },
@@ -122,10 +146,10 @@ class Charges(Resource):
                 "currency": currency,
                 "entityType": entity_type,
                 "lineItemType": line_item_type,
-                "servicePeriodStartDate": as_datetime(service_period_start_date),
-                "servicePeriodEndDate": as_datetime(service_period_end_date),
+                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
+                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
                 "version": version,
-                "billDate": as_date(bill_date),
+                "billDate": as_date(bill_date, "bill_date"),
                 "amount": amount,
                 "units": units,
                 "unitPrice": unit_price,
@@ -179,7 +203,8 @@ class Charges(Resource):
             entity_type: AD_HOC or BALANCE.
             line_item_type: BALANCE_FEE or AD_HOC.
         """
-        return await self._call(
+        return await self._put(
+            _GET_CHARGE,
             _UPDATE_CHARGE,
             {"id": id},
             body={
@@ -189,10 +214,10 @@ class Charges(Resource):
                 "currency": currency,
                 "entityType": entity_type,
                 "lineItemType": line_item_type,
-                "servicePeriodStartDate": as_datetime(service_period_start_date),
-                "servicePeriodEndDate": as_datetime(service_period_end_date),
+                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
+                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
                 "version": version,
-                "billDate": as_date(bill_date),
+                "billDate": as_date(bill_date, "bill_date"),
                 "amount": amount,
                 "units": units,
                 "unitPrice": unit_price,
@@ -211,14 +236,24 @@ class Charges(Resource):
         """
         return await self._call(_DELETE_CHARGE, {"id": id})
 
-    async def edit(self, id: str, change: Change[Charge], *, attempts: int = 5) -> Charge:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Charge] | ChargeChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[ChargeChanges],
+    ) -> Charge:
         """Change fields of a charge, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/charges/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_CHARGE, _UPDATE_CHARGE, _UPDATE_CHARGE_FIELDS, change, attempts, {"id": id})
+        return await self._edit(
+            _GET_CHARGE, _UPDATE_CHARGE, _UPDATE_CHARGE_FIELDS, change, changes, attempts, {"id": id}
+        )

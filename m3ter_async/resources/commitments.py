@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -13,7 +13,8 @@ from .._core.encoding import as_date
 from .._core.operation import Operation
 from ..models._shared import ChildBillingMode
 from ..models.commitments import Commitment, CommitmentFee, CommitmentLineItemType
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -46,8 +47,39 @@ _PUT_COMMITMENT_FIELDS = Fields(
     "commitment_fee_description commitment_usage_description overage_description "
     "commitment_fee_bill_in_advance bill_epoch:date contract_id accounting_product_id "
     "fees_accounting_product_id drawdowns_accounting_product_id fee_dates "
-    "child_billing_mode line_item_types"
+    "child_billing_mode line_item_types",
+    "amountSpent",
 )
+
+
+class CommitmentChanges(TypedDict, total=False):
+    """What `edit` can change of `Commitment`, by name."""
+
+    account_id: str
+    start_date: date | str
+    end_date: date | str
+    currency: str
+    amount: Decimal | int | float
+    billing_plan_id: str | None
+    product_ids: Sequence[str] | None
+    amount_pre_paid: Decimal | int | float | None
+    amount_first_bill: Decimal | int | float | None
+    overage_surcharge_percent: Decimal | int | float | None
+    separate_overage_usage: bool | None
+    billing_interval: int | None
+    billing_offset: int | None
+    commitment_fee_description: str | None
+    commitment_usage_description: str | None
+    overage_description: str | None
+    commitment_fee_bill_in_advance: bool | None
+    bill_epoch: date | str | None
+    contract_id: str | None
+    accounting_product_id: str | None
+    fees_accounting_product_id: str | None
+    drawdowns_accounting_product_id: str | None
+    fee_dates: Sequence[CommitmentFee | Mapping[str, Any]] | None
+    child_billing_mode: ChildBillingMode | None
+    line_item_types: Sequence[CommitmentLineItemType] | None
 
 
 class Commitments(Resource):
@@ -87,9 +119,9 @@ class Commitments(Resource):
                 "nextToken": next_token,
                 "accountId": account_id,
                 "productId": product_id,
-                "date": as_date(date),
-                "endDateStart": as_date(end_date_start),
-                "endDateEnd": as_date(end_date_end),
+                "date": as_date(date, "date"),
+                "endDateStart": as_date(end_date_start, "end_date_start"),
+                "endDateEnd": as_date(end_date_end, "end_date_end"),
                 "ids": ids,
                 "contractId": contract_id,
             },
@@ -141,8 +173,8 @@ class Commitments(Resource):
             _POST_COMMITMENT,
             body={
                 "accountId": account_id,
-                "startDate": as_date(start_date),
-                "endDate": as_date(end_date),
+                "startDate": as_date(start_date, "start_date"),
+                "endDate": as_date(end_date, "end_date"),
                 "currency": currency,
                 "amount": amount,
                 "version": version,
@@ -158,7 +190,7 @@ class Commitments(Resource):
                 "commitmentUsageDescription": commitment_usage_description,
                 "overageDescription": overage_description,
                 "commitmentFeeBillInAdvance": commitment_fee_bill_in_advance,
-                "billEpoch": as_date(bill_epoch),
+                "billEpoch": as_date(bill_epoch, "bill_epoch"),
                 "contractId": contract_id,
                 "accountingProductId": accounting_product_id,
                 "feesAccountingProductId": fees_accounting_product_id,
@@ -219,13 +251,14 @@ class Commitments(Resource):
             line_item_types: Any of STANDING_CHARGE, USAGE, MINIMUM_SPEND, COUNTER_RUNNING_TOTAL_CHARGE or
                 COUNTER_ADJUSTMENT_DEBIT.
         """
-        return await self._call(
+        return await self._put(
+            _GET_COMMITMENT,
             _PUT_COMMITMENT,
             {"id": id},
             body={
                 "accountId": account_id,
-                "startDate": as_date(start_date),
-                "endDate": as_date(end_date),
+                "startDate": as_date(start_date, "start_date"),
+                "endDate": as_date(end_date, "end_date"),
                 "currency": currency,
                 "amount": amount,
                 "version": version,
@@ -241,7 +274,7 @@ class Commitments(Resource):
                 "commitmentUsageDescription": commitment_usage_description,
                 "overageDescription": overage_description,
                 "commitmentFeeBillInAdvance": commitment_fee_bill_in_advance,
-                "billEpoch": as_date(bill_epoch),
+                "billEpoch": as_date(bill_epoch, "bill_epoch"),
                 "contractId": contract_id,
                 "accountingProductId": accounting_product_id,
                 "feesAccountingProductId": fees_accounting_product_id,
@@ -296,14 +329,24 @@ class Commitments(Resource):
             },
         )
 
-    async def edit(self, id: str, change: Change[Commitment], *, attempts: int = 5) -> Commitment:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Commitment] | CommitmentChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[CommitmentChanges],
+    ) -> Commitment:
         """Change fields of a commitment, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/commitments/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_COMMITMENT, _PUT_COMMITMENT, _PUT_COMMITMENT_FIELDS, change, attempts, {"id": id})
+        return await self._edit(
+            _GET_COMMITMENT, _PUT_COMMITMENT, _PUT_COMMITMENT_FIELDS, change, changes, attempts, {"id": id}
+        )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models._shared import Rounding
 from ..models.compound_aggregations import CompoundAggregation
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -41,8 +42,24 @@ _DELETE_COMPOUND_AGGREGATION: Operation[CompoundAggregation] = Operation(
 )
 _PUT_COMPOUND_AGGREGATION_FIELDS = Fields(
     "name rounding quantity_per_unit unit calculation custom_fields code "
-    "accounting_product_id product_id evaluate_null_aggregations"
+    "accounting_product_id product_id evaluate_null_aggregations",
+    "segments",
 )
+
+
+class CompoundAggregationChanges(TypedDict, total=False):
+    """What `edit` can change of `CompoundAggregation`, by name."""
+
+    name: str
+    rounding: Rounding
+    quantity_per_unit: Decimal | int | float
+    unit: str
+    calculation: str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    code: str | None
+    accounting_product_id: str | None
+    product_id: str | None
+    evaluate_null_aggregations: bool | None
 
 
 class CompoundAggregations(Resource):
@@ -149,7 +166,8 @@ class CompoundAggregations(Resource):
         Args:
             rounding: UP, DOWN, NEAREST or NONE.
         """
-        return await self._call(
+        return await self._put(
+            _GET_COMPOUND_AGGREGATION,
             _PUT_COMPOUND_AGGREGATION,
             {"id": id},
             body={
@@ -174,21 +192,30 @@ class CompoundAggregations(Resource):
         """
         return await self._call(_DELETE_COMPOUND_AGGREGATION, {"id": id})
 
-    async def edit(self, id: str, change: Change[CompoundAggregation], *, attempts: int = 5) -> CompoundAggregation:
+    async def edit(
+        self,
+        id: str,
+        change: Change[CompoundAggregation] | CompoundAggregationChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[CompoundAggregationChanges],
+    ) -> CompoundAggregation:
         """Change fields of a compound aggregation, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/compoundaggregations/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
             _GET_COMPOUND_AGGREGATION,
             _PUT_COMPOUND_AGGREGATION,
             _PUT_COMPOUND_AGGREGATION_FIELDS,
             change,
+            changes,
             attempts,
             {"id": id},
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -13,7 +13,8 @@ from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import BillingEntity, EndDateBillingEntities
 from ..models.contracts import Contract, UsageFilter
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -42,6 +43,22 @@ _PUT_CONTRACT_FIELDS = Fields(
     "purchase_order_number apply_contract_period_limits usage_filters "
     "bill_grouping_key_id"
 )
+
+
+class ContractChanges(TypedDict, total=False):
+    """What `edit` can change of `Contract`, by name."""
+
+    account_id: str
+    name: str
+    start_date: date | str
+    end_date: date | str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    code: str | None
+    description: str | None
+    purchase_order_number: str | None
+    apply_contract_period_limits: bool | None
+    usage_filters: Sequence[UsageFilter | Mapping[str, Any]] | None
+    bill_grouping_key_id: str | None
 
 
 class Contracts(Resource):
@@ -100,8 +117,8 @@ class Contracts(Resource):
             body={
                 "accountId": account_id,
                 "name": name,
-                "startDate": as_date(start_date),
-                "endDate": as_date(end_date),
+                "startDate": as_date(start_date, "start_date"),
+                "endDate": as_date(end_date, "end_date"),
                 "version": version,
                 "customFields": custom_fields,
                 "code": code,
@@ -144,14 +161,15 @@ class Contracts(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced: custom fields that are left out are lost (`edit` keeps them).
         """
-        return await self._call(
+        return await self._put(
+            _GET_CONTRACT,
             _PUT_CONTRACT,
             {"id": id},
             body={
                 "accountId": account_id,
                 "name": name,
-                "startDate": as_date(start_date),
-                "endDate": as_date(end_date),
+                "startDate": as_date(start_date, "start_date"),
+                "endDate": as_date(end_date, "end_date"),
                 "version": version,
                 "customFields": custom_fields,
                 "code": code,
@@ -191,23 +209,33 @@ class Contracts(Resource):
             _END_DATE_BILLING_ENTITIES_FOR_CONTRACT,
             {"id": id},
             body={
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "billingEntities": billing_entities,
                 "applyToChildren": apply_to_children,
             },
         )
 
-    async def edit(self, id: str, change: Change[Contract], *, attempts: int = 5) -> Contract:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Contract] | ContractChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[ContractChanges],
+    ) -> Contract:
         """Change fields of a contract, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/contracts/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_CONTRACT, _PUT_CONTRACT, _PUT_CONTRACT_FIELDS, change, attempts, {"id": id})
+        return await self._edit(
+            _GET_CONTRACT, _PUT_CONTRACT, _PUT_CONTRACT_FIELDS, change, changes, attempts, {"id": id}
+        )
 
     async def get_by_code(self, code: str, *, account_id: str | UnsetType = UNSET) -> Contract:
         """Get the contract with a given code; `NotFoundError` if there is none.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.encoding import as_date
 from .._core.operation import Operation
 from ..models.counter_adjustments import CounterAdjustment
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -39,6 +40,16 @@ _DELETE_COUNTER_ADJUSTMENT: Operation[CounterAdjustment] = Operation(
     "DeleteCounterAdjustment", "DELETE", "/organizations/{orgId}/counteradjustments/{id}", CounterAdjustment
 )
 _PUT_COUNTER_ADJUSTMENT_FIELDS = Fields("counter_id account_id date:date value purchase_order_number")
+
+
+class CounterAdjustmentChanges(TypedDict, total=False):
+    """What `edit` can change of `CounterAdjustment`, by name."""
+
+    counter_id: str
+    account_id: str
+    date: date | str
+    value: int
+    purchase_order_number: str | None
 
 
 class CounterAdjustments(Resource):
@@ -80,12 +91,12 @@ class CounterAdjustments(Resource):
                 "nextToken": next_token,
                 "counterId": counter_id,
                 "accountId": account_id,
-                "date": as_date(date),
-                "endDateStart": as_date(end_date_start),
-                "endDateEnd": as_date(end_date_end),
+                "date": as_date(date, "date"),
+                "endDateStart": as_date(end_date_start, "end_date_start"),
+                "endDateEnd": as_date(end_date_end, "end_date_end"),
                 "sortOrder": sort_order,
-                "dateStart": as_date(date_start),
-                "dateEnd": as_date(date_end),
+                "dateStart": as_date(date_start, "date_start"),
+                "dateEnd": as_date(date_end, "date_end"),
             },
         )
 
@@ -111,7 +122,7 @@ class CounterAdjustments(Resource):
             body={
                 "counterId": counter_id,
                 "accountId": account_id,
-                "date": as_date(date),
+                "date": as_date(date, "date"),
                 "value": value,
                 "version": version,
                 "purchaseOrderNumber": purchase_order_number,
@@ -143,13 +154,14 @@ class CounterAdjustments(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_COUNTER_ADJUSTMENT,
             _PUT_COUNTER_ADJUSTMENT,
             {"id": id},
             body={
                 "counterId": counter_id,
                 "accountId": account_id,
-                "date": as_date(date),
+                "date": as_date(date, "date"),
                 "value": value,
                 "version": version,
                 "purchaseOrderNumber": purchase_order_number,
@@ -163,21 +175,30 @@ class CounterAdjustments(Resource):
         """
         return await self._call(_DELETE_COUNTER_ADJUSTMENT, {"id": id})
 
-    async def edit(self, id: str, change: Change[CounterAdjustment], *, attempts: int = 5) -> CounterAdjustment:
+    async def edit(
+        self,
+        id: str,
+        change: Change[CounterAdjustment] | CounterAdjustmentChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[CounterAdjustmentChanges],
+    ) -> CounterAdjustment:
         """Change fields of a counter adjustment, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/counteradjustments/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
             _GET_COUNTER_ADJUSTMENT,
             _PUT_COUNTER_ADJUSTMENT,
             _PUT_COUNTER_ADJUSTMENT_FIELDS,
             change,
+            changes,
             attempts,
             {"id": id},
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -12,7 +12,8 @@ from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import PricingBand
 from ..models.counter_pricings import CounterPricing
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -41,6 +42,25 @@ _PUT_COUNTER_PRICING_FIELDS = Fields(
     "running_total_bill_in_advance pro_rate_running_total pro_rate_adjustment_debit "
     "pro_rate_adjustment_credit"
 )
+
+
+class CounterPricingChanges(TypedDict, total=False):
+    """What `edit` can change of `CounterPricing`, by name."""
+
+    start_date: datetime | date | str
+    pricing_bands: Sequence[PricingBand | Mapping[str, Any]]
+    counter_id: str
+    code: str | None
+    plan_id: str | None
+    plan_template_id: str | None
+    cumulative: bool | None
+    end_date: datetime | date | str | None
+    description: str | None
+    accounting_product_id: str | None
+    running_total_bill_in_advance: bool | None
+    pro_rate_running_total: bool | None
+    pro_rate_adjustment_debit: bool | None
+    pro_rate_adjustment_credit: bool | None
 
 
 class CounterPricings(Resource):
@@ -72,7 +92,7 @@ class CounterPricings(Resource):
             query={
                 "pageSize": page_size,
                 "nextToken": next_token,
-                "date": as_date(date),
+                "date": as_date(date, "date"),
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "ids": ids,
@@ -108,7 +128,7 @@ class CounterPricings(Resource):
         return await self._call(
             _POST_COUNTER_PRICING,
             body={
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
                 "pricingBands": pricing_bands,
                 "counterId": counter_id,
                 "version": version,
@@ -116,7 +136,7 @@ class CounterPricings(Resource):
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "cumulative": cumulative,
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "description": description,
                 "accountingProductId": accounting_product_id,
                 "runningTotalBillInAdvance": running_total_bill_in_advance,
@@ -160,11 +180,12 @@ class CounterPricings(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_COUNTER_PRICING,
             _PUT_COUNTER_PRICING,
             {"id": id},
             body={
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
                 "pricingBands": pricing_bands,
                 "counterId": counter_id,
                 "version": version,
@@ -172,7 +193,7 @@ class CounterPricings(Resource):
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "cumulative": cumulative,
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "description": description,
                 "accountingProductId": accounting_product_id,
                 "runningTotalBillInAdvance": running_total_bill_in_advance,
@@ -189,16 +210,30 @@ class CounterPricings(Resource):
         """
         return await self._call(_DELETE_COUNTER_PRICING, {"id": id})
 
-    async def edit(self, id: str, change: Change[CounterPricing], *, attempts: int = 5) -> CounterPricing:
+    async def edit(
+        self,
+        id: str,
+        change: Change[CounterPricing] | CounterPricingChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[CounterPricingChanges],
+    ) -> CounterPricing:
         """Change fields of a counter pricing, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/counterpricings/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_COUNTER_PRICING, _PUT_COUNTER_PRICING, _PUT_COUNTER_PRICING_FIELDS, change, attempts, {"id": id}
+            _GET_COUNTER_PRICING,
+            _PUT_COUNTER_PRICING,
+            _PUT_COUNTER_PRICING_FIELDS,
+            change,
+            changes,
+            attempts,
+            {"id": id},
         )

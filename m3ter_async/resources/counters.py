@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.counters import Counter
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -27,6 +28,15 @@ _DELETE_COUNTER: Operation[Counter] = Operation(
     "DeleteCounter", "DELETE", "/organizations/{orgId}/counters/{id}", Counter
 )
 _PUT_COUNTER_FIELDS = Fields("name unit code product_id")
+
+
+class CounterChanges(TypedDict, total=False):
+    """What `edit` can change of `Counter`, by name."""
+
+    name: str
+    unit: str
+    code: str | None
+    product_id: str | None
 
 
 class Counters(Resource):
@@ -101,7 +111,8 @@ class Counters(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_COUNTER,
             _PUT_COUNTER,
             {"id": id},
             body={"name": name, "unit": unit, "version": version, "code": code, "productId": product_id},
@@ -114,17 +125,25 @@ class Counters(Resource):
         """
         return await self._call(_DELETE_COUNTER, {"id": id})
 
-    async def edit(self, id: str, change: Change[Counter], *, attempts: int = 5) -> Counter:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Counter] | CounterChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[CounterChanges],
+    ) -> Counter:
         """Change fields of a counter, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/counters/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_COUNTER, _PUT_COUNTER, _PUT_COUNTER_FIELDS, change, attempts, {"id": id})
+        return await self._edit(_GET_COUNTER, _PUT_COUNTER, _PUT_COUNTER_FIELDS, change, changes, attempts, {"id": id})
 
     async def get_by_code(self, code: str, *, product_id: Sequence[str] | UnsetType = UNSET) -> Counter:
         """Get the counter with a given code; `NotFoundError` if there is none.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.credit_reasons import CreditReason
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -38,6 +39,14 @@ _DELETE_CREDIT_REASON: Operation[CreditReason] = Operation(
     "DeleteCreditReason", "DELETE", "/organizations/{orgId}/picklists/creditreasons/{id}", CreditReason
 )
 _UPDATE_CREDIT_REASON_FIELDS = Fields("name code archived")
+
+
+class CreditReasonChanges(TypedDict, total=False):
+    """What `edit` can change of `CreditReason`, by name."""
+
+    name: str
+    code: str | None
+    archived: bool | None
 
 
 class CreditReasons(Resource):
@@ -109,7 +118,8 @@ class CreditReasons(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_CREDIT_REASON,
             _UPDATE_CREDIT_REASON,
             {"id": id},
             body={"name": name, "version": version, "code": code, "archived": archived},
@@ -122,18 +132,32 @@ class CreditReasons(Resource):
         """
         return await self._call(_DELETE_CREDIT_REASON, {"id": id})
 
-    async def edit(self, id: str, change: Change[CreditReason], *, attempts: int = 5) -> CreditReason:
+    async def edit(
+        self,
+        id: str,
+        change: Change[CreditReason] | CreditReasonChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[CreditReasonChanges],
+    ) -> CreditReason:
         """Change fields of a credit reason, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/picklists/creditreasons/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_CREDIT_REASON, _UPDATE_CREDIT_REASON, _UPDATE_CREDIT_REASON_FIELDS, change, attempts, {"id": id}
+            _GET_CREDIT_REASON,
+            _UPDATE_CREDIT_REASON,
+            _UPDATE_CREDIT_REASON_FIELDS,
+            change,
+            changes,
+            attempts,
+            {"id": id},
         )
 
     async def get_by_code(self, code: str, *, archived: bool | UnsetType = UNSET) -> CreditReason:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.currencies import Currency, RoundingMode
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -33,6 +34,16 @@ _DELETE_CURRENCY: Operation[Currency] = Operation(
     "DeleteCurrency", "DELETE", "/organizations/{orgId}/picklists/currency/{id}", Currency
 )
 _UPDATE_CURRENCY_FIELDS = Fields("name code archived max_decimal_places rounding_mode")
+
+
+class CurrencyChanges(TypedDict, total=False):
+    """What `edit` can change of `Currency`, by name."""
+
+    name: str
+    code: str | None
+    archived: bool | None
+    max_decimal_places: int | None
+    rounding_mode: RoundingMode | None
 
 
 class Currencies(Resource):
@@ -122,7 +133,8 @@ class Currencies(Resource):
         Args:
             rounding_mode: UP, DOWN, CEILING, FLOOR, HALF_UP, HALF_DOWN, HALF_EVEN or UNNECESSARY.
         """
-        return await self._call(
+        return await self._put(
+            _GET_CURRENCY,
             _UPDATE_CURRENCY,
             {"id": id},
             body={
@@ -142,17 +154,27 @@ class Currencies(Resource):
         """
         return await self._call(_DELETE_CURRENCY, {"id": id})
 
-    async def edit(self, id: str, change: Change[Currency], *, attempts: int = 5) -> Currency:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Currency] | CurrencyChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[CurrencyChanges],
+    ) -> Currency:
         """Change fields of a currency, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/picklists/currency/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_CURRENCY, _UPDATE_CURRENCY, _UPDATE_CURRENCY_FIELDS, change, attempts, {"id": id})
+        return await self._edit(
+            _GET_CURRENCY, _UPDATE_CURRENCY, _UPDATE_CURRENCY_FIELDS, change, changes, attempts, {"id": id}
+        )
 
     async def get_by_code(self, code: str, *, archived: bool | UnsetType = UNSET) -> Currency:
         """Get the currency with a given code; `NotFoundError` if there is none.

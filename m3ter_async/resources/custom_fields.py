@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.custom_fields import CustomField
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 __all__ = ["CustomFields"]
 
@@ -23,6 +25,21 @@ _UPDATE_CUSTOM_FIELDS: Operation[CustomField] = Operation(
 _UPDATE_CUSTOM_FIELDS_FIELDS = Fields(
     "organization account account_plan meter product plan_template plan aggregation compound_aggregation contract"
 )
+
+
+class CustomFieldChanges(TypedDict, total=False):
+    """What `edit` can change of `CustomField`, by name."""
+
+    organization: Mapping[str, str | int | float | Decimal] | None
+    account: Mapping[str, str | int | float | Decimal] | None
+    account_plan: Mapping[str, str | int | float | Decimal] | None
+    meter: Mapping[str, str | int | float | Decimal] | None
+    product: Mapping[str, str | int | float | Decimal] | None
+    plan_template: Mapping[str, str | int | float | Decimal] | None
+    plan: Mapping[str, str | int | float | Decimal] | None
+    aggregation: Mapping[str, str | int | float | Decimal] | None
+    compound_aggregation: Mapping[str, str | int | float | Decimal] | None
+    contract: Mapping[str, str | int | float | Decimal] | None
 
 
 class CustomFields(Resource):
@@ -58,8 +75,10 @@ class CustomFields(Resource):
         be the version that is stored now: the service refuses any other (`ConflictError`), and an update without a
         version. All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_CUSTOM_FIELD,
             _UPDATE_CUSTOM_FIELDS,
+            {},
             body={
                 "version": version,
                 "organization": organization,
@@ -75,16 +94,23 @@ class CustomFields(Resource):
             },
         )
 
-    async def edit(self, change: Change[CustomField], *, attempts: int = 5) -> CustomField:
+    async def edit(
+        self,
+        change: Change[CustomField] | CustomFieldChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[CustomFieldChanges],
+    ) -> CustomField:
         """Change parts of the organization's custom fields, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/customfields``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_CUSTOM_FIELD, _UPDATE_CUSTOM_FIELDS, _UPDATE_CUSTOM_FIELDS_FIELDS, change, attempts
+            _GET_CUSTOM_FIELD, _UPDATE_CUSTOM_FIELDS, _UPDATE_CUSTOM_FIELDS_FIELDS, change, changes, attempts
         )

@@ -47,8 +47,8 @@ class DataExplorer(Resource):
         return await self._call(
             _POST_QUERY_BILL_DATA,
             body={
-                "startDate": as_datetime(start_date),
-                "endDate": as_datetime(end_date),
+                "startDate": as_datetime(start_date, "start_date"),
+                "endDate": as_datetime(end_date, "end_date"),
                 "lineItemTypes": line_item_types,
                 "version": version,
                 "dimensions": dimensions,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import cached_property
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -25,7 +25,8 @@ from ..models.data_exports import (
     PartitionOrder,
     TimePeriod,
 )
-from ._base import Change, Fields, Progress, Resource
+from ._base import Progress, Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -85,11 +86,50 @@ _PUT_DESTINATION_FIELDS = Fields(
     "name code bucket_name destination_type prefix iam_role_arn partition_order "
     "project_number pool_id provider_id service_account_email"
 )
+
+
+class ExportDestinationChanges(TypedDict, total=False):
+    """What `edit` can change of `ExportDestination`, by name."""
+
+    name: str
+    code: str
+    bucket_name: str
+    destination_type: Literal["S3", "GCS"] | str | None
+    prefix: str | None
+    iam_role_arn: str | None
+    partition_order: PartitionOrder | None
+    project_number: str | None
+    pool_id: str | None
+    provider_id: str | None
+    service_account_email: str | None
+
+
 _UPDATE_SCHEDULE_FIELDS = Fields(
     "name code source_type destination_ids schedule_type period offset "
     "cron_expression export_file_format operational_data_types meter_ids account_ids "
     "dimension_filters aggregations groups time_period"
 )
+
+
+class ExportScheduleChanges(TypedDict, total=False):
+    """What `edit` can change of `ExportSchedule`, by name."""
+
+    name: str
+    code: str
+    source_type: Literal["OPERATIONAL", "USAGE"] | str
+    destination_ids: Sequence[str] | None
+    schedule_type: str | None
+    period: int | None
+    offset: int | None
+    cron_expression: str | None
+    export_file_format: ExportFileFormat | None
+    operational_data_types: Sequence[OperationalDataType] | None
+    meter_ids: Sequence[str] | None
+    account_ids: Sequence[str] | None
+    dimension_filters: Sequence[DataExplorerDimensionFilter | Mapping[str, Any]] | None
+    aggregations: Sequence[DataExplorerAggregation | Mapping[str, Any]] | None
+    groups: Sequence[DataExplorerGroup | Mapping[str, Any]] | None
+    time_period: TimePeriod | None
 
 
 class DataExports(Resource):
@@ -147,9 +187,9 @@ class DataExports(Resource):
                 "version": version,
                 "destinationIds": destination_ids,
                 "exportFileFormat": export_file_format,
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
                 "operationalDataTypes": operational_data_types,
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "meterIds": meter_ids,
                 "accountIds": account_ids,
                 "dimensionFilters": dimension_filters,
@@ -262,7 +302,8 @@ class DataExportDestinations(Resource):
             destination_type: S3 or GCS.
             partition_order: TYPE_FIRST or TIME_FIRST.
         """
-        return await self._call(
+        return await self._put(
+            _GET_EXPORT_DESTINATION,
             _PUT_DESTINATION,
             {"id": id},
             body={
@@ -288,18 +329,26 @@ class DataExportDestinations(Resource):
         """
         return await self._call(_DELETE_DESTINATION, {"id": id})
 
-    async def edit(self, id: str, change: Change[ExportDestination], *, attempts: int = 5) -> ExportDestination:
+    async def edit(
+        self,
+        id: str,
+        change: Change[ExportDestination] | ExportDestinationChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[ExportDestinationChanges],
+    ) -> ExportDestination:
         """Change fields of an export destination, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/dataexports/destinations/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_EXPORT_DESTINATION, _PUT_DESTINATION, _PUT_DESTINATION_FIELDS, change, attempts, {"id": id}
+            _GET_EXPORT_DESTINATION, _PUT_DESTINATION, _PUT_DESTINATION_FIELDS, change, changes, attempts, {"id": id}
         )
 
 
@@ -338,8 +387,8 @@ class DataExportJobs(Resource):
                 "ids": ids,
                 "scheduleId": schedule_id,
                 "status": status,
-                "dateCreatedStart": as_datetime(date_created_start),
-                "dateCreatedEnd": as_datetime(date_created_end),
+                "dateCreatedStart": as_datetime(date_created_start, "date_created_start"),
+                "dateCreatedEnd": as_datetime(date_created_end, "date_created_end"),
             },
         )
 
@@ -519,7 +568,8 @@ class DataExportSchedules(Resource):
             operational_data_types: One of the 20 values of `OperationalDataType`.
             time_period: One of the 16 values of `TimePeriod`.
         """
-        return await self._call(
+        return await self._put(
+            _GET_SCHEDULE,
             _UPDATE_SCHEDULE,
             {"id": id},
             body={
@@ -550,14 +600,24 @@ class DataExportSchedules(Resource):
         """
         return await self._call(_DELETE_SCHEDULE, {"id": id})
 
-    async def edit(self, id: str, change: Change[ExportSchedule], *, attempts: int = 5) -> ExportSchedule:
+    async def edit(
+        self,
+        id: str,
+        change: Change[ExportSchedule] | ExportScheduleChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[ExportScheduleChanges],
+    ) -> ExportSchedule:
         """Change fields of an export schedule, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/dataexports/schedules/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_SCHEDULE, _UPDATE_SCHEDULE, _UPDATE_SCHEDULE_FIELDS, change, attempts, {"id": id})
+        return await self._edit(
+            _GET_SCHEDULE, _UPDATE_SCHEDULE, _UPDATE_SCHEDULE_FIELDS, change, changes, attempts, {"id": id}
+        )

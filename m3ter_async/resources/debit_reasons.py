@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.debit_reasons import DebitReason
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -33,6 +34,14 @@ _DELETE_DEBIT_REASON: Operation[DebitReason] = Operation(
     "DeleteDebitReason", "DELETE", "/organizations/{orgId}/picklists/debitreasons/{id}", DebitReason
 )
 _UPDATE_DEBIT_REASON_FIELDS = Fields("name code archived")
+
+
+class DebitReasonChanges(TypedDict, total=False):
+    """What `edit` can change of `DebitReason`, by name."""
+
+    name: str
+    code: str | None
+    archived: bool | None
 
 
 class DebitReasons(Resource):
@@ -104,7 +113,8 @@ class DebitReasons(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_DEBIT_REASON,
             _UPDATE_DEBIT_REASON,
             {"id": id},
             body={"name": name, "version": version, "code": code, "archived": archived},
@@ -117,18 +127,26 @@ class DebitReasons(Resource):
         """
         return await self._call(_DELETE_DEBIT_REASON, {"id": id})
 
-    async def edit(self, id: str, change: Change[DebitReason], *, attempts: int = 5) -> DebitReason:
+    async def edit(
+        self,
+        id: str,
+        change: Change[DebitReason] | DebitReasonChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[DebitReasonChanges],
+    ) -> DebitReason:
         """Change fields of a debit reason, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/picklists/debitreasons/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_DEBIT_REASON, _UPDATE_DEBIT_REASON, _UPDATE_DEBIT_REASON_FIELDS, change, attempts, {"id": id}
+            _GET_DEBIT_REASON, _UPDATE_DEBIT_REASON, _UPDATE_DEBIT_REASON_FIELDS, change, changes, attempts, {"id": id}
         )
 
     async def get_by_code(self, code: str, *, archived: bool | UnsetType = UNSET) -> DebitReason:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.external_mappings import ExternalEntity, ExternalMapping, ExternalMappingConfiguration
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -75,6 +76,17 @@ _GET_EXTERNAL_MAPPING_OPTIONS_FOR_DESTINATION_FOR_CREDENTIALS_ID: Operation[Exte
 _UPDATE_EXTERNAL_MAPPING_FIELDS = Fields(
     "m3ter_entity m3ter_id external_system external_table external_id integration_config_id"
 )
+
+
+class ExternalMappingChanges(TypedDict, total=False):
+    """What `edit` can change of `ExternalMapping`, by name."""
+
+    m3ter_entity: str
+    m3ter_id: str
+    external_system: str
+    external_table: str
+    external_id: str
+    integration_config_id: str | None
 
 
 class ExternalMappings(Resource):
@@ -168,7 +180,8 @@ class ExternalMappings(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_EXTERNAL_MAPPING,
             _UPDATE_EXTERNAL_MAPPING,
             {"id": id},
             body={
@@ -290,21 +303,30 @@ class ExternalMappings(Resource):
             query={"externalTable": external_table},
         )
 
-    async def edit(self, id: str, change: Change[ExternalMapping], *, attempts: int = 5) -> ExternalMapping:
+    async def edit(
+        self,
+        id: str,
+        change: Change[ExternalMapping] | ExternalMappingChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[ExternalMappingChanges],
+    ) -> ExternalMapping:
         """Change fields of an external mapping, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/externalmappings/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
             _GET_EXTERNAL_MAPPING,
             _UPDATE_EXTERNAL_MAPPING,
             _UPDATE_EXTERNAL_MAPPING_FIELDS,
             change,
+            changes,
             attempts,
             {"id": id},
         )

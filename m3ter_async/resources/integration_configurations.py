@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -15,7 +15,8 @@ from ..models.integration_configurations import (
     IntegrationCredentialsRequestBase,
     System,
 )
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -81,8 +82,22 @@ _GET_AVAILABLE_SYSTEMS: Operation[SystemList] = Operation(
     "GetAvailableSystems", "GET", "/organizations/{orgId}/integrationconfigs/available/systems", SystemList
 )
 _UPDATE_INTEGRATION_CONFIG_FIELDS = Fields(
-    "entity_type destination entity_id destination_id config_data credentials integration_credentials_id name"
+    "entity_type destination entity_id destination_id config_data credentials integration_credentials_id name",
+    "authorized enabled triggerType",
 )
+
+
+class IntegrationConfigChanges(TypedDict, total=False):
+    """What `edit` can change of `IntegrationConfig`, by name."""
+
+    entity_type: str
+    destination: str
+    entity_id: str | None
+    destination_id: str | None
+    config_data: Mapping[str, Any] | None
+    credentials: IntegrationCredentialsRequestBase | Mapping[str, Any] | None
+    integration_credentials_id: str | None
+    name: str | None
 
 
 class IntegrationConfigurations(Resource):
@@ -174,7 +189,8 @@ class IntegrationConfigurations(Resource):
         version that is stored now: the service refuses any other (`ConflictError`), and an update without a version.
         All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_INTEGRATION_CONFIG,
             _UPDATE_INTEGRATION_CONFIG,
             {"id": id},
             body={
@@ -289,22 +305,31 @@ class IntegrationConfigurations(Resource):
         """
         return await self._call(_GET_AVAILABLE_SYSTEMS, query={"entityType": entity_type})
 
-    async def edit(self, id: str, change: Change[IntegrationConfig], *, attempts: int = 5) -> IntegrationConfig:
+    async def edit(
+        self,
+        id: str,
+        change: Change[IntegrationConfig] | IntegrationConfigChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[IntegrationConfigChanges],
+    ) -> IntegrationConfig:
         """Change fields of an integration configuration, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/integrationconfigs/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated. Fields that the service never answers are lost,
-        unless `change` gives them: `credentials`.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown. Fields that the service never answers are lost, unless `change`
+        gives them: `credentials`.
         """
         return await self._edit(
             _GET_INTEGRATION_CONFIG,
             _UPDATE_INTEGRATION_CONFIG,
             _UPDATE_INTEGRATION_CONFIG_FIELDS,
             change,
+            changes,
             attempts,
             {"id": id},
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -25,7 +25,8 @@ from ..models.lookup_tables import (
     LookupTableRevisionField,
     LookupTableRevisionStatus,
 )
-from ._base import Change, Fields, Progress, Resource
+from ._base import Progress, Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -168,8 +169,28 @@ _UPDATE_LOOKUP_TABLE_REVISION_STATUS: Operation[LookupTableRevision] = Operation
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}/status",
     LookupTableRevision,
 )
-_PUT_LOOKUP_TABLE_FIELDS = Fields("name code custom_fields")
-_UPDATE_LOOKUP_TABLE_REVISION_FIELDS = Fields("name fields keys custom_fields start_date:datetime")
+_PUT_LOOKUP_TABLE_FIELDS = Fields("name code custom_fields", "activeRevision")
+
+
+class LookupTableChanges(TypedDict, total=False):
+    """What `edit` can change of `LookupTable`, by name."""
+
+    name: str
+    code: str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+
+
+_UPDATE_LOOKUP_TABLE_REVISION_FIELDS = Fields("name fields keys custom_fields start_date:datetime", "status itemCount")
+
+
+class LookupTableRevisionChanges(TypedDict, total=False):
+    """What `edit` can change of `LookupTableRevision`, by name."""
+
+    name: str
+    fields: Sequence[LookupTableRevisionField | Mapping[str, Any]]
+    keys: Sequence[str]
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    start_date: datetime | date | str | None
 
 
 class LookupTables(Resource):
@@ -253,7 +274,8 @@ class LookupTables(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced: custom fields that are left out are lost (`edit` keeps them).
         """
-        return await self._call(
+        return await self._put(
+            _GET_LOOKUP_TABLE,
             _PUT_LOOKUP_TABLE,
             {"id": id},
             body={"name": name, "code": code, "version": version, "customFields": custom_fields},
@@ -266,18 +288,26 @@ class LookupTables(Resource):
         """
         return await self._call(_DELETE_LOOKUP_TABLE, {"id": id})
 
-    async def edit(self, id: str, change: Change[LookupTable], *, attempts: int = 5) -> LookupTable:
+    async def edit(
+        self,
+        id: str,
+        change: Change[LookupTable] | LookupTableChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[LookupTableChanges],
+    ) -> LookupTable:
         """Change fields of a lookup table, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/lookuptables/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_LOOKUP_TABLE, _PUT_LOOKUP_TABLE, _PUT_LOOKUP_TABLE_FIELDS, change, attempts, {"id": id}
+            _GET_LOOKUP_TABLE, _PUT_LOOKUP_TABLE, _PUT_LOOKUP_TABLE_FIELDS, change, changes, attempts, {"id": id}
         )
 
     async def get_by_code(self, code: str, *, additional: Sequence[str] | UnsetType = UNSET) -> LookupTable:
@@ -343,7 +373,8 @@ class LookupTableRevisionDataResource(Resource):
             lookup_table_id: The id of the lookup table.
             additional: Names of fields to add to the answer.
         """
-        return await self._call(
+        return await self._put(
+            _GET_LOOKUP_TABLE_REVISION_DATA,
             _PUT_LOOKUP_TABLE_REVISION_DATA,
             {"lookupTableId": lookup_table_id, "lookupTableRevisionId": lookup_table_revision_id},
             query={"additional": additional},
@@ -511,7 +542,8 @@ class LookupTableRevisionDataResource(Resource):
             lookup_table_revision_id: The id of the revision.
             additional: Names of fields to add to the answer.
         """
-        return await self._call(
+        return await self._put(
+            _GET_LOOKUP_TABLE_REVISION_DATA_ENTRY,
             _PUT_LOOKUP_TABLE_REVISION_DATA_ENTRY,
             {
                 "lookupTableId": lookup_table_id,
@@ -693,7 +725,7 @@ class LookupTableRevisions(Resource):
                 "keys": keys,
                 "version": version,
                 "customFields": custom_fields,
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
             },
         )
 
@@ -729,7 +761,8 @@ class LookupTableRevisions(Resource):
         Args:
             lookup_table_id: The id of the lookup table.
         """
-        return await self._call(
+        return await self._put(
+            _GET_LOOKUP_TABLE_REVISION,
             _UPDATE_LOOKUP_TABLE_REVISION,
             {"lookupTableId": lookup_table_id, "id": id},
             body={
@@ -738,7 +771,7 @@ class LookupTableRevisions(Resource):
                 "keys": keys,
                 "version": version,
                 "customFields": custom_fields,
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
             },
         )
 
@@ -778,22 +811,30 @@ class LookupTableRevisions(Resource):
         )
 
     async def edit(
-        self, id: str, change: Change[LookupTableRevision], *, lookup_table_id: str, attempts: int = 5
+        self,
+        id: str,
+        change: Change[LookupTableRevision] | LookupTableRevisionChanges | None = None,
+        *,
+        lookup_table_id: str,
+        attempts: int = 5,
+        **changes: Unpack[LookupTableRevisionChanges],
     ) -> LookupTableRevision:
         """Change fields of a revision of a lookup table, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
             _GET_LOOKUP_TABLE_REVISION,
             _UPDATE_LOOKUP_TABLE_REVISION,
             _UPDATE_LOOKUP_TABLE_REVISION_FIELDS,
             change,
+            changes,
             attempts,
             {"lookupTableId": lookup_table_id, "id": id},
         )

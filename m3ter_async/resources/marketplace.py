@@ -56,7 +56,7 @@ class Marketplace(Resource):
             query={
                 "pageSize": page_size,
                 "nextToken": next_token,
-                "billStartDate": as_date(bill_start_date),
+                "billStartDate": as_date(bill_start_date, "bill_start_date"),
                 "accountId": account_id,
                 "externalSystem": external_system,
                 "billId": bill_id,

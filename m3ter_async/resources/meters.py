@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.meters import DataField, DerivedField, Meter
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -26,6 +27,18 @@ _GET_METER: Operation[Meter] = Operation("GetMeter", "GET", "/organizations/{org
 _PUT_METER: Operation[Meter] = Operation("PutMeter", "PUT", "/organizations/{orgId}/meters/{id}", Meter)
 _DELETE_METER: Operation[Meter] = Operation("DeleteMeter", "DELETE", "/organizations/{orgId}/meters/{id}", Meter)
 _PUT_METER_FIELDS = Fields("name code data_fields derived_fields custom_fields product_id group_id")
+
+
+class MeterChanges(TypedDict, total=False):
+    """What `edit` can change of `Meter`, by name."""
+
+    name: str
+    code: str
+    data_fields: Sequence[DataField | Mapping[str, Any]]
+    derived_fields: Sequence[DerivedField | Mapping[str, Any]]
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    product_id: str | None
+    group_id: str | None
 
 
 class Meters(Resource):
@@ -116,7 +129,8 @@ class Meters(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced: custom fields that are left out are lost (`edit` keeps them).
         """
-        return await self._call(
+        return await self._put(
+            _GET_METER,
             _PUT_METER,
             {"id": id},
             body={
@@ -138,17 +152,25 @@ class Meters(Resource):
         """
         return await self._call(_DELETE_METER, {"id": id})
 
-    async def edit(self, id: str, change: Change[Meter], *, attempts: int = 5) -> Meter:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Meter] | MeterChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[MeterChanges],
+    ) -> Meter:
         """Change fields of a meter, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/meters/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_METER, _PUT_METER, _PUT_METER_FIELDS, change, attempts, {"id": id})
+        return await self._edit(_GET_METER, _PUT_METER, _PUT_METER_FIELDS, change, changes, attempts, {"id": id})
 
     async def get_by_code(self, code: str, *, product_id: Sequence[str] | UnsetType = UNSET) -> Meter:
         """Get the meter with a given code; `NotFoundError` if there is none.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.notification_configurations import EvaluateCalculation, Notification
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -41,6 +42,18 @@ _EVALUATE_CALCULATION: Operation[EvaluateCalculation] = Operation(
     "EvaluateCalculation", "POST", "/organizations/{orgId}/notifications/evaluate", EvaluateCalculation, repeat="read"
 )
 _UPDATE_NOTIFICATION_FIELDS = Fields("name description code event_name active always_fire_event calculation")
+
+
+class NotificationChanges(TypedDict, total=False):
+    """What `edit` can change of `Notification`, by name."""
+
+    name: str
+    description: str
+    code: str
+    event_name: str
+    active: bool | None
+    always_fire_event: bool | None
+    calculation: str | None
 
 
 class NotificationConfigurations(Resource):
@@ -136,7 +149,8 @@ class NotificationConfigurations(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_NOTIFICATION,
             _UPDATE_NOTIFICATION,
             {"id": id},
             body={
@@ -175,16 +189,24 @@ class NotificationConfigurations(Resource):
             _EVALUATE_CALCULATION, body={"eventId": event_id, "eventName": event_name, "calculation": calculation}
         )
 
-    async def edit(self, id: str, change: Change[Notification], *, attempts: int = 5) -> Notification:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Notification] | NotificationChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[NotificationChanges],
+    ) -> Notification:
         """Change fields of a notification configuration, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/notifications/configurations/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_NOTIFICATION, _UPDATE_NOTIFICATION, _UPDATE_NOTIFICATION_FIELDS, change, attempts, {"id": id}
+            _GET_NOTIFICATION, _UPDATE_NOTIFICATION, _UPDATE_NOTIFICATION_FIELDS, change, changes, attempts, {"id": id}
         )

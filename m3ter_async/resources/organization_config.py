@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -13,7 +13,8 @@ from .._core.encoding import as_date
 from .._core.operation import Operation
 from ..models._shared import BillCreditType, CurrencyConversion, StatementAutoGenerateMode
 from ..models.organization_config import OrganizationConfig
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 __all__ = ["OrganizationConfigResource"]
 
@@ -35,6 +36,36 @@ _UPDATE_ORGANIZATION_CONFIG_FIELDS = Fields(
     "credit_application_order allow_negative_balances allow_overlapping_plans "
     "bill_prefix sequence_start_number"
 )
+
+
+class OrganizationConfigChanges(TypedDict, total=False):
+    """What `edit` can change of `OrganizationConfig`, by name."""
+
+    timezone: str
+    year_epoch: date | str
+    month_epoch: date | str
+    week_epoch: date | str
+    day_epoch: date | str
+    currency: str
+    days_before_bill_due: int
+    currency_conversions: Sequence[CurrencyConversion | Mapping[str, Any]] | None
+    scheduled_bill_interval: Decimal | int | float | None
+    standing_charge_bill_in_advance: bool | None
+    commitment_fee_bill_in_advance: bool | None
+    minimum_spend_bill_in_advance: bool | None
+    scheduled_bill_offset: int | None
+    auto_approve_bills_grace_period: int | None
+    auto_approve_bills_grace_period_unit: str | None
+    external_invoice_date: str | None
+    suppressed_empty_bills: bool | None
+    consolidate_bills: bool | None
+    default_statement_definition_id: str | None
+    auto_generate_statement_mode: StatementAutoGenerateMode | None
+    credit_application_order: Sequence[BillCreditType] | None
+    allow_negative_balances: bool | None
+    allow_overlapping_plans: bool | None
+    bill_prefix: str | None
+    sequence_start_number: int | None
 
 
 class OrganizationConfigResource(Resource):
@@ -89,14 +120,16 @@ class OrganizationConfigResource(Resource):
             auto_generate_statement_mode: NONE, JSON or JSON_AND_CSV.
             credit_application_order: Any of PREPAYMENT or BALANCE.
         """
-        return await self._call(
+        return await self._put(
+            _GET_ORGANIZATION_CONFIG,
             _UPDATE_ORGANIZATION_CONFIG,
+            {},
             body={
                 "timezone": timezone,
-                "yearEpoch": as_date(year_epoch),
-                "monthEpoch": as_date(month_epoch),
-                "weekEpoch": as_date(week_epoch),
-                "dayEpoch": as_date(day_epoch),
+                "yearEpoch": as_date(year_epoch, "year_epoch"),
+                "monthEpoch": as_date(month_epoch, "month_epoch"),
+                "weekEpoch": as_date(week_epoch, "week_epoch"),
+                "dayEpoch": as_date(day_epoch, "day_epoch"),
                 "currency": currency,
                 "daysBeforeBillDue": days_before_bill_due,
                 "version": version,
@@ -121,16 +154,28 @@ class OrganizationConfigResource(Resource):
             },
         )
 
-    async def edit(self, change: Change[OrganizationConfig], *, attempts: int = 5) -> OrganizationConfig:
+    async def edit(
+        self,
+        change: Change[OrganizationConfig] | OrganizationConfigChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[OrganizationConfigChanges],
+    ) -> OrganizationConfig:
         """Change parts of the organization's configuration, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/organizationconfig``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_ORGANIZATION_CONFIG, _UPDATE_ORGANIZATION_CONFIG, _UPDATE_ORGANIZATION_CONFIG_FIELDS, change, attempts
+            _GET_ORGANIZATION_CONFIG,
+            _UPDATE_ORGANIZATION_CONFIG,
+            _UPDATE_ORGANIZATION_CONFIG_FIELDS,
+            change,
+            changes,
+            attempts,
         )

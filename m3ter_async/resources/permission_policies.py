@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models._shared import PermissionPolicy, PermissionStatement
 from ..models.permission_policies import PrincipalPermission
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -86,7 +87,14 @@ _REMOVE_PERMISSION_POLICY_FROM_USER_GROUP: Operation[PrincipalPermission] = Oper
     "/organizations/{orgId}/permissionpolicies/{permissionPolicyId}/removefromusergroup",
     PrincipalPermission,
 )
-_PUT_PERMISSION_POLICY_FIELDS = Fields("name permission_policy")
+_PUT_PERMISSION_POLICY_FIELDS = Fields("name permission_policy", "managedPolicy")
+
+
+class PermissionPolicyChanges(TypedDict, total=False):
+    """What `edit` can change of `PermissionPolicy`, by name."""
+
+    name: str
+    permission_policy: Sequence[PermissionStatement | Mapping[str, Any]]
 
 
 class PermissionPolicies(Resource):
@@ -145,7 +153,8 @@ class PermissionPolicies(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_PERMISSION_POLICY,
             _PUT_PERMISSION_POLICY,
             {"id": id},
             body={"name": name, "permissionPolicy": permission_policy, "version": version},
@@ -298,16 +307,30 @@ class PermissionPolicies(Resource):
             body={"principalId": principal_id, "version": version},
         )
 
-    async def edit(self, id: str, change: Change[PermissionPolicy], *, attempts: int = 5) -> PermissionPolicy:
+    async def edit(
+        self,
+        id: str,
+        change: Change[PermissionPolicy] | PermissionPolicyChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[PermissionPolicyChanges],
+    ) -> PermissionPolicy:
         """Change fields of a permission policy, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/permissionpolicies/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_PERMISSION_POLICY, _PUT_PERMISSION_POLICY, _PUT_PERMISSION_POLICY_FIELDS, change, attempts, {"id": id}
+            _GET_PERMISSION_POLICY,
+            _PUT_PERMISSION_POLICY,
+            _PUT_PERMISSION_POLICY_FIELDS,
+            change,
+            changes,
+            attempts,
+            {"id": id},
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.plan_group_links import PlanGroupLink
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -33,6 +34,13 @@ _DELETE_PLAN_GROUP_LINK: Operation[PlanGroupLink] = Operation(
     "DeletePlanGroupLink", "DELETE", "/organizations/{orgId}/plangrouplinks/{id}", PlanGroupLink
 )
 _PUT_PLAN_GROUP_LINK_FIELDS = Fields("plan_group_id plan_id")
+
+
+class PlanGroupLinkChanges(TypedDict, total=False):
+    """What `edit` can change of `PlanGroupLink`, by name."""
+
+    plan_group_id: str
+    plan_id: str
 
 
 class PlanGroupLinks(Resource):
@@ -94,8 +102,11 @@ class PlanGroupLinks(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced.
         """
-        return await self._call(
-            _PUT_PLAN_GROUP_LINK, {"id": id}, body={"planGroupId": plan_group_id, "planId": plan_id, "version": version}
+        return await self._put(
+            _GET_PLAN_GROUP_LINK,
+            _PUT_PLAN_GROUP_LINK,
+            {"id": id},
+            body={"planGroupId": plan_group_id, "planId": plan_id, "version": version},
         )
 
     async def delete(self, id: str) -> PlanGroupLink:
@@ -105,16 +116,30 @@ class PlanGroupLinks(Resource):
         """
         return await self._call(_DELETE_PLAN_GROUP_LINK, {"id": id})
 
-    async def edit(self, id: str, change: Change[PlanGroupLink], *, attempts: int = 5) -> PlanGroupLink:
+    async def edit(
+        self,
+        id: str,
+        change: Change[PlanGroupLink] | PlanGroupLinkChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[PlanGroupLinkChanges],
+    ) -> PlanGroupLink:
         """Change fields of a link of a plan to a plan group, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/plangrouplinks/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_PLAN_GROUP_LINK, _PUT_PLAN_GROUP_LINK, _PUT_PLAN_GROUP_LINK_FIELDS, change, attempts, {"id": id}
+            _GET_PLAN_GROUP_LINK,
+            _PUT_PLAN_GROUP_LINK,
+            _PUT_PLAN_GROUP_LINK_FIELDS,
+            change,
+            changes,
+            attempts,
+            {"id": id},
         )

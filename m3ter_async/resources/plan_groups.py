@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.plan_groups import PlanGroup
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -39,6 +40,24 @@ _PUT_PLAN_GROUP_FIELDS = Fields(
     "minimum_spend_bill_in_advance account_id minimum_spend_accounting_product_id "
     "standing_charge_accounting_product_id"
 )
+
+
+class PlanGroupChanges(TypedDict, total=False):
+    """What `edit` can change of `PlanGroup`, by name."""
+
+    name: str
+    currency: str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    code: str | None
+    minimum_spend: Decimal | int | float | None
+    minimum_spend_description: str | None
+    standing_charge: Decimal | int | float | None
+    standing_charge_description: str | None
+    standing_charge_bill_in_advance: bool | None
+    minimum_spend_bill_in_advance: bool | None
+    account_id: str | None
+    minimum_spend_accounting_product_id: str | None
+    standing_charge_accounting_product_id: str | None
 
 
 class PlanGroups(Resource):
@@ -146,7 +165,8 @@ class PlanGroups(Resource):
         now: the service refuses any other (`ConflictError`), and an update without a version. All fields are replaced:
         custom fields that are left out are lost (`edit` keeps them).
         """
-        return await self._call(
+        return await self._put(
+            _GET_PLAN_GROUP,
             _PUT_PLAN_GROUP,
             {"id": id},
             body={
@@ -174,14 +194,24 @@ class PlanGroups(Resource):
         """
         return await self._call(_DELETE_PLAN_GROUP, {"id": id})
 
-    async def edit(self, id: str, change: Change[PlanGroup], *, attempts: int = 5) -> PlanGroup:
+    async def edit(
+        self,
+        id: str,
+        change: Change[PlanGroup] | PlanGroupChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[PlanGroupChanges],
+    ) -> PlanGroup:
         """Change fields of a plan group, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/plangroups/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_PLAN_GROUP, _PUT_PLAN_GROUP, _PUT_PLAN_GROUP_FIELDS, change, attempts, {"id": id})
+        return await self._edit(
+            _GET_PLAN_GROUP, _PUT_PLAN_GROUP, _PUT_PLAN_GROUP_FIELDS, change, changes, attempts, {"id": id}
+        )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models._shared import BillingFrequency
 from ..models.plan_templates import PlanTemplate
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -40,6 +41,27 @@ _PUT_PLAN_TEMPLATE_FIELDS = Fields(
     "bill_frequency_interval ordinal code minimum_spend minimum_spend_description "
     "standing_charge_bill_in_advance minimum_spend_bill_in_advance"
 )
+
+
+class PlanTemplateChanges(TypedDict, total=False):
+    """What `edit` can change of `PlanTemplate`, by name."""
+
+    product_id: str
+    name: str
+    currency: str
+    standing_charge: Decimal | int | float
+    bill_frequency: BillingFrequency
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    standing_charge_description: str | None
+    standing_charge_interval: int | None
+    standing_charge_offset: int | None
+    bill_frequency_interval: int | None
+    ordinal: int | None
+    code: str | None
+    minimum_spend: Decimal | int | float | None
+    minimum_spend_description: str | None
+    standing_charge_bill_in_advance: bool | None
+    minimum_spend_bill_in_advance: bool | None
 
 
 class PlanTemplates(Resource):
@@ -162,7 +184,8 @@ class PlanTemplates(Resource):
         Args:
             bill_frequency: DAILY, WEEKLY, MONTHLY, ANNUALLY, AD_HOC or MIXED.
         """
-        return await self._call(
+        return await self._put(
+            _GET_PLAN_TEMPLATE,
             _PUT_PLAN_TEMPLATE,
             {"id": id},
             body={
@@ -193,16 +216,24 @@ class PlanTemplates(Resource):
         """
         return await self._call(_DELETE_PLAN_TEMPLATE, {"id": id})
 
-    async def edit(self, id: str, change: Change[PlanTemplate], *, attempts: int = 5) -> PlanTemplate:
+    async def edit(
+        self,
+        id: str,
+        change: Change[PlanTemplate] | PlanTemplateChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[PlanTemplateChanges],
+    ) -> PlanTemplate:
         """Change fields of a plan template, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/plantemplates/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
-            _GET_PLAN_TEMPLATE, _PUT_PLAN_TEMPLATE, _PUT_PLAN_TEMPLATE_FIELDS, change, attempts, {"id": id}
+            _GET_PLAN_TEMPLATE, _PUT_PLAN_TEMPLATE, _PUT_PLAN_TEMPLATE_FIELDS, change, changes, attempts, {"id": id}
         )

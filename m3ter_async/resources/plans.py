@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.plans import Plan
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -30,8 +31,29 @@ _PUT_PLAN_FIELDS = Fields(
     "standing_charge_description ordinal bespoke minimum_spend "
     "minimum_spend_description standing_charge_bill_in_advance "
     "minimum_spend_bill_in_advance minimum_spend_accounting_product_id "
-    "standing_charge_accounting_product_id account_id"
+    "standing_charge_accounting_product_id account_id",
+    "productId",
 )
+
+
+class PlanChanges(TypedDict, total=False):
+    """What `edit` can change of `Plan`, by name."""
+
+    plan_template_id: str
+    name: str
+    code: str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
+    standing_charge: Decimal | int | float | None
+    standing_charge_description: str | None
+    ordinal: int | None
+    bespoke: bool | None
+    minimum_spend: Decimal | int | float | None
+    minimum_spend_description: str | None
+    standing_charge_bill_in_advance: bool | None
+    minimum_spend_bill_in_advance: bool | None
+    minimum_spend_accounting_product_id: str | None
+    standing_charge_accounting_product_id: str | None
+    account_id: str | None
 
 
 class Plans(Resource):
@@ -152,7 +174,8 @@ class Plans(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced: custom fields that are left out are lost (`edit` keeps them).
         """
-        return await self._call(
+        return await self._put(
+            _GET_PLAN,
             _PUT_PLAN,
             {"id": id},
             body={
@@ -182,14 +205,22 @@ class Plans(Resource):
         """
         return await self._call(_DELETE_PLAN, {"id": id})
 
-    async def edit(self, id: str, change: Change[Plan], *, attempts: int = 5) -> Plan:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Plan] | PlanChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[PlanChanges],
+    ) -> Plan:
         """Change fields of a plan, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/plans/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_PLAN, _PUT_PLAN, _PUT_PLAN_FIELDS, change, attempts, {"id": id})
+        return await self._edit(_GET_PLAN, _PUT_PLAN, _PUT_PLAN_FIELDS, change, changes, attempts, {"id": id})

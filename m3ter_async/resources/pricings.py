@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -13,7 +13,8 @@ from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import PricingBand
 from ..models.pricings import Pricing, PricingType
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -34,8 +35,32 @@ _PUT_PRICING_FIELDS = Fields(
     "start_date:datetime pricing_bands code plan_id plan_template_id cumulative "
     "end_date:datetime description accounting_product_id aggregation_id "
     "compound_aggregation_id type segment tiers_span_plan minimum_spend "
-    "minimum_spend_description minimum_spend_bill_in_advance overage_pricing_bands"
+    "minimum_spend_description minimum_spend_bill_in_advance overage_pricing_bands",
+    "aggregationType segmentString",
 )
+
+
+class PricingChanges(TypedDict, total=False):
+    """What `edit` can change of `Pricing`, by name."""
+
+    start_date: datetime | date | str
+    pricing_bands: Sequence[PricingBand | Mapping[str, Any]]
+    code: str | None
+    plan_id: str | None
+    plan_template_id: str | None
+    cumulative: bool | None
+    end_date: datetime | date | str | None
+    description: str | None
+    accounting_product_id: str | None
+    aggregation_id: str | None
+    compound_aggregation_id: str | None
+    type: PricingType | None
+    segment: Mapping[str, str] | None
+    tiers_span_plan: bool | None
+    minimum_spend: Decimal | int | float | None
+    minimum_spend_description: str | None
+    minimum_spend_bill_in_advance: bool | None
+    overage_pricing_bands: Sequence[PricingBand | Mapping[str, Any]] | None
 
 
 class Pricings(Resource):
@@ -69,7 +94,7 @@ class Pricings(Resource):
             query={
                 "pageSize": page_size,
                 "nextToken": next_token,
-                "date": as_date(date),
+                "date": as_date(date, "date"),
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "aggregationId": aggregation_id,
@@ -114,14 +139,14 @@ class Pricings(Resource):
         return await self._call(
             _POST_PRICING,
             body={
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
                 "pricingBands": pricing_bands,
                 "version": version,
                 "code": code,
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "cumulative": cumulative,
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "description": description,
                 "accountingProductId": accounting_product_id,
                 "aggregationId": aggregation_id,
@@ -179,18 +204,19 @@ class Pricings(Resource):
         Args:
             type: DEBIT, PRODUCT_CREDIT or GLOBAL_CREDIT.
         """
-        return await self._call(
+        return await self._put(
+            _GET_PRICING,
             _PUT_PRICING,
             {"id": id},
             body={
-                "startDate": as_datetime(start_date),
+                "startDate": as_datetime(start_date, "start_date"),
                 "pricingBands": pricing_bands,
                 "version": version,
                 "code": code,
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "cumulative": cumulative,
-                "endDate": as_datetime(end_date),
+                "endDate": as_datetime(end_date, "end_date"),
                 "description": description,
                 "accountingProductId": accounting_product_id,
                 "aggregationId": aggregation_id,
@@ -212,14 +238,22 @@ class Pricings(Resource):
         """
         return await self._call(_DELETE_PRICING, {"id": id})
 
-    async def edit(self, id: str, change: Change[Pricing], *, attempts: int = 5) -> Pricing:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Pricing] | PricingChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[PricingChanges],
+    ) -> Pricing:
         """Change fields of a pricing, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/pricings/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_PRICING, _PUT_PRICING, _PUT_PRICING_FIELDS, change, attempts, {"id": id})
+        return await self._edit(_GET_PRICING, _PUT_PRICING, _PUT_PRICING_FIELDS, change, changes, attempts, {"id": id})

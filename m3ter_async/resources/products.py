@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.products import Product
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -28,6 +29,14 @@ _DELETE_PRODUCT: Operation[Product] = Operation(
     "DeleteProduct", "DELETE", "/organizations/{orgId}/products/{id}", Product
 )
 _PUT_PRODUCT_FIELDS = Fields("name code custom_fields")
+
+
+class ProductChanges(TypedDict, total=False):
+    """What `edit` can change of `Product`, by name."""
+
+    name: str
+    code: str
+    custom_fields: Mapping[str, str | int | float | Decimal] | None
 
 
 class Products(Resource):
@@ -93,7 +102,8 @@ class Products(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced: custom fields that are left out are lost (`edit` keeps them).
         """
-        return await self._call(
+        return await self._put(
+            _GET_PRODUCT,
             _PUT_PRODUCT,
             {"id": id},
             body={"name": name, "code": code, "version": version, "customFields": custom_fields},
@@ -106,14 +116,22 @@ class Products(Resource):
         """
         return await self._call(_DELETE_PRODUCT, {"id": id})
 
-    async def edit(self, id: str, change: Change[Product], *, attempts: int = 5) -> Product:
+    async def edit(
+        self,
+        id: str,
+        change: Change[Product] | ProductChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[ProductChanges],
+    ) -> Product:
         """Change fields of a product, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/products/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_PRODUCT, _PUT_PRODUCT, _PUT_PRODUCT_FIELDS, change, attempts, {"id": id})
+        return await self._edit(_GET_PRODUCT, _PUT_PRODUCT, _PUT_PRODUCT_FIELDS, change, changes, attempts, {"id": id})

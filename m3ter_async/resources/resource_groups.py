@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models._shared import PermissionPolicy, ResourceGroup
 from ..models.resource_groups import ResourceGroupItem, TargetType
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -69,6 +70,12 @@ _REMOVE_RESOURCE_FROM_GROUP: Operation[ResourceGroup] = Operation(
 _PUT_RESOURCE_GROUP_FIELDS = Fields("name")
 
 
+class ResourceGroupChanges(TypedDict, total=False):
+    """What `edit` can change of `ResourceGroup`, by name."""
+
+    name: str
+
+
 class ResourceGroups(Resource):
     """Resource groups."""
 
@@ -120,7 +127,9 @@ class ResourceGroups(Resource):
         Args:
             type: The type of resource group.
         """
-        return await self._call(_PUT_RESOURCE_GROUP, {"type": type, "id": id}, body={"name": name, "version": version})
+        return await self._put(
+            _GET_RESOURCE_GROUP, _PUT_RESOURCE_GROUP, {"type": type, "id": id}, body={"name": name, "version": version}
+        )
 
     async def delete(self, id: str, *, type: str) -> ResourceGroup:
         """Delete a resource group; the answer is the deleted object.
@@ -232,21 +241,31 @@ class ResourceGroups(Resource):
             body={"targetId": target_id, "targetType": target_type, "version": version},
         )
 
-    async def edit(self, id: str, change: Change[ResourceGroup], *, type: str, attempts: int = 5) -> ResourceGroup:
+    async def edit(
+        self,
+        id: str,
+        change: Change[ResourceGroup] | ResourceGroupChanges | None = None,
+        *,
+        type: str,
+        attempts: int = 5,
+        **changes: Unpack[ResourceGroupChanges],
+    ) -> ResourceGroup:
         """Change fields of a resource group, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/resourcegroups/{type}/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
             _GET_RESOURCE_GROUP,
             _PUT_RESOURCE_GROUP,
             _PUT_RESOURCE_GROUP_FIELDS,
             change,
+            changes,
             attempts,
             {"type": type, "id": id},
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.scheduled_event_configurations import ScheduledEventConfiguration
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -50,6 +51,15 @@ _DELETE_SCHEDULED_EVENT_CONFIGURATION: Operation[ScheduledEventConfiguration] = 
     ScheduledEventConfiguration,
 )
 _UPDATE_SCHEDULED_EVENT_CONFIGURATION_FIELDS = Fields("name entity field offset")
+
+
+class ScheduledEventConfigurationChanges(TypedDict, total=False):
+    """What `edit` can change of `ScheduledEventConfiguration`, by name."""
+
+    name: str
+    entity: str
+    field: str
+    offset: int
 
 
 class ScheduledEventConfigurations(Resource):
@@ -107,7 +117,8 @@ class ScheduledEventConfigurations(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_SCHEDULED_EVENT_CONFIGURATION,
             _UPDATE_SCHEDULED_EVENT_CONFIGURATION,
             {"id": id},
             body={"name": name, "entity": entity, "field": field, "offset": offset, "version": version},
@@ -121,22 +132,29 @@ class ScheduledEventConfigurations(Resource):
         return await self._call(_DELETE_SCHEDULED_EVENT_CONFIGURATION, {"id": id})
 
     async def edit(
-        self, id: str, change: Change[ScheduledEventConfiguration], *, attempts: int = 5
+        self,
+        id: str,
+        change: Change[ScheduledEventConfiguration] | ScheduledEventConfigurationChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[ScheduledEventConfigurationChanges],
     ) -> ScheduledEventConfiguration:
         """Change fields of a scheduled event configuration, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/scheduledevents/configurations/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
             _GET_SCHEDULED_EVENT_CONFIGURATION,
             _UPDATE_SCHEDULED_EVENT_CONFIGURATION,
             _UPDATE_SCHEDULED_EVENT_CONFIGURATION_FIELDS,
             change,
+            changes,
             attempts,
             {"id": id},
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -18,7 +18,8 @@ from ..models.statements import (
     StatementJobFilters,
     StatementMeasure,
 )
-from ._base import Change, Fields, Progress, Resource
+from ._base import Progress, Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -74,6 +75,17 @@ _CREATE_STATEMENT_JOB_BATCH: Operation[StatementJobList] = Operation(
 _PUT_STATEMENT_DEFINITION_FIELDS = Fields(
     "aggregation_frequency name include_price_per_unit dimensions measures generate_slim_statements"
 )
+
+
+class StatementDefinitionChanges(TypedDict, total=False):
+    """What `edit` can change of `StatementDefinition`, by name."""
+
+    aggregation_frequency: AggregationFrequency
+    name: str | None
+    include_price_per_unit: bool | None
+    dimensions: Sequence[StatementDimension | Mapping[str, Any]] | None
+    measures: Sequence[StatementMeasure | Mapping[str, Any]] | None
+    generate_slim_statements: bool | None
 
 
 class Statements(Resource):
@@ -246,7 +258,8 @@ class StatementDefinitions(Resource):
         Args:
             aggregation_frequency: DAY, WEEK, MONTH, QUARTER, YEAR or WHOLE_PERIOD.
         """
-        return await self._call(
+        return await self._put(
+            _GET_STATEMENT_DEFINITION,
             _PUT_STATEMENT_DEFINITION,
             {"id": id},
             body={
@@ -267,21 +280,30 @@ class StatementDefinitions(Resource):
         """
         return await self._call(_DELETE_STATEMENT_DEFINITION, {"id": id})
 
-    async def edit(self, id: str, change: Change[StatementDefinition], *, attempts: int = 5) -> StatementDefinition:
+    async def edit(
+        self,
+        id: str,
+        change: Change[StatementDefinition] | StatementDefinitionChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[StatementDefinitionChanges],
+    ) -> StatementDefinition:
         """Change fields of a statement definition, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/statementdefinitions/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
             _GET_STATEMENT_DEFINITION,
             _PUT_STATEMENT_DEFINITION,
             _PUT_STATEMENT_DEFINITION_FIELDS,
             change,
+            changes,
             attempts,
             {"id": id},
         )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.encoding import as_datetime
 from .._core.operation import Operation
 from ..models.support import PermissionStatementWrapper, Support
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 __all__ = ["SupportResource"]
 
@@ -19,6 +20,13 @@ __all__ = ["SupportResource"]
 _GET_SUPPORT: Operation[Support] = Operation("GetSupport", "GET", "/organizations/{orgId}/support", Support)
 _PUT_SUPPORT: Operation[Support] = Operation("PutSupport", "PUT", "/organizations/{orgId}/support", Support)
 _PUT_SUPPORT_FIELDS = Fields("dt_end_support_users_access:datetime support_users_permission_policy")
+
+
+class SupportChanges(TypedDict, total=False):
+    """What `edit` can change of `Support`, by name."""
+
+    dt_end_support_users_access: datetime | date | str
+    support_users_permission_policy: Sequence[PermissionStatementWrapper | Mapping[str, Any]] | None
 
 
 class SupportResource(Resource):
@@ -48,23 +56,32 @@ class SupportResource(Resource):
         stored now: the service refuses any other (`ConflictError`), and an update without a version. All fields are
         replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_SUPPORT,
             _PUT_SUPPORT,
+            {},
             body={
-                "dtEndSupportUsersAccess": as_datetime(dt_end_support_users_access),
+                "dtEndSupportUsersAccess": as_datetime(dt_end_support_users_access, "dt_end_support_users_access"),
                 "version": version,
                 "supportUsersPermissionPolicy": support_users_permission_policy,
             },
         )
 
-    async def edit(self, change: Change[Support], *, attempts: int = 5) -> Support:
+    async def edit(
+        self,
+        change: Change[Support] | SupportChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[SupportChanges],
+    ) -> Support:
         """Change parts of the access of m3ter's support staff, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/support``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_SUPPORT, _PUT_SUPPORT, _PUT_SUPPORT_FIELDS, change, attempts)
+        return await self._edit(_GET_SUPPORT, _PUT_SUPPORT, _PUT_SUPPORT_FIELDS, change, changes, attempts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -24,7 +24,8 @@ from ..models.usage import (
     UsageQueryRequestWithTimePeriod,
     UsageSavedQuery,
 )
-from ._base import Change, Fields, Progress, Resource
+from ._base import Progress, Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -91,6 +92,13 @@ _DELETE_USAGE_SAVED_QUERY: Operation[UsageSavedQuery] = Operation(
 _UPDATE_USAGE_SAVED_QUERY_FIELDS = Fields("name usage_query")
 
 
+class UsageSavedQueryChanges(TypedDict, total=False):
+    """What `edit` can change of `UsageSavedQuery`, by name."""
+
+    name: str
+    usage_query: UsageQueryRequestWithTimePeriod | Mapping[str, Any]
+
+
 class Usage(Resource):
     """Measured usage."""
 
@@ -135,8 +143,8 @@ class Usage(Resource):
         return await self._call(
             _POST_USAGE_DATA_QUERY,
             body={
-                "startDate": as_datetime(start_date),
-                "endDate": as_datetime(end_date),
+                "startDate": as_datetime(start_date, "start_date"),
+                "endDate": as_datetime(end_date, "end_date"),
                 "meterIds": meter_ids,
                 "accountIds": account_ids,
                 "dimensionFilters": dimension_filters,
@@ -214,8 +222,8 @@ class UsageFileUploadJobs(Resource):
             query={
                 "pageSize": page_size,
                 "nextToken": next_token,
-                "dateCreatedStart": as_datetime(date_created_start),
-                "dateCreatedEnd": as_datetime(date_created_end),
+                "dateCreatedStart": as_datetime(date_created_start, "date_created_start"),
+                "dateCreatedEnd": as_datetime(date_created_end, "date_created_end"),
                 "fileKey": file_key,
             },
         )
@@ -322,8 +330,11 @@ class UsageSavedQueries(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced.
         """
-        return await self._call(
-            _UPDATE_USAGE_SAVED_QUERY, {"id": id}, body={"name": name, "usageQuery": usage_query, "version": version}
+        return await self._put(
+            _GET_USAGE_SAVED_QUERY,
+            _UPDATE_USAGE_SAVED_QUERY,
+            {"id": id},
+            body={"name": name, "usageQuery": usage_query, "version": version},
         )
 
     async def delete(self, id: str) -> UsageSavedQuery:
@@ -333,21 +344,30 @@ class UsageSavedQueries(Resource):
         """
         return await self._call(_DELETE_USAGE_SAVED_QUERY, {"id": id})
 
-    async def edit(self, id: str, change: Change[UsageSavedQuery], *, attempts: int = 5) -> UsageSavedQuery:
+    async def edit(
+        self,
+        id: str,
+        change: Change[UsageSavedQuery] | UsageSavedQueryChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[UsageSavedQueryChanges],
+    ) -> UsageSavedQuery:
         """Change fields of a saved usage query, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/usage/savedqueries/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
         return await self._edit(
             _GET_USAGE_SAVED_QUERY,
             _UPDATE_USAGE_SAVED_QUERY,
             _UPDATE_USAGE_SAVED_QUERY_FIELDS,
             change,
+            changes,
             attempts,
             {"id": id},
         )

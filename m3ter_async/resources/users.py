@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -13,7 +13,8 @@ from .._core.encoding import as_datetime
 from .._core.operation import Operation
 from ..models._shared import PermissionPolicy, PermissionStatement, ResourceGroup
 from ..models.users import Me, OrgUser, OrgUserInvitation
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -60,7 +61,18 @@ _CREATE_ORG_USER_INVITATION: Operation[OrgUserInvitation] = Operation(
 _GET_ORG_USER_INVITATION: Operation[OrgUserInvitation] = Operation(
     "GetOrgUserInvitation", "GET", "/organizations/{orgId}/invitations/{id}", OrgUserInvitation
 )
-_PUT_ORG_USER_FIELDS = Fields("permission_policy dt_end_access:datetime")
+_PUT_ORG_USER_FIELDS = Fields(
+    "permission_policy dt_end_access:datetime",
+    "firstName lastName contactNumber email organizations "
+    "firstAcceptedTermsAndConditions lastAcceptedTermsAndConditions supportUser",
+)
+
+
+class OrgUserChanges(TypedDict, total=False):
+    """What `edit` can change of `OrgUser`, by name."""
+
+    permission_policy: Sequence[PermissionStatement | Mapping[str, Any]] | None
+    dt_end_access: datetime | date | str | None
 
 
 class Users(Resource):
@@ -111,10 +123,15 @@ class Users(Resource):
         `version` must be the version that is stored now: the service refuses any other (`ConflictError`), and an update
         without a version. All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_ORG_USER,
             _PUT_ORG_USER,
             {"id": id},
-            body={"version": version, "permissionPolicy": permission_policy, "dtEndAccess": as_datetime(dt_end_access)},
+            body={
+                "version": version,
+                "permissionPolicy": permission_policy,
+                "dtEndAccess": as_datetime(dt_end_access, "dt_end_access"),
+            },
         )
 
     def get_permissions(
@@ -159,17 +176,27 @@ class Users(Resource):
         """
         return await self._call(_ADMIN_RESEND_TEMP_PASS, {"id": id})
 
-    async def edit(self, id: str, change: Change[OrgUser], *, attempts: int = 5) -> OrgUser:
+    async def edit(
+        self,
+        id: str,
+        change: Change[OrgUser] | OrgUserChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[OrgUserChanges],
+    ) -> OrgUser:
         """Change fields of a user, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/users/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown.
         """
-        return await self._edit(_GET_ORG_USER, _PUT_ORG_USER, _PUT_ORG_USER_FIELDS, change, attempts, {"id": id})
+        return await self._edit(
+            _GET_ORG_USER, _PUT_ORG_USER, _PUT_ORG_USER_FIELDS, change, changes, attempts, {"id": id}
+        )
 
 
 class UserInvitations(Resource):
@@ -218,8 +245,8 @@ class UserInvitations(Resource):
                 "version": version,
                 "contactNumber": contact_number,
                 "permissionPolicyIds": permission_policy_ids,
-                "dtEndAccess": as_datetime(dt_end_access),
-                "dtExpiry": as_datetime(dt_expiry),
+                "dtEndAccess": as_datetime(dt_end_access, "dt_end_access"),
+                "dtExpiry": as_datetime(dt_expiry, "dt_expiry"),
             },
         )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
 from .._core.operation import Operation
 from ..models.webhooks import IntegrationM3terSignedCredentialsRequest, WebhookDestination
-from ._base import Change, Fields, Resource
+from ._base import Resource
+from ._editing import Change, Fields
 
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
@@ -54,6 +55,17 @@ _ACTIVATE_WEBHOOK_DESTINATION: Operation[WebhookDestination] = Operation(
     repeat="safe",
 )
 _UPDATE_WEBHOOK_DESTINATION_FIELDS = Fields("name description url credentials:anew code active")
+
+
+class WebhookDestinationChanges(TypedDict, total=False):
+    """What `edit` can change of `WebhookDestination`, by name."""
+
+    name: str
+    description: str
+    url: str
+    credentials: IntegrationM3terSignedCredentialsRequest | Mapping[str, Any]
+    code: str | None
+    active: bool | None
 
 
 class Webhooks(Resource):
@@ -136,7 +148,8 @@ class Webhooks(Resource):
         The key and secret in `credentials` sign what is sent to `url`. `version` must be the version that is stored
         now: the service refuses any other (`ConflictError`), and an update without a version. All fields are replaced.
         """
-        return await self._call(
+        return await self._put(
+            _GET_WEBHOOK_INTEGRATION_DESTINATION,
             _UPDATE_WEBHOOK_DESTINATION,
             {"id": id},
             body={
@@ -164,22 +177,31 @@ class Webhooks(Resource):
         """
         return await self._call(_ACTIVATE_WEBHOOK_DESTINATION, {"id": id}, query={"active": active})
 
-    async def edit(self, id: str, change: Change[WebhookDestination], *, attempts: int = 5) -> WebhookDestination:
+    async def edit(
+        self,
+        id: str,
+        change: Change[WebhookDestination] | WebhookDestinationChanges | None = None,
+        *,
+        attempts: int = 5,
+        **changes: Unpack[WebhookDestinationChanges],
+    ) -> WebhookDestination:
         """Change fields of a webhook destination, and keep all others.
 
         ``GET`` and ``PUT /organizations/{orgId}/integrationdestinations/webhooks/{id}``
 
-        `change` is called with the stored object. It returns the arguments of `update` to change, as a mapping or an
-        awaitable of one; if it returns None or an empty mapping, nothing is written. All other fields are written back
-        as they were read, custom fields too. After a conflict, the object is read and changed again, at most `attempts`
-        times in all. A write with an unknown outcome is not repeated. Always give `credentials`: its value in an answer
-        cannot be written back.
+        Give the arguments of `update` that shall be different by name, as in ``edit(..., name='New')``, or as one
+        mapping, or as a function (plain or async) that gets what is stored and returns a mapping; where it returns
+        none, nothing is written. All else is written back as it was read: nulls, every digit, custom fields, and fields
+        that this client does not know. After a conflict it is read and changed again, at most `attempts` times in all,
+        but not when the outcome of a write is unknown. Always give `credentials`: its value in an answer cannot be
+        written back.
         """
         return await self._edit(
             _GET_WEBHOOK_INTEGRATION_DESTINATION,
             _UPDATE_WEBHOOK_DESTINATION,
             _UPDATE_WEBHOOK_DESTINATION_FIELDS,
             change,
+            changes,
             attempts,
             {"id": id},
         )

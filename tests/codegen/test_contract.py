@@ -27,7 +27,7 @@ from codegen.python_names import snake
 from codegen.read_contract import read
 from m3ter_async import models
 from m3ter_async._core.operation import Operation
-from m3ter_async.resources import _base
+from m3ter_async.resources import _base, _editing
 
 from .support import contract, needs_contract, needs_ruff
 
@@ -95,6 +95,11 @@ def test_every_parameter_and_body_field_is_a_keyword(document: dict[str, Any], m
         catch(*arguments, **keywords)
 
     monkeypatch.setattr(_base.Resource, "_call", catch_call)
+
+    async def catch_put(self: object, read: object, *arguments: Any, **keywords: Any) -> None:
+        catch(self, *arguments, **keywords)
+
+    monkeypatch.setattr(_base.Resource, "_put", catch_put)
     monkeypatch.setattr(_base.Resource, "_list", catch)
     for path in (PACKAGE / "resources").glob("[!_]*.py"):
         module = importlib.import_module(f"m3ter_async.resources.{path.stem}")
@@ -102,7 +107,7 @@ def test_every_parameter_and_body_field_is_a_keyword(document: dict[str, Any], m
             if inspect.isclass(kind) and issubclass(kind, _base.Resource) and kind is not _base.Resource:
                 for name, method in vars(kind).items():
                     # what is more than one call has other ways
-                    if inspect.isfunction(method) and {"_call", "_list"} & set(method.__code__.co_names):
+                    if inspect.isfunction(method) and {"_call", "_list", "_put"} & set(method.__code__.co_names):
                         names = [n for n in inspect.signature(method).parameters if n not in ("self", "wait_for_slot")]
                         result = getattr(kind(None), name)(**{n: f"<{n}>" for n in names})  # type: ignore[arg-type]
                         if inspect.iscoroutine(result):
@@ -125,7 +130,7 @@ def test_an_edit_writes_back_every_field_of_the_update(document: dict[str, Any])
     for path in (PACKAGE / "resources").glob("[!_]*.py"):
         module = importlib.import_module(f"m3ter_async.resources.{path.stem}")
         for constant, fields in vars(module).items():
-            if not isinstance(fields, _base.Fields):
+            if not isinstance(fields, _editing.Fields):
                 continue
             update = vars(module)[constant.removesuffix("_FIELDS")]
             schema = calls[update.id]["requestBody"]["content"]["application/json"]["schema"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -203,3 +204,124 @@ def test_a_missing_amount_is_not_counted_as_zero() -> None:
 def test_date_times_come_with_their_zone_and_every_fraction(text: str, microsecond: int) -> None:
     bill = decode(decoder(Bill), b'{"createdDate":"%b"}' % text.encode())
     assert bill.created_date == datetime(2024, 2, 29, 12, 0, 0, microsecond, tzinfo=UTC)
+
+
+# What would be decoded without a word, although it is not exact
+
+
+class Part(msgspec.Struct, rename="camel"):
+    unit_price: Decimal | msgspec.UnsetType | None = msgspec.UNSET
+    parts: list[Part] | None = None
+    by_name: dict[str, Decimal] | None = None
+    at: datetime | None = None
+    pair: tuple[Decimal, datetime] | None = None
+
+
+@dataclass
+class Parcel:
+    amount: Decimal
+    sent: datetime
+
+
+class Listed(msgspec.Struct, array_like=True):
+    name: str
+    amount: Decimal
+    at: datetime | None = None
+
+
+NOT_AMOUNTS = ["NaN", "nan", "nAn", "sNaN", "-NaN", "NaN123", " NaN ", "Infinity", "-Infinity", "inf", "+INF"]
+PLACES: list[tuple[Any, str, str]] = [
+    (Decimal, '"%s"', "$"),
+    (Bill, '{"id":"NaN","billTotal":"%s"}', "$.billTotal"),
+    (Bill, '{"lineItems":[{"subtotal":0},{"quantity":1,"subtotal":"%s"}]}', "$.lineItems[1].subtotal"),
+    (
+        Bill,
+        '{"lineItems":[{},{"usagePerPricingBand":[{},{"bandSubtotal":"%s"}]}]}',
+        "$.lineItems[1].usagePerPricingBand[1].bandSubtotal",
+    ),
+    (list[Bill], '[{},{"billTotal":"%s"}]', "$[1].billTotal"),
+    (dict[str, list[Bill]], '{"a":[{"billTotal":"%s"}]}', "$.a[0].billTotal"),
+    (Bill | None, '{"billTotal":"%s"}', "$.billTotal"),
+    (Part, '{"unitPrice":"%s"}', "$.unitPrice"),
+    (Part, '{"parts":[{"parts":[{"unitPrice":1},{"unitPrice":"%s"}]}]}', "$.parts[0].parts[1].unitPrice"),
+    (Part, '{"byName":{"a":1,"b":"%s"}}', "$.byName.b"),
+    (Part, '{"pair":["%s","2024-01-01T00:00:00Z"]}', "$.pair[0]"),
+    (Parcel, '{"amount":"%s","sent":"2024-01-01T00:00:00Z"}', "$.amount"),
+    (Listed, '["a","%s"]', "$[1]"),
+    (list[Decimal | list[Decimal]], '[1,["%s"]]', "$[1][0]"),
+]
+
+
+@pytest.mark.parametrize("text", NOT_AMOUNTS)
+@pytest.mark.parametrize(
+    ("kind", "around", "place"), PLACES, ids=[f"{i}{place}" for i, (_, _, place) in enumerate(PLACES)]
+)
+def test_an_amount_that_is_no_number_is_an_error_and_no_sum_of_nothing(
+    kind: Any, around: str, place: str, text: str
+) -> None:
+    with pytest.raises(Unreadable, match="not an amount") as caught:
+        decode(decoder(kind), (around % text).encode(), at="$")
+    assert caught.value.json_path == place
+    assert not caught.value.passing
+    decode(decoder(kind), (around % "1.50").encode())  # exact, as text too
+    escaped = "".join(f"\\u{ord(one):04x}" for one in text)
+    with pytest.raises(Unreadable, match="not an amount"):
+        decode(decoder(kind), (around % escaped).encode())
+
+
+async def test_an_amount_that_is_no_number_is_the_error_of_its_record_in_a_listing() -> None:
+    rows = [{"id": "a", "billTotal": 1}, {"id": "b", "billTotal": "NaN"}]
+    async with client(FakeTransport(lambda _: answer({"data": rows, "nextToken": None}))) as m3ter:
+        listing = aiter(m3ter.bills.list())
+        assert (await anext(listing)).bill_total == 1
+        with pytest.raises(APIResponseValidationError, match="NaN is not an amount") as caught:
+            await anext(listing)
+    assert caught.value.json_path == "$.data[1].billTotal"
+
+
+MOMENTS: list[tuple[Any, str, str]] = [
+    (datetime, '"%s"', "$"),
+    (Bill, '{"accountCode":"%s","createdDate":"%s"}', "$.createdDate"),
+    (Bill, '{"lineItems":[{},{"servicePeriodStartDate":"%s"}]}', "$.lineItems[1].servicePeriodStartDate"),
+    (Part, '{"parts":[{"at":"%s"}]}', "$.parts[0].at"),
+    (Part, '{"pair":[1,"%s"]}', "$.pair[1]"),
+    (Parcel, '{"amount":1,"sent":"%s"}', "$.sent"),
+    (Listed, '["a",1,"%s"]', "$[2]"),
+    (dict[str, datetime], '{"a":"%s"}', "$.a"),
+]
+
+
+@pytest.mark.parametrize("zone", ["Z", "+05:30", "-05:00"])
+@pytest.mark.parametrize("digits", ["1234567", "0000001", "9999999", "123456789", "9999994999"])
+@pytest.mark.parametrize(("kind", "around", "place"), MOMENTS, ids=[place for _, _, place in MOMENTS])
+def test_a_moment_is_never_rounded(kind: Any, around: str, place: str, digits: str, zone: str) -> None:
+    def of(fraction: str) -> bytes:
+        return around.replace("%s", f"2024-12-31T23:59:59.{fraction}{zone}").encode()
+
+    with pytest.raises(Unreadable, match="finer than a microsecond") as caught:
+        decode(decoder(kind), of(digits))
+    assert caught.value.json_path == place
+    for exact in ("123456", "123456000", "5"):
+        decode(decoder(kind), of(exact))
+
+
+def test_a_text_that_looks_like_what_is_not_exact_is_a_text() -> None:
+    text = "2024-12-31T23:59:59.1234567Z"
+    bill = decode(decoder(Bill), f'{{"accountCode":"{text}","accountId":"NaN","billTotal":1.5}}'.encode())
+    assert (bill.account_code, bill.account_id, bill.bill_total) == (text, "NaN", Decimal("1.5"))
+    assert decode(decoder(Any), b'["NaN", 1.5]') == ["NaN", Decimal("1.5")]
+
+
+HALVES = [b"\\ud800", b"a\\udc00", b"\\udc00\\ud800", b"\xed\xa0\x80"]
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("kind", [Any, Bill, dict], ids=str)
+def test_a_text_with_half_a_pair_is_an_error_that_says_so_and_that_asking_again_does_not_mend(
+    kind: Any, half: bytes
+) -> None:
+    with pytest.raises(Unreadable, match="half of a surrogate pair") as caught:
+        decode(decoder(kind), b'{"lineItems":[{},{"description":"%b"}]}' % half)
+    assert caught.value.json_path == "$.lineItems[1].description"
+    assert not caught.value.passing
+    assert decode(decoder(Any), b'"\\ud83d\\ude00"') == "\U0001f600"

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import enum
 import math
-from collections import UserDict
+from collections import OrderedDict, UserDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from fractions import Fraction
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
+from uuid import UUID
 
+import attrs
 import msgspec
+import numpy
+import pandas
 import pytest
 from msgspec import UNSET
 
+from m3ter_async._core import encoding
 from m3ter_async._core.encoding import as_date, as_datetime, encode_body, encode_path, encode_query
 from m3ter_async.models import Bill
 
@@ -166,6 +172,197 @@ def test_a_body_that_holds_itself_is_refused() -> None:
         encode_body(loop)
 
 
+# Values of other types: exactly, or refused by the place where they stand
+
+
+class Money(Decimal):
+    pass
+
+
+class Share(float):
+    pass
+
+
+class Count(int):
+    pass
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "another"
+
+
+class Table(dict[str, Any]):
+    pass
+
+
+class Row(list[Any]):
+    pass
+
+
+class Moment(datetime):
+    def isoformat(self, *args: Any, **options: Any) -> str:
+        return "whenever"
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Flag(enum.Flag):
+    ON = 4
+
+
+class Rate(enum.Enum):
+    HALF = Decimal("0.50")
+    START = datetime(2024, 1, 1, tzinfo=EAST)
+    NONE = math.nan
+
+
+class Mixed(int, enum.Enum):
+    TWO = 2
+
+
+class Pair(NamedTuple):
+    left: int
+    right: int
+
+
+@attrs.define
+class Crate:
+    content: Any
+
+
+ODD_OFFSET = timezone(timedelta(hours=5, minutes=30, seconds=29))
+ONE = UUID("0D63F0C6-6F36-4A4F-9E0B-5A5A3B1C2D3E")
+
+EXACTLY: list[tuple[Any, bytes]] = [
+    (Money("1.10"), b"1.10"),
+    (Share(0.1), b"0.1"),
+    (Count(7), b"7"),
+    (Text("a"), b'"a"'),
+    (Table(a=Money("1.0")), b'{"a":1.0}'),
+    (Row([Count(1)]), b"[1]"),
+    (OrderedDict(b=1, a=2), b'{"b":1,"a":2}'),
+    (deque([1, 2]), b"[1,2]"),
+    (range(3), b"[0,1,2]"),
+    ((1, "a"), b'[1,"a"]'),
+    (MappingProxyType({"a": UserDict({"b": Money(1)})}), b'{"a":{"b":1}}'),
+    (Colour.RED, b"1"),
+    (Mixed.TWO, b"2"),
+    (Flag.ON, b"4"),
+    (Status.APPROVED, b'"APPROVED"'),
+    (Rate.HALF, b"0.50"),
+    (Rate.START, b'"2023-12-31T18:30:00Z"'),
+    ({Status.APPROVED: 1, Text("b"): 2}, b'{"APPROVED":1,"b":2}'),
+    (ONE, b'"0d63f0c6-6f36-4a4f-9e0b-5a5a3b1c2d3e"'),
+    (Fraction(1, 4), b"0.25"),
+    (Fraction(8, 4), b"2.0"),
+    (date(2024, 2, 29), b'"2024-02-29"'),
+    (datetime(2024, 2, 29, 12, tzinfo=UTC), b'"2024-02-29T12:00:00Z"'),
+    (datetime(2024, 2, 29, 12, 0, 0, 5, tzinfo=UTC), b'"2024-02-29T12:00:00.000005Z"'),
+    (datetime(2024, 2, 29, 12, tzinfo=ODD_OFFSET), b'"2024-02-29T06:29:31Z"'),
+    (datetime(2024, 3, 1, 0, 0, 10, tzinfo=timezone(timedelta(seconds=20))), b'"2024-02-29T23:59:50Z"'),
+    (Moment(2024, 2, 29, 12, tzinfo=EAST), b'"2024-02-29T06:30:00Z"'),
+    (Parcel(Money("1.10")), b'{"content":1.10}'),
+    (Crate(Colour.RED), b'{"content":1}'),
+    (Wanted(Colour.RED), b'{"unitPrice":1}'),
+    (Wanted([datetime(2024, 1, 1, tzinfo=ODD_OFFSET)]), b'{"unitPrice":["2023-12-31T18:29:31Z"]}'),
+    (msgspec.Raw(b'{"a":1.10}'), b'{"a":1.10}'),
+    (numpy.float64(0.1), b"0.1"),
+    (numpy.float32(0.5), b"0.5"),
+    (numpy.int64(2**62), b"4611686018427387904"),
+    (numpy.uint8(3), b"3"),
+    (numpy.bool_(True), b"true"),
+    (numpy.str_("a"), b'"a"'),
+    (pandas.Timestamp("2024-02-29 12:00:00.000005", tz="Asia/Kolkata"), b'"2024-02-29T06:30:00.000005Z"'),
+]
+
+
+@pytest.mark.parametrize(("value", "text"), EXACTLY, ids=lambda value: repr(value)[:60])
+def test_a_value_of_another_type_is_sent_as_what_it_is(value: Any, text: bytes) -> None:
+    assert encode_body({"a": value}) == b'{"a":%b}' % text
+    assert encode_body([{"b": (value,)}]) == b'[{"b":[%b]}]' % text
+    assert encode_body(Wanted({"c": value})) == b'{"unitPrice":{"c":%b}}' % text
+
+
+REFUSED: list[tuple[Any, str]] = [
+    *((value, "not a number") for value in NOT_NUMBERS),
+    (Share("nan"), "not a number"),
+    (Money("Infinity"), "not a number"),
+    (Rate.NONE, "not a number"),
+    (b"abc", "decode them to text"),
+    (bytearray(b"abc"), "decode them to text"),
+    (memoryview(b"abc"), "decode them to text"),
+    ({"a"}, "no order"),
+    (frozenset("a"), "no order"),
+    ((item for item in "a"), "only once"),
+    (iter([1]), "only once"),
+    (Pair(1, 2), "list or as an object"),
+    (time(1), "no form"),
+    (timedelta(1), "no form"),
+    (datetime(2024, 1, 1), "no time zone"),
+    (Moment(2024, 1, 1), "no time zone"),
+    (datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))), "no year"),
+    ({1: 2}, "key 1 is not text"),
+    ({math.nan: 1}, "key nan"),
+    ({datetime(2024, 1, 1): 1}, "not text"),
+    ({None: 1}, "key None"),
+    (Fraction(1, 3), "no exact form"),
+    (1j, "no form"),
+    (UNSET, "leave it out"),
+    (Bill, "the type Bill"),
+    (object(), "no form"),
+    (msgspec.Raw(b"{"), "none"),
+    (msgspec.Raw(b"NaN"), "none"),
+    ("\udc00", "surrogate"),
+    ({"\ud800": 1}, "surrogate"),
+    (numpy.float64("nan"), "not a number"),
+    (numpy.float32("inf"), "not a number"),
+    (numpy.longdouble("0.1"), "no exact form"),
+    (numpy.datetime64("2024-01-01"), "no time zone"),
+    (numpy.timedelta64(1, "s"), "no time zone"),
+    (numpy.array([1]), "plain values"),
+    (pandas.NaT, "no moment"),
+    (pandas.NA, "no form"),
+    (pandas.Timestamp("2024-01-01"), "no time zone"),
+    (pandas.Timestamp(1, unit="ns", tz="UTC"), "finer than a microsecond"),
+    (pandas.Timedelta("1s"), "no form"),
+    (pandas.Series([1]), "plain values"),
+]
+
+
+@pytest.mark.parametrize(("value", "says"), REFUSED, ids=lambda value: repr(value)[:40].encode("ascii", "replace"))
+@pytest.mark.parametrize(
+    ("wrap", "place"),
+    [
+        (lambda value: {"amount": value}, "body.amount"),
+        (lambda value: {"lines": [1, 2, 3, {"amount": value}]}, r"body.lines\[3\].amount"),
+        (lambda value: [[value]], r"body\[0\]\[0\]"),
+        (lambda value: {"a": Wanted((value,))}, r"body.a.unit_price\[0\]"),
+        (lambda value: {"a": UserDict({"b": Crate(Parcel(value))})}, "body.a.b.content.content"),
+    ],
+    ids=["field", "line", "list", "struct", "classes"],
+)
+def test_what_is_not_known_is_refused_by_the_place_where_it_stands(
+    value: Any, says: str, wrap: Callable[[Any], Any], place: str
+) -> None:
+    if value is UNSET and place in ("body.amount", "body.a.b.content.content"):
+        return  # a field that was left out
+    with pytest.raises((TypeError, ValueError), match=f"^{place}.*: .*{says}") as caught:
+        encode_body(wrap(value))
+    assert type(caught.value) in (TypeError, ValueError)
+
+
+def test_a_body_nested_too_deeply_says_so() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    with pytest.raises(ValueError, match=r"^body: nested too deeply"):
+        encode_body({"a": loop})
+
+
 # Queries
 
 
@@ -190,6 +387,15 @@ def test_a_body_that_holds_itself_is_refused() -> None:
         (Status.APPROVED, "APPROVED"),
         ([Status.APPROVED], "APPROVED"),
         ("a,b", "a,b"),
+        (Colour.RED, "1"),
+        (Mixed.TWO, "2"),
+        (Count(7), "7"),
+        (Money("1.10"), "1.10"),
+        (Text("a"), "a"),
+        (ONE, "0d63f0c6-6f36-4a4f-9e0b-5a5a3b1c2d3e"),
+        (Moment(2024, 2, 29, 12, tzinfo=ODD_OFFSET), "2024-02-29T06:29:31Z"),
+        (numpy.int64(7), "7"),
+        (pandas.Timestamp("2024-02-29 12:00", tz="UTC"), "2024-02-29T12:00:00Z"),
     ],
 )
 def test_a_query_says_each_value_as_the_service_reads_it(value: Any, text: str) -> None:
@@ -251,6 +457,13 @@ def test_a_date_is_a_day(value: Any, text: Any) -> None:
     assert as_date(value) == text
 
 
+@pytest.mark.parametrize("encode", [as_date, as_datetime])
+@pytest.mark.parametrize("value", [pandas.NaT, pandas.Timestamp(1, unit="ns", tz="UTC")], ids=repr)
+def test_a_day_or_moment_that_is_none_is_refused_by_the_name_of_its_argument(encode: Any, value: Any) -> None:
+    with pytest.raises(ValueError, match=r"^bill_date: "):
+        encode(value, "bill_date")
+
+
 @pytest.mark.parametrize("moment", [time(12), time(0, 0, 1), time(0, 0, 0, 1)])
 @pytest.mark.parametrize("zone", [None, UTC])
 def test_a_time_of_day_where_the_service_takes_a_date_is_refused(moment: time, zone: timezone | None) -> None:
@@ -298,6 +511,24 @@ async def test_an_encoding_error_is_raised_before_anything_is_sent() -> None:
                 "bal", amount=1, transaction_type_id="t", transaction_date=datetime(2024, 1, 1)
             )
     assert transport.requests == transport.logins == []
+
+
+async def test_a_moment_is_refused_by_the_name_of_its_argument() -> None:
+    async with client(FakeTransport([])) as m3ter:
+        with pytest.raises(ValueError, match=r"^transaction_date: .* has no time zone"):
+            await m3ter.balances.transactions.create("bal", amount=1, transaction_date=datetime(2024, 1, 1))
+        with pytest.raises(ValueError, match=r"^bill_date: .* time of day"):
+            await m3ter.bills.list(bill_date=datetime(2024, 1, 1, 12, tzinfo=UTC))
+
+
+async def test_paths_of_other_people_are_not_kept_for_ever() -> None:
+    """A path by hand may be another at each call."""
+    kept = encoding._parts.cache_info().maxsize
+    assert kept is not None
+    async with client(FakeTransport(lambda _: answer({}))) as m3ter:
+        for number in range(kept + 100):
+            await m3ter.request("GET", f"/organizations/{{orgId}}/things/{number}")
+    assert encoding._parts.cache_info().currsize <= kept
 
 
 def test_a_path_takes_each_argument_once_and_leaves_nothing_open() -> None:

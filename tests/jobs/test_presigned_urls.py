@@ -94,6 +94,39 @@ async def test_a_download_to_a_file_replaces_it_when_it_is_whole(pair: Pair, tmp
     assert os.listdir(tmp_path) == ["bills.csv"]
 
 
+@pytest.mark.parametrize("status", [201, 202, 203, 204, 206])
+async def test_only_a_200_is_the_whole_file(pair: Pair, tmp_path: Path, status: int) -> None:
+    path = tmp_path / "bills.csv"
+    path.write_bytes(b"of last month")
+    with Wire([say(b"" if status == 204 else b"a part", status)]) as wire:
+        async with wire.client(pair) as m3ter:
+            for fetch in (m3ter.download_to(wire.url + TARGET, path), m3ter.download(wire.url + TARGET)):
+                with pytest.raises(APIResponseValidationError, match=str(status)) as caught:
+                    await fetch
+                assert caught.value.status == status
+    assert path.read_bytes() == b"of last month"
+    assert os.listdir(tmp_path) == ["bills.csv"]
+    assert len(wire.requests) == 2
+
+
+async def test_a_transport_that_brings_less_than_was_announced_has_not_brought_the_file() -> None:
+    answers = [answer(b"shor", content_length="5"), answer(b"short", content_length="5")]
+    async with client(FakeTransport(answers)) as m3ter:
+        assert await m3ter.download("https://files.example.com/x?s=1") == b"short"
+
+
+async def test_what_is_downloaded_in_chunks_is_counted(pair: Pair, tmp_path: Path) -> None:
+    def chunked(peer: Any) -> None:
+        chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (BODY[:70_000], BODY[70_000:]))
+        peer.send(head(200, [("Transfer-Encoding", "chunked")]) + chunks + b"0\r\n\r\n")
+
+    with Wire([Move("chunked", chunked), squeezed(BODY, "gzip"), say(BODY)]) as wire:
+        async with wire.client(pair) as m3ter:
+            for times in (1, 2, 3):
+                await m3ter.download_to(wire.url + TARGET, tmp_path / "f")
+                assert m3ter.stats().bytes_received == times * len(BODY)
+
+
 def _cut(peer: Any) -> None:
     peer.send(head(200, [("Content-Length", str(len(BODY)))]) + BODY[:9999])
     peer.reset()

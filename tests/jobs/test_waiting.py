@@ -313,6 +313,31 @@ async def test_a_statement_that_is_there_is_taken_if_it_is_the_latest_of_the_who
     assert service.fetched[0].partition("?")[0].endswith(f"{'j1' if how in TAKEN else 'new'}.{form.title()}")
 
 
+@pytest.mark.parametrize("form", ["json", "csv"])
+@pytest.mark.parametrize("state", ["RUNNING", "PENDING", "FAILED", "CANCELLED"])
+async def test_a_finished_statement_is_taken_though_a_job_that_is_not_stands_before_it(state: str, form: str) -> None:
+    newer = {"id": "j2", "statementJobStatus": state, "includeCsvFormat": True}
+    service = Service(newer, done("j1", includeCsvFormat=True))
+    async with client(FakeTransport(service)) as m3ter:
+        await getattr(m3ter.statements, f"download_{form}")("b1")
+    assert "/j1." in service.fetched[0]
+    assert service.made == []
+
+
+async def test_a_job_of_somebody_else_that_fails_is_replaced_by_one_of_our_own() -> None:
+    service = Service({"id": "j2", "statementJobStatus": "RUNNING"})
+
+    def handle(request: Request) -> Response:
+        if request.url.endswith("/j2"):
+            service.jobs["j2"]["statementJobStatus"] = "FAILED"
+            return answer(service.jobs["j2"])
+        return service(request)
+
+    async with client(FakeTransport(handle)) as m3ter:
+        await m3ter.statements.download_json("b1")
+    assert "/new." in service.fetched[0]
+
+
 async def test_a_job_that_made_no_csv_has_none_to_take() -> None:
     service = Service(done("j1"), done("j2", includeCsvFormat=True))
     async with client(FakeTransport(service)) as m3ter:

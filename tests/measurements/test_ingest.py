@@ -156,6 +156,17 @@ class Moment(datetime):
     """As those of other libraries are."""
 
 
+@pytest.mark.parametrize("field", ["ts", "ets"])
+async def test_the_moments_of_a_measurement_are_in_utc_to_the_microsecond(field: str) -> None:
+    """Also where the offset has seconds, which JSON libraries round."""
+    transport, m3ter = ageless()
+    zone = timezone(timedelta(hours=5, minutes=30, seconds=29))
+    async with m3ter:
+        await m3ter.ingest_all([{**ROW, field: datetime(2025, 6, 1, 0, 0, 0, 7, zone)}])
+    (measurement,) = sent(transport)[0]
+    assert measurement[field] == "2025-05-31T18:29:31.000007Z"
+
+
 async def test_subclasses_and_other_mappings_are_sent_as_what_they_are() -> None:
     transport, m3ter = ageless()
     row = UserDict({**ROW, "ts": Moment(2025, 6, 1, tzinfo=UTC), "what": {"kind": Kind.READ}})
@@ -164,7 +175,7 @@ async def test_subclasses_and_other_mappings_are_sent_as_what_they_are() -> None
     async with m3ter:
         await m3ter.ingest_all([row])
     (measurement,) = sent(transport)[0]
-    assert measurement["ts"] == "2025-06-01T00:00:00+00:00"
+    assert measurement["ts"] == "2025-06-01T00:00:00Z"
     assert (measurement["what"], measurement["where"]) == ({"kind": "read"}, {"region": "eu"})
     assert measurement["measure"] == {"ratio": Decimal("1.5")}
 

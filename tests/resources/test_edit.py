@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import anyio
+import msgspec
 import pytest
 
 from m3ter_async import (
@@ -19,6 +20,7 @@ from m3ter_async import (
     NotFoundError,
     TransportError,
 )
+from m3ter_async._core.encoding import encode_body
 from m3ter_async.models import Account
 from m3ter_async.transports.protocol import Request, Response
 
@@ -31,6 +33,8 @@ ACCOUNT = b"""{
     "dtCreated": "2024-01-01T00:00:00Z", "createdBy": "u1", "mood": "fine"
 }"""
 KEPT = {
+    "parentAccountId": None,
+    "mood": "fine",
     "code": "old",
     "currency": "USD",
     "billEpoch": "2024-01-01",
@@ -67,7 +71,7 @@ def serve(entity: bytes, *refuse: Response | TransportError) -> tuple[Store, Fak
 
 
 async def test_what_is_not_changed_is_written_back_as_it_was_read() -> None:
-    """Custom fields to the last digit, and what is in an address without a model of it; nulls and read-only not."""
+    """To the last digit, with nulls, and with what no model knows; but not what the service sets by itself."""
     store, transport = serve(ACCOUNT)
     async with client(transport) as m3ter:
         changed = await m3ter.accounts.edit("a1", lambda account: {"name": f"{account.name}er"})
@@ -93,6 +97,131 @@ async def test_changes_are_encoded_as_in_an_update() -> None:
     }
     assert store.written[1]["endDate"] == "2025-01-01T00:00:00Z"
     assert store.written[1]["rolloverAmount"] == 5
+
+
+@pytest.mark.parametrize("way", ["by name", "as a mapping", "by a function", "by an async function"])
+async def test_changes_are_given_in_the_way_that_is_at_hand(way: str) -> None:
+    store, transport = serve(ACCOUNT)
+
+    async def later(_: Account) -> dict[str, Any]:
+        return {"name": "New"}
+
+    async with client(transport) as m3ter:
+        if way == "by name":
+            await m3ter.accounts.edit("a1", name="New")
+        elif way == "as a mapping":
+            await m3ter.accounts.edit("a1", {"name": "New"})
+        else:
+            await m3ter.accounts.edit("a1", later if "async" in way else lambda _: {"name": "New"})
+        for bad in ({}, {"change": {"name": "a"}, "code": "b"}):
+            with pytest.raises(TypeError, match="changes by name, or as one mapping"):
+                await m3ter.accounts.edit("a1", **cast("Any", bad))
+        with pytest.raises(TypeError, match="did you mean 'name'"):
+            await m3ter.accounts.edit("a1", **cast("Any", {"nme": "New"}))
+    assert store.written == [{"name": "New", **KEPT}]
+
+
+ODD = b"""{"id": "a1", "version": 7, "name": "Old", "emailAddress": null, "zero": -0.00, "big": 1E+400,
+  "whole": 123456789012345678901234567890, "text": "\\u00e9", "deep": {"a": [1.10, null, {"b": 1e2}]}}"""
+
+
+async def test_what_is_written_back_is_what_came_byte_for_byte() -> None:
+    _, transport = serve(ODD)
+    async with client(transport) as m3ter:
+        await m3ter.accounts.edit("a1", code="new")
+    assert transport.requests[1].content == (
+        b'{"name":"Old","emailAddress":null,"zero":-0.00,"big":1E+400,"whole":123456789012345678901234567890,'
+        b'"text":"\\u00e9","deep":{"a": [1.10, null, {"b": 1e2}]},"code":"new","version":7}'
+    )
+
+
+EXACTLY: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+LOST = TransportError("cut", sent=True)
+
+
+class Kept(Store):
+    """Keeps what is put, as the service would: with the next version, whether its answer arrives or not."""
+
+    def __init__(self, entity: bytes, *refuse: Response | TransportError, turn: Callable[[Any], None]) -> None:
+        super().__init__(entity, *refuse)
+        self.turn = turn
+
+    def __call__(self, request: Request) -> Response | TransportError:
+        if request.method == "PUT" and not self.written:
+            stored = {**EXACTLY.decode(self.text), **EXACTLY.decode(request.content or b"")}
+            stored["version"] += 1
+            self.turn(stored)
+            self.text = encode_body(stored)
+        return super().__call__(request)
+
+
+SAME: dict[str, Callable[[dict[str, Any]], None]] = {
+    "as it was written": lambda stored: None,
+    "with more from the service": lambda stored: stored.update(new=1, address={**stored["address"], "region": "x"}),
+    "without its nulls": lambda stored: stored.pop("parentAccountId"),
+    "with moments in another form": lambda stored: stored.update(purchaseOrderNumber="2025-02-01T00:00:00.000Z"),
+    "with other zeros": lambda stored: stored.update(customFields={**stored["customFields"], "seats": 12.0}),
+}
+OTHER: dict[str, Callable[[dict[str, Any]], None]] = {
+    "somebody else's name": lambda stored: stored.update(name="Other"),
+    "two versions on": lambda stored: stored.update(version=stored["version"] + 1),
+    "the old version": lambda stored: stored.update(version=stored["version"] - 1),
+    "no version": lambda stored: stored.pop("version"),
+    "less in the address": lambda stored: stored.update(address={}),
+    "a flag for a number": lambda stored: stored.update(daysBeforeBillDue=True),
+}
+
+
+@pytest.mark.parametrize("turn", [*SAME, *OTHER])
+@pytest.mark.parametrize("how", ["edit", "update"])
+async def test_a_conflict_with_its_own_first_attempt_is_a_success_if_the_record_shows_it(how: str, turn: str) -> None:
+    """The answer of the first attempt is lost, and its repeat finds the version that it made itself."""
+    store = Kept(ACCOUNT, LOST, CONFLICT, turn={**SAME, **OTHER}[turn])
+    moment = "2025-02-01T00:00:00Z"
+    async with client(FakeTransport(store)) as m3ter:
+
+        async def write() -> Account:
+            if how == "edit":
+                return await m3ter.accounts.edit("a1", name="New", purchase_order_number=moment, days_before_bill_due=1)
+            return await m3ter.accounts.update(
+                "a1",
+                version=7,
+                name="New",
+                code="old",
+                email_address="a@b.c",
+                purchase_order_number=moment,
+                days_before_bill_due=1,
+                address={"country": "NZ"},
+                custom_fields={"seats": 12},
+                parent_account_id=None,
+            )
+
+        if turn in SAME:
+            store.text = store.text.replace(b'"mood"', b'"currencyCode": 1, "mood"')
+            account = await write()
+            assert (account.name, account.version) == ("New", 8)
+        else:
+            with pytest.raises(ConflictError) as caught:
+                await write()
+            assert caught.value.outcome_unknown
+    assert len(store.written) == 2
+
+
+async def test_a_conflict_without_doubt_is_not_looked_at() -> None:
+    store, transport = serve(ACCOUNT, CONFLICT)
+    async with client(transport) as m3ter:
+        with pytest.raises(ConflictError) as caught:
+            await m3ter.accounts.update("a1", version=7, name="New", code="old", email_address="a@b.c")
+    assert not caught.value.outcome_unknown
+    assert store.reads == 0
+
+
+async def test_a_look_that_fails_leaves_the_conflict_and_the_doubt() -> None:
+    transport = FakeTransport([LOST, CONFLICT, answer({}, 404)])
+    async with client(transport) as m3ter:
+        with pytest.raises(ConflictError) as caught:
+            await m3ter.accounts.update("a1", version=7, name="New", code="old", email_address="a@b.c")
+    assert caught.value.outcome_unknown
 
 
 @pytest.mark.parametrize("nothing", [None, {}])
@@ -136,7 +265,7 @@ async def test_after_a_conflict_the_newer_one_is_read_and_changed() -> None:
 @pytest.mark.parametrize(("attempts", "written"), [(1, 1), (3, 3), (None, 5)])
 async def test_conflicts_come_to_an_end(attempts: int | None, written: int) -> None:
     store, transport = serve(ACCOUNT, *[CONFLICT] * 9)
-    given = {} if attempts is None else {"attempts": attempts}
+    given: Any = {} if attempts is None else {"attempts": attempts}
     async with client(transport) as m3ter:
         with pytest.raises(ConflictError):
             await m3ter.accounts.edit("a1", lambda _: {"name": "New"}, **given)
@@ -152,7 +281,7 @@ async def test_a_conflict_with_a_change_of_its_own_is_not_changed_again() -> Non
         with pytest.raises(ConflictError) as caught:
             await m3ter.accounts.edit("a1", lambda _: {"name": "New"})
     assert caught.value.outcome_unknown
-    assert (store.reads, len(store.written)) == (1, 2)
+    assert (store.reads, len(store.written)) == (2, 2)
 
 
 async def test_a_write_whose_outcome_is_unknown_is_raised() -> None:
@@ -188,14 +317,16 @@ async def test_what_is_below_something_else_names_it() -> None:
         await m3ter.balances.charge_schedules.edit("s1", lambda _: {"name": "New"}, balance_id="b1")
     paths = {request.url.partition("/organizations/org-1")[2] for request in transport.requests}
     assert paths == {"/balances/b1/balancechargeschedules/s1"}
-    assert json.loads(transport.requests[1].content or b"") == {"name": "New", "amount": 0.10, "version": 1}
+    assert transport.requests[1].content == b'{"amount":0.10,"units":null,"name":"New","version":1}'
 
 
 async def test_what_there_is_one_of_needs_no_id() -> None:
     store, transport = serve(b'{"id": "c", "version": 3, "timezone": "UTC", "newOnTheService": 1}')
     async with client(transport) as m3ter:
         await m3ter.organization_config.edit(lambda _: {"currency": "NZD", "year_epoch": date(2024, 1, 1)})
-    assert store.written == [{"timezone": "UTC", "currency": "NZD", "yearEpoch": "2024-01-01", "version": 3}]
+    assert store.written == [
+        {"timezone": "UTC", "newOnTheService": 1, "currency": "NZD", "yearEpoch": "2024-01-01", "version": 3}
+    ]
 
 
 async def test_secrets_that_are_read_masked_are_not_written_back() -> None:
@@ -248,6 +379,16 @@ async def test_a_code_that_nothing_has_is_not_found(others: list[dict[str, Any]]
             await found(m3ter, "acme")
     error = caught.value
     assert (error.status, error.method, error.path) == (404, "GET", "/organizations/org-1/accounts")
+
+
+async def test_a_record_that_stands_on_two_pages_is_one() -> None:
+    """As one does that another moved to the next page while they were read; the later one is newer."""
+    twice = [{"id": "a1", "code": "acme", "version": 1}], [{"id": "a1", "code": "acme", "version": 2}]
+    async with client(FakeTransport(pages(*twice))) as m3ter:
+        assert (await found(m3ter, "acme")).version == 2
+    async with client(FakeTransport(pages([{"code": "acme"}], [{"code": "acme"}]))) as m3ter:
+        with pytest.raises(APIResponseValidationError, match="more than one"):
+            await found(m3ter, "acme")
 
 
 async def test_a_code_that_two_have_is_an_error() -> None:

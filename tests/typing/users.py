@@ -107,6 +107,10 @@ async def changes(m3ter: AsyncM3ter) -> None:
     assert_type(await m3ter.accounts.edit("id", lambda account: {"name": f"{account.name}!"}), Account)
     await m3ter.accounts.edit("id", lambda account: None if account.name else {"name": "New"}, attempts=2)
     await m3ter.accounts.edit("id", nothing)
+    assert_type(await m3ter.accounts.edit("id", {"name": "New", "currency": None}), Account)
+    assert_type(await m3ter.accounts.edit("id", name="New", bill_epoch="2024-01-01", attempts=2), Account)
+    await m3ter.organization_config.edit(currency="NZD")
+    await m3ter.balances.charge_schedules.edit("id", balance_id="b", name="New")
     await m3ter.accounts.edit("id", later)
     await m3ter.organization_config.edit(lambda config: {"currency": config.currency})
     await m3ter.balances.charge_schedules.edit("id", lambda schedule: {"name": schedule.code}, balance_id="b")
@@ -284,7 +288,10 @@ async def mistakes(m3ter: AsyncM3ter, bill: Bill) -> None:
     m3ter.bills.list(pageSize=5)  # type: ignore[call-arg]
     m3ter.bills.list(5)  # type: ignore[call-arg]
     await m3ter.accounts.edit("id", lambda account: account.nme)  # type: ignore[attr-defined]
-    await m3ter.accounts.edit("id", {"name": "New"})  # type: ignore[arg-type]
+    await m3ter.accounts.edit("id", {"nme": "New"})  # type: ignore[arg-type]
+    await m3ter.accounts.edit("id", {"name": 5})  # type: ignore[arg-type]
+    await m3ter.accounts.edit("id", nme="New")  # type: ignore[call-arg]
+    await m3ter.accounts.edit("id", name=None)  # type: ignore[arg-type]
     await m3ter.accounts.edit("id", lambda account: ["name"])  # type: ignore[arg-type,return-value]
     await m3ter.balances.charge_schedules.edit("id", lambda _: None)  # type: ignore[call-arg]
     await m3ter.accounts.get_by_code(5)  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ is computed on the way, so nothing can be rounded.
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
 import msgspec
 from msgspec import Raw
 
+from ...models._base import dt
 from ..errors import ExportError
 
 Kind = Literal["text", "integer", "boolean", "number", "date", "instant", "json"]
