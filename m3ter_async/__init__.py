@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from ._measurements.failed_measurements import IngestFailure, IngestFailures
     from ._measurements.ingest import Ingest
     from ._measurements.measurement import IngestError, IngestReport, MeasurementError, RefusedMeasurement
-    from ._paging.paginator import Page, Paginator
+    from ._paging.iteration import Page
+    from ._paging.paginator import Paginator
     from .client import AsyncM3ter
     from .errors import (
         APIConnectionError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         PayloadTooLargeError,
         PermissionDeniedError,
         RateLimitError,
+        RecordError,
         UnprocessableEntityError,
     )
     from .stats import Stats
@@ -74,6 +76,7 @@ __all__ = [
     "PayloadTooLargeError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RecordError",
     "RefusedMeasurement",
     "Stats",
     "Transport",
@@ -93,7 +96,7 @@ if not TYPE_CHECKING:
         "IngestFailures": "_measurements.failed_measurements",
         "IngestReport": "_measurements.measurement",
         "MeasurementError": "_measurements.measurement",
-        "Page": "_paging.paginator",
+        "Page": "_paging.iteration",
         "Paginator": "_paging.paginator",
         "RefusedMeasurement": "_measurements.measurement",
         "Stats": "stats",

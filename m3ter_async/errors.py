@@ -28,6 +28,7 @@ __all__ = [
     "PayloadTooLargeError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RecordError",
     "UnprocessableEntityError",
 ]
 
@@ -115,6 +116,18 @@ class APIResponseValidationError(APIError):
     """
 
     json_path: str | None = None
+
+
+class RecordError(APIResponseValidationError):
+    """A record of a listing that cannot be decoded: the rest of its listing goes on behind it.
+
+    Attributes:
+        record: The JSON of the record, byte for byte. (`body` is the same with secrets masked, 64 KiB of it.)
+        index: Its place in its page, from 0. The page is the one that `next_token` fetches; None is the first.
+    """
+
+    record: bytes = b""
+    index: int = 0
 
 
 class APIStatusError(APIError):

@@ -20,6 +20,7 @@ class Call:
     Attributes:
         bare: Makes the request of each attempt, where the URL is presigned: no login goes with it.
         secrets: What of that URL must not be seen.
+        smaller: Makes the call for half as much, to be sent where this one was too much; None where that is all.
     """
 
     operation: Operation[Any]
@@ -30,6 +31,7 @@ class Call:
     gate: Gate | None = None
     bare: Callable[[], Request] | None = None
     secrets: tuple[str, ...] = ()
+    smaller: Callable[[], Call | None] | None = None
 
     def gone(self) -> Response:
         """The answer to a DELETE whose repeat found nothing: one before took effect, and this is what is gone."""

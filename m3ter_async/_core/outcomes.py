@@ -75,6 +75,13 @@ class Failure:
         """Whether the service only asked for patience."""
         return self.error.status == 429
 
+    @property
+    def heavy(self) -> bool:
+        """Whether it may have been too much at once: a smaller page may come in time where this one did not."""
+        if self.error.status is None:
+            return self.doubt and isinstance(self.error, (APITimeoutError, APIResponseValidationError))
+        return self.error.status in (413, 502, 504)
+
 
 class FailureReader:
     """Turns what came back into a `Failure`, with every secret masked.

@@ -181,6 +181,9 @@ class Pipeline:
                     outcome = self._reader(call).refused(method, call.path, outcome, keep=shown)
             failed += 1
             doubt = doubt or outcome.doubt
+            if outcome.heavy and call.smaller is not None and (smaller := call.smaller()) is not None:
+                # another question than the one that failed: neither its tries nor its time count against this one
+                call, failed, elapsed, began, outcome.verdict = smaller, 0, 0.0, self.clock.now(), "refused"
             delay = self._delay(call, entry, outcome, failed, elapsed + self.clock.now() - began)
             error = outcome.error
             error.attempts = entry.attempts
@@ -191,6 +194,10 @@ class Pipeline:
             entry.again(delay, error)
             await self.clock.sleep(delay)
             elapsed += self.clock.now() - began
+
+    def failed_later(self) -> None:
+        """Count a call as failed whose answer was read, and only then turned out to be of no use."""
+        self._journal.counters.failures += 1
 
     def _reader(self, call: Call) -> FailureReader:
         if not call.secrets:
