@@ -32,9 +32,14 @@ def identity(row: Raw) -> bytes:
 
 
 class Overlap:
-    """The last rows that were handed out: the next page begins with the last of them, if nothing came or went."""
+    """The last rows that were handed out: the next page begins with the last of them, if nothing came or went.
 
-    def __init__(self) -> None:
+    Attributes:
+        complete: Whether these are all rows since the first of the listing.
+    """
+
+    def __init__(self, *, complete: bool) -> None:
+        self.complete = complete
         self._last: deque[bytes] = deque(maxlen=_REMEMBERED)
 
     def __bool__(self) -> bool:
@@ -42,7 +47,9 @@ class Overlap:
 
     def add(self, rows: Iterable[bytes]) -> None:
         """Note the identities of rows that are handed out."""
-        self._last.extend(rows)
+        for row in rows:
+            self.complete = self.complete and len(self._last) < _REMEMBERED
+            self._last.append(row)
 
     def ends_with(self, row: bytes) -> bool:
         """Whether this is the last one."""

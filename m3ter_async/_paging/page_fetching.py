@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
+from urllib.parse import quote
 
 from msgspec import UNSET, Raw, UnsetType
 
@@ -81,29 +82,33 @@ class Feed:
     ) -> None:
         self._pipeline = pipeline
         self._operation = operation
-        self._path = path
-        self._body = body
         self._reader = reader
         self._cursor = "fromDocument" if operation.page == "offset" else "nextToken"
-        self._query = dict(query)
-        start = self._query.pop(self._cursor, UNSET)
+        query = dict(query)
+        start = query.pop(self._cursor, UNSET)
         self.token: str | None = None if start is UNSET or start is None or start == "" else str(start)
         if operation.page == "offset" and self.token is not None and not self.token.isdecimal():
             raise ValueError(f"from_document must be a whole number from 0, not {start!r}")
-        if self._query.get("pageSize", UNSET) is UNSET and operation.page_size is not None:
+        most: Any = query.get("pageSize", UNSET)
+        if most is UNSET and operation.page_size is not None:
             # the largest page: a cursor is sequential, so fewer pages are the only way to be faster
-            self._query["pageSize"] = operation.page_size if limit is None else min(limit, operation.page_size)
-        most = str(self._query.get("pageSize"))
-        self._size = PageSize(int(most) if most.isdecimal() else None)
+            most = operation.page_size if limit is None else min(limit, operation.page_size)
+        if str(most).isdecimal():
+            query.pop("pageSize", None)
+            self._size = PageSize(int(most))
+        else:
+            self._size = PageSize(None)
+        # bad arguments raise here; what differs from page to page is put behind it
+        self._base = pipeline.prepare(operation, path, query, body)
+        self._call(self.token)
         self._own_size = self._size.now  # of the page that gave `token`
         self._sizes_checked = False
-        self._overlap = Overlap()
+        self._overlap = Overlap(complete=self.token in (None, "0"))
         self._left = limit
         self._ahead_wanted = ahead
         self._ahead: Task[FeedPage] | None = None
         self._seen = {_digest(self.token or "")}
         self._ended = False
-        self._call(self.token)  # bad arguments raise here
 
     async def next(self) -> FeedPage | None:
         """The next page, or None after the last; after an error it is the same page that is asked for."""
@@ -155,11 +160,12 @@ class Feed:
         return error
 
     def _call(self, cursor: str | None, *, smaller: bool = False, size: int | None = None) -> Call:
-        query = self._query if cursor is None else {**self._query, self._cursor: cursor}
-        size = self._size.now if size is None else size
-        if size is not None:
-            query = {**query, "pageSize": size}
-        call = self._pipeline.prepare(self._operation, self._path, query, self._body)
+        parts = [self._base.query] if self._base.query else []
+        if (size := self._size.now if size is None else size) is not None:
+            parts.append(f"pageSize={size}")
+        if cursor is not None:
+            parts.append(f"{self._cursor}={quote(cursor, safe='')}")
+        call = replace(self._base, query="&".join(parts))
         if smaller and self._size.can_shrink:
             call.smaller = lambda: self._call(cursor, smaller=True) if self._size.shrink() else None
         return call
@@ -234,14 +240,16 @@ class Feed:
             elif known:
                 # the end, or just a short page; the row before is looked at last, so that whatever moved shows in it
                 after = await self._plain(str(at + 1))
-                if (await self._get(str(at), size=1)).rows == page.rows:
+                if self._overlap.count(after.rows):
+                    at += 1
+                elif (await self._get(str(at), size=1)).rows == page.rows:
                     return after
             elif at:
                 at = max(0, at + 1 - max(2, self._size.now or 0))  # rows went: it is further to the front
-            elif page.rows:
+            elif page.rows and not self._overlap.complete:
                 break
             else:
-                return page  # nothing is left of the whole listing
+                return page  # none of those that were handed out is left
         raise self._error("rows came or went while this listing was read, and its place is lost: read it anew")
 
     async def _plain(self, token: str | None) -> FeedPage:
