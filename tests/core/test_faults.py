@@ -257,7 +257,7 @@ async def test_an_answer_beyond_the_limit_is_refused_and_not_asked_for_again(pai
     with Wire([say(b'{"data": ["' + b"x" * 300_000 + b'"]}')]) as wire:
         async with wire.client(pair, max_response_bytes=100_000) as m3ter:
             with pytest.raises(APIResponseValidationError, match="100000 bytes"):
-                await m3ter.bills.list().collect()
+                await m3ter.bills.list(page_size=1).collect()
     assert len(wire.requests) == 1
 
 
