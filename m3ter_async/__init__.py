@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from ._jobs.fan_out import FanOut
     from ._measurements.failed_measurements import IngestFailure, IngestFailures
     from ._measurements.ingest import Ingest
-    from ._measurements.measurement import IngestError, IngestReport, MeasurementError, RefusedMeasurement
+    from ._measurements.ingest_outcomes import FailedBatch, IngestError, IngestReport, RefusedMeasurement
+    from ._measurements.measurement import MeasurementError
     from ._paging.iteration import Page
     from ._paging.paginator import Paginator
     from .client import AsyncM3ter
@@ -57,6 +58,7 @@ __all__ = [
     "BadRequestError",
     "ConfigurationError",
     "ConflictError",
+    "FailedBatch",
     "FanOut",
     "Ingest",
     "IngestError",
@@ -89,16 +91,17 @@ if not TYPE_CHECKING:
     # HttpxTransport is not in __all__: without the extra, `import *` would fail on it
     _HOME = {
         "AsyncM3ter": "client",
+        "FailedBatch": "_measurements.ingest_outcomes",
         "FanOut": "_jobs.fan_out",
         "Ingest": "_measurements.ingest",
-        "IngestError": "_measurements.measurement",
+        "IngestError": "_measurements.ingest_outcomes",
         "IngestFailure": "_measurements.failed_measurements",
         "IngestFailures": "_measurements.failed_measurements",
-        "IngestReport": "_measurements.measurement",
+        "IngestReport": "_measurements.ingest_outcomes",
         "MeasurementError": "_measurements.measurement",
         "Page": "_paging.iteration",
         "Paginator": "_paging.paginator",
-        "RefusedMeasurement": "_measurements.measurement",
+        "RefusedMeasurement": "_measurements.ingest_outcomes",
         "Stats": "stats",
         "AiohttpTransport": "transports",
         "HttpxTransport": "transports",

@@ -122,7 +122,7 @@ class RecordError(APIResponseValidationError):
     """A record of a listing that cannot be decoded: the rest of its listing goes on behind it.
 
     Attributes:
-        record: The JSON of the record, byte for byte. (`body` is the same with secrets masked, 64 KiB of it.)
+        record: The JSON of the record, byte for byte, but for secrets of the client, which are masked.
         index: Its place in its page, from 0. The page is the one that `next_token` fetches; None is the first.
     """
 

@@ -195,6 +195,10 @@ class Pipeline:
             await self.clock.sleep(delay)
             elapsed += self.clock.now() - began
 
+    def masked(self, data: bytes) -> bytes:
+        """What a server sent, with the client's secrets masked."""
+        return self._failures.redactor().clean(data, 16 * len(data))
+
     def failed_later(self) -> None:
         """Count a call as failed whose answer was read, and only then turned out to be of no use."""
         self._journal.counters.failures += 1

@@ -156,7 +156,7 @@ class Feed:
             body=found.body,
             next_token=page.token,
         )
-        error.json_path, error.index, error.record = cause.json_path, index, record
+        error.json_path, error.index, error.record = cause.json_path, index, self._pipeline.masked(record)
         return error
 
     def _call(self, cursor: str | None, *, smaller: bool = False, size: int | None = None) -> Call:
