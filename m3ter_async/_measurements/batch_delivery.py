@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,8 +62,7 @@ class Delivery:
         pipeline: Pipeline,
         operation: Operation[SubmitMeasurements],
         concurrency: int,
-        block: str,
-        on_failed: OnFailed | None = None,
+        on_failed: OnFailed | None,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be 1 or more, not {concurrency!r}")
@@ -71,7 +71,7 @@ class Delivery:
         self._call = pipeline.prepare(self._operation, {}, {})
         self._pipeline = pipeline
         self._concurrency = concurrency
-        self._block = block
+        self._block = secrets.token_hex(8)  # tells its errors from those of others, pickled or not
         self._on_failed = on_failed
         self._waiting: deque[_Batch] = deque()
         self._in_flight: set[_Batch] = set()
@@ -167,12 +167,13 @@ class Delivery:
         self._free()
         return taken
 
-    def failure(self, error: IngestError | None = None) -> IngestError | None:
+    def failure(self, raised: BaseException | None = None) -> IngestError | None:
         """What there is to tell of all that is kept, None if that is nothing.
 
         Args:
-            error: One that was raised before, which is to tell how things stand now.
+            raised: If it is one that `room` raised before, it is brought up to date, and returned.
         """
+        error = raised if isinstance(raised, IngestError) and raised.of(self._block) else None
         if error is None and not self._kept and not self._refused:
             return None
         error = error or IngestError()

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -19,7 +18,7 @@ from .._core.operation import Operation
 from .._core.pipeline import Pipeline
 from ..models.usage import Measurement, SubmitMeasurements
 from .batch_delivery import Delivery
-from .ingest_outcomes import FailedBatch, IngestError, OnFailed, OnRefused, RefusedMeasurement
+from .ingest_outcomes import FailedBatch, IngestError, OnFailed, OnRefused, RefusedMeasurement, check_callback
 from .measurement import ENVELOPE, MOST_BYTES, MOST_ROWS, MeasurementError, Row, encode, measurement
 from .refusals import Item
 from .row_sources import drawn, drawn_async
@@ -62,10 +61,9 @@ class Ingest:
     ) -> None:
         if not 0 < max_age < math.inf:
             raise ValueError(f"max_age must be a number of seconds above 0, not {max_age!r}")
-        for name, callback in (("on_failed", on_failed), ("on_refused", on_refused)):
-            _check(name, callback)
-        self._block = secrets.token_hex(8)
-        self._delivery = Delivery(pipeline, operation, concurrency, self._block, on_failed)
+        check_callback("on_failed", on_failed)
+        check_callback("on_refused", on_refused)
+        self._delivery = Delivery(pipeline, operation, concurrency, on_failed)
         self._on_refused = on_refused
         self._background = pipeline.background
         self._clock = pipeline.clock
@@ -98,10 +96,7 @@ class Ingest:
         return self._delivery.failed
 
     def take_failed(self) -> list[FailedBatch]:
-        """Take over what is kept of measurements that could not be sent: the block forgets them, and has room again.
-
-        They are yours then: nothing sends them any more, and leaving the block does not tell of them.
-        """
+        """Take over what is kept of measurements that could not be sent: the block forgets them, and has room again."""
         return self._delivery.take_failed()
 
     def take_refused(self) -> list[RefusedMeasurement]:
@@ -200,7 +195,7 @@ class Ingest:
             TypeError: `on_refused` is async: it is called, and not awaited.
             RuntimeError: Outside of the ``async with`` block.
         """
-        _check("on_refused", on_refused)
+        check_callback("on_refused", on_refused)
         on_refused = on_refused or self._on_refused
         refused = index = 0
 
@@ -300,12 +295,6 @@ class Ingest:
                     self._timer.cancel()
                     await self._timer.ended.wait()
                 await self._delivery.stop()
-            raised = error if isinstance(error, IngestError) and error.of(self._block) else None
-            failure = self._delivery.failure(raised)
-            if failure is not None and failure is not raised:
+            failure = self._delivery.failure(error)
+            if failure is not None and failure is not error:
                 raise failure
-
-
-def _check(name: str, callback: object) -> None:
-    if iscoroutinefunction(callback):
-        raise TypeError(f"{name} is async; it is called, not awaited, so make it a plain function")

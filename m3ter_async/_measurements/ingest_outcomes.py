@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
 
 from ..errors import M3terError
@@ -54,6 +55,12 @@ class FailedBatch:
 
 OnRefused: TypeAlias = Callable[[RefusedMeasurement], object]
 OnFailed: TypeAlias = Callable[[FailedBatch], object]
+
+
+def check_callback(name: str, callback: object) -> None:
+    """Refuse what would have to be awaited."""
+    if iscoroutinefunction(callback):
+        raise TypeError(f"{name} is async; it is called, not awaited, so make it a plain function")
 
 
 @dataclass(frozen=True, slots=True)

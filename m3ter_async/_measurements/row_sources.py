@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def drawn(rows: Iterable[T]) -> Iterator[Iterator[T]]:
+def drawn(rows: Iterable[T]) -> Generator[Iterator[T]]:
     """Iterate over `rows`, and close the generator that does."""
     iterator = iter(rows)
     try:
@@ -21,7 +21,7 @@ def drawn(rows: Iterable[T]) -> Iterator[Iterator[T]]:
 
 
 @asynccontextmanager
-async def drawn_async(rows: AsyncIterable[T]) -> AsyncIterator[AsyncIterator[T]]:
+async def drawn_async(rows: AsyncIterable[T]) -> AsyncGenerator[AsyncIterator[T]]:
     """Iterate over `rows`, and close the generator that does: by the task that drew from it."""
     iterator = aiter(rows)
     try:

@@ -11,7 +11,8 @@ from msgspec import Raw
 
 from .._core.decoding import Unreadable
 from ..errors import RecordError
-from .page_fetching import Feed, FeedPage
+from .feed_page import FeedPage
+from .page_fetching import Feed
 from .record_decoding import Reader
 
 T = TypeVar("T")

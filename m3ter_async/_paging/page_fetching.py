@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from .._core.operation import Operation
 from .._core.pipeline import Pipeline
 from ..errors import APIError, APIResponseValidationError, RecordError
 from ..transports.protocol import Response
+from .feed_page import FeedPage
 from .offset_overlap import Overlap, identity
 from .page_size import PageSize
 from .page_splitting import split
@@ -26,35 +27,6 @@ _LONGEST_TOKEN = 16_384  # characters: with more of them, no server takes the UR
 _LONGEST_SEARCH = 12  # pages that are looked through for the place where a listing by offset stands
 # How a service may say that it does not know a token, which it gave for pages of another size.
 _NO_SUCH_TOKEN = frozenset((400, 404, 410, 422))
-
-
-@dataclass(slots=True)
-class FeedPage:
-    """A page, split into its records and no further unless the reader has decoded it at once.
-
-    Undecoded records are views of one body, which lives until the last of them is dropped.
-
-    Attributes:
-        records: The records or the JSON of each, the last one first, so that handing one out is a ``pop()``.
-        decoded: Which of the two.
-        token: What fetched this page; None is the first.
-        next_token: What fetches the next; None is the end.
-        headers: Those of its answer.
-        mark: What no other page of the same pass has.
-        size: How many records were asked for.
-        rows: In a listing by offset, what its records are known by, in their order.
-        bad: Whether one of its records could not be decoded.
-    """
-
-    records: list[Any]
-    decoded: bool
-    token: str | None
-    next_token: str | None
-    headers: Mapping[str, str] = field(repr=False)
-    mark: bytes
-    size: int | None = None
-    rows: list[bytes] = field(default_factory=list[bytes])
-    bad: bool = False
 
 
 class Feed:
@@ -89,15 +61,14 @@ class Feed:
         self.token: str | None = None if start is UNSET or start is None or start == "" else str(start)
         if operation.page == "offset" and self.token is not None and not self.token.isdecimal():
             raise ValueError(f"from_document must be a whole number from 0, not {start!r}")
-        most: Any = query.get("pageSize", UNSET)
+        most: object = query.get("pageSize", UNSET)
         if most is UNSET and operation.page_size is not None:
             # the largest page: a cursor is sequential, so fewer pages are the only way to be faster
             most = operation.page_size if limit is None else min(limit, operation.page_size)
-        if str(most).isdecimal():
+        known = str(most).isdecimal()
+        if known:
             query.pop("pageSize", None)
-            self._size = PageSize(int(most))
-        else:
-            self._size = PageSize(None)
+        self._size = PageSize(int(str(most)) if known else None)
         # bad arguments raise here; what differs from page to page is put behind it
         self._base = pipeline.prepare(operation, path, query, body)
         self._call(self.token)
@@ -234,7 +205,7 @@ class Feed:
             if known != 1 or not self._overlap.ends_with(page.rows[0]):
                 self._new(page)  # something has moved, or is given twice
             if 0 < known < len(page.rows):
-                return _behind(page, at, known)
+                return page.behind(at, known)
             if known > 1:
                 at += known - 1  # all of it is known: rows came before these
             elif known:
@@ -298,13 +269,6 @@ class Feed:
             rows = [identity(row) for row in records]
         records.reverse()
         return FeedPage(records, whole is not None, token, next_token, response.headers, mark, rows=rows)
-
-
-def _behind(page: FeedPage, at: int, known: int) -> FeedPage:
-    """What of a page comes behind its first `known` rows, as the page that begins there."""
-    del page.records[-known:], page.rows[:known]
-    page.token = str(at + known)
-    return page
 
 
 def _digest(token: str) -> bytes:
