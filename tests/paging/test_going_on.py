@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+import tracemalloc
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -209,3 +210,32 @@ async def test_a_token_that_comes_again_is_one_failed_call() -> None:
         with pytest.raises(APIError, match="gave before"):
             await m3ter.bills.list().collect()
         assert m3ter.stats().failures == 1
+
+
+async def test_a_long_listing_takes_no_more_memory_than_a_short_one() -> None:
+    """But for a digest of each token, by which one that comes again is known."""
+    number = 0
+
+    def serve(_: Request) -> Answer:
+        nonlocal number
+        number += 1
+        return answer({"data": [{"id": f"{number}"}], "nextToken": f"t{number}"})
+
+    async with client(FakeTransport(serve), token="t", api_key=None, api_secret=None) as m3ter:
+        m3ter._pipeline._transport.requests = Forgetful()  # type: ignore[attr-defined]
+        bills = aiter(m3ter.bills.list())
+        for _ in range(500):
+            await anext(bills)
+        tracemalloc.start()
+        for _ in range(5_000):
+            await anext(bills)
+        grown = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+    assert grown < 5_000 * 200
+
+
+class Forgetful(list[Request]):
+    """Keeps nothing."""
+
+    def append(self, value: Request) -> None:
+        """Drop it."""
