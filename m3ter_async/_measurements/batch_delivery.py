@@ -15,7 +15,7 @@ from .._core.background import Task, TaskAbandoned
 from .._core.decoding import decode
 from .._core.operation import Operation
 from .._core.pipeline import Pipeline
-from ..errors import APIStatusError
+from ..errors import APIStatusError, M3terError
 from ..models.usage import SubmitMeasurements
 from ..transports.protocol import Response
 from .ingest_outcomes import FailedBatch, IngestError, OnFailed, OnRefused, RefusedMeasurement
@@ -274,6 +274,9 @@ class Delivery:
             self._told += len(batch.items)
         else:
             self._kept.append(batch)
+            # of what a transport of the user's raises only the kind: its text was not looked through for secrets
+            why = cause if isinstance(cause, M3terError) else type(cause).__name__
+            _log.warning("%d measurements could not be sent, and are kept: %s", len(batch.items), why)
 
     def _read(self, response: Response) -> SubmitMeasurements:
         return decode(self._operation.decoder, response.content)

@@ -216,7 +216,7 @@ async def test_failures_are_told_as_they_happen_and_then_they_are_the_callers() 
     assert len(set(again)) == len(again) == ingest.failed
 
 
-async def test_what_is_kept_can_be_taken_and_makes_room() -> None:
+async def test_what_is_kept_can_be_taken_and_makes_room(caplog: pytest.LogCaptureFixture) -> None:
     outage = Outage(answer(status=503))
     _, m3ter = ageless(outage, max_retries=0)
     async with m3ter:
@@ -231,6 +231,7 @@ async def test_what_is_kept_can_be_taken_and_makes_room() -> None:
             await batch(ingest, 500_000)
         assert ingest.accepted >= 1000
     assert "503" in str(taken[0].cause)
+    assert "1000 measurements could not be sent, and are kept: POST" in caplog.text
 
 
 async def test_a_callback_that_fails_loses_nothing() -> None:
