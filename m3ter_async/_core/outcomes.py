@@ -59,11 +59,13 @@ class Failure:
         error: What the caller gets, if it stays at that.
         verdict: Whether the attempt may be made again.
         doubt: True where it may have taken effect all the same.
+        heavy: True where it may have been too much at once: a smaller page may come in time where this one did not.
     """
 
     error: APIError
     verdict: Verdict
     doubt: bool = False
+    heavy: bool = False
 
     @property
     def retry_after(self) -> float | None:
@@ -74,13 +76,6 @@ class Failure:
     def throttled(self) -> bool:
         """Whether the service only asked for patience."""
         return self.error.status == 429
-
-    @property
-    def heavy(self) -> bool:
-        """Whether it may have been too much at once: a smaller page may come in time where this one did not."""
-        if self.error.status is None:
-            return self.doubt and isinstance(self.error, (APITimeoutError, APIResponseValidationError))
-        return self.error.status in (413, 502, 504)
 
 
 class FailureReader:
@@ -108,10 +103,13 @@ class FailureReader:
         """No whole answer came."""
         reason = self.redactor().text(error.reason)
         if error.too_large:
-            return Failure(APIResponseValidationError(reason, method=method, path=path), "final", doubt=True)
+            return Failure(
+                APIResponseValidationError(reason, method=method, path=path), "final", doubt=True, heavy=True
+            )
         kind = APITimeoutError if error.timeout else APIConnectionError
         again: Verdict = "doubtful" if error.sent else "refused"
-        return Failure(kind(reason, method=method, path=path), again, doubt=error.sent)
+        heavy = error.timeout and error.sent
+        return Failure(kind(reason, method=method, path=path), again, doubt=error.sent, heavy=heavy)
 
     def refused(self, method: str, path: str, response: Response, *, keep: bool) -> Failure:
         """The service answered with a status that is not a success.
@@ -129,7 +127,7 @@ class FailureReader:
         # a redirect to "see another page" may come after the deed; only 307 and 308 ask for it to be done elsewhere
         doubt = kind == "doubtful" or response.status in (301, 302, 303)
         error.retry_after = retry_after(headers.get("retry-after"), self._wall())
-        return Failure(error, kind, doubt=doubt)
+        return Failure(error, kind, doubt=doubt, heavy=response.status in (413, 502, 504))
 
     def unreadable(self, method: str, path: str, response: Response, cause: Unreadable, *, keep: bool) -> Failure:
         """The service answered with a success that cannot be read.
