@@ -72,6 +72,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def simulate(session: nox.Session) -> None:
+    """The client in simulated worlds, for hours of virtual time a second: nox -s simulate -- --seeds 20000."""
+    install(session, EVERYTHING, "tests")
+    session.run("python", "-m", "tests.simulation", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure this client beside the m3ter package and a hand-written loop: a table and a chart, in a few minutes."""
     install(session, "httpx,export", "bench")

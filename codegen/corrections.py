@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from m3ter_async._core.retry import repeat_of
+
 from .read import Call, Contract, ContractError, Member, Type
 
 Reasons = Mapping[str, str]
@@ -28,8 +30,7 @@ class Corrections:
         types: ``query:name``, ``path:name`` or ``Schema.field`` declared as string, and what they are.
         model_names: Names of structs and enumerations where the rules give a clash or nonsense.
         class_names: Names of resource classes.
-        repeat: Whether a write may be sent again, where the rules (GET, DELETE: safe; PUT with a version: versioned;
-            else: never) do not fit.
+        repeat: What an operation does, and so whether it may be sent again, where the rule by its method does not fit.
         scope: Which rate limit an operation counts against.
         busy: Operations whose 429 is about themselves.
         secrets: ``Schema.field`` that no repr may show.
@@ -177,18 +178,18 @@ M3TER = Corrections(
         "bills.debit_line_items": ("DebitLineItems", "no other resource has debits"),
     },
     repeat={
-        "GenerateToken": ("safe", "a second token leaves the first one valid"),
-        "PreviewBill": ("safe", _READ),
-        "PreviewBalanceTransactionSchedule": ("safe", _READ),
-        "PreviewScheduledCharge": ("safe", _READ),
-        "PostUsageDataQuery": ("safe", _READ),
-        "PostQueryBillData": ("safe", _READ),
-        "EvaluateCalculation": ("safe", _READ),
-        "ListResourceGroupsForId": ("safe", _READ),
-        "DownloadBillsCsvUrl": ("safe", _URL),
-        "GenerateUploadUrl": ("safe", _URL),
-        "GenerateLookupTableDataUploadUrl": ("safe", _URL),
-        "GetLookupTableRevisionArchivedDataUrl": ("safe", _URL),
+        "GenerateToken": ("read", "a second token leaves the first one valid"),
+        "PreviewBill": ("read", _READ),
+        "PreviewBalanceTransactionSchedule": ("read", _READ),
+        "PreviewScheduledCharge": ("read", _READ),
+        "PostUsageDataQuery": ("read", _READ),
+        "PostQueryBillData": ("read", _READ),
+        "EvaluateCalculation": ("read", _READ),
+        "ListResourceGroupsForId": ("read", _READ),
+        "DownloadBillsCsvUrl": ("read", _URL),
+        "GenerateUploadUrl": ("read", _URL),
+        "GenerateLookupTableDataUploadUrl": ("read", _URL),
+        "GetLookupTableRevisionArchivedDataUrl": ("read", _URL),
         "LockBill": ("safe", _SAME_STATE),
         "UpdateBillStatus": ("safe", _SAME_STATE),
         "ActivateWebhookDestination": ("safe", _SAME_STATE),
@@ -267,10 +268,10 @@ def _open(type_: Type, corrections: Corrections, used: set[str]) -> Type:
 
 def plain_repeat(contract: Contract, call: Call) -> str:
     """Whether `call` may be sent again, by the rules alone."""
-    if call.method in ("GET", "DELETE"):
-        return "safe"
+    if call.method != "PUT":
+        return repeat_of(call.method)
     versioned = any(member.name == "version" for member in contract.members(call.body))
-    return "versioned" if call.method == "PUT" and versioned else "never"
+    return "versioned" if versioned else "never"
 
 
 def _check_operations(contract: Contract, corrections: Corrections) -> None:

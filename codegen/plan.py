@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from m3ter_async._core.retry import repeat_of
+
 from . import names
 from .corrections import Corrections, check_resources, corrected, plain_repeat
 from .read import Call, Contract, ContractError, Member, Type
 
 SHARED = "_shared"
-# What `Operation` makes of the method where nothing is said about repeating; it is not printed.
-_BY_METHOD = {"GET": "safe", "DELETE": "safe", "PUT": "versioned"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Method:
     @property
     def repeat(self) -> str:
         """Whether it may be sent again when nobody knows if it took effect."""
-        found: str = self.settings.get("repeat", _BY_METHOD.get(self.call.method, "never"))
+        found: str = self.settings.get("repeat", repeat_of(self.call.method))
         return found
 
     @property
@@ -160,7 +160,7 @@ class Plan:
             raise ContractError(f"{call.id} has two arguments called {sorted(twice)}")
         record, settings = self._answer(call)
         repeat = self.corrections.repeat.get(call.id, (plain_repeat(self.contract, call), ""))[0]
-        if repeat != _BY_METHOD.get(call.method, "never"):
+        if repeat != repeat_of(call.method):  # what goes by the method is not printed
             settings = {"repeat": repeat, **settings}
         if call.id in self.corrections.scope:
             settings["scope"] = self.corrections.scope[call.id][0]

@@ -11,10 +11,10 @@ from msgspec import UNSET
 
 from ._core.clock import Clock, make_clock
 from ._core.instrumentation import Hook, hooks
-from ._core.operation import BY_HAND, Operation, Repeat
+from ._core.operation import BY_HAND, Operation
 from ._core.pipeline import Pipeline
 from ._core.rate_limits import Limits
-from ._core.retry import RetryPolicy
+from ._core.retry import Repeat, RetryPolicy, repeat_of
 from ._core.settings import Settings, credentials, host, organization, plain_path, positive, secret, whole
 from ._jobs.client_methods import Toolbox
 from ._measurements.client_methods import Measuring
@@ -47,8 +47,14 @@ class AsyncM3ter(Toolbox, Measuring):
         base_url: Where the API is, ``https://api.m3ter.com`` by default. Plain http is only taken for loopback.
         ingest_base_url: Where measurements go: ``https://ingest.m3ter.com``, or `base_url` if that is another.
         timeout: Seconds for one attempt, from connecting to the last byte.
-        max_retries: The most repeats of a call that may be repeated.
-        max_retry_time: Seconds after the start of a call in which the last repeat must have begun.
+        total_timeout: Seconds for a call as a whole: from its start to its last byte, with every wait and repeat. By
+            default nothing bounds it but `timeout` and the two below.
+        max_retries: The most repeats of a call after failures that may have taken effect, such as a 503. A certain
+            refusal (a 429, no connection) is repeated as long as there is time; 0 repeats nothing.
+        max_retry_time: As `total_timeout`: the lesser of both counts. Left out, a call is repeated for 120 seconds from
+            the moment that it is first sent, however long it waited for its first turn.
+        bulk: Whether calls let all others go first, and are repeated as long as there is time whatever
+            `max_retries` is. ``map()`` and ``export()`` do so by themselves.
         rate_limit: Requests per second and organization, as the service allows; None holds nothing back.
         max_connections: The most requests in flight at once.
         max_response_bytes: An answer larger than this is refused while it is read.
@@ -72,7 +78,9 @@ class AsyncM3ter(Toolbox, Measuring):
         ingest_base_url: str | None = None,
         timeout: float = 60.0,
         max_retries: int = 5,
-        max_retry_time: float = 120.0,
+        max_retry_time: float | None = None,
+        total_timeout: float | None = None,
+        bulk: bool = False,
         rate_limit: float | None = 50.0,
         max_connections: int = 100,
         max_response_bytes: int = 2**30,
@@ -91,11 +99,10 @@ class AsyncM3ter(Toolbox, Measuring):
             org_id=organization(org_id),
             timeout=positive("timeout", timeout),
             max_bytes=whole("max_response_bytes", max_response_bytes),
-            policy=RetryPolicy(
-                max_retries=whole("max_retries", max_retries, 0), total=positive("max_retry_time", max_retry_time)
-            ),
+            policy=RetryPolicy(max_retries=whole("max_retries", max_retries, 0)),
             allow_insecure=allow_insecure_http,
-        )
+            bulk=bulk,
+        ).changed(max_retry_time=max_retry_time, total_timeout=total_timeout)
         rate = None if rate_limit is None else positive("rate_limit", rate_limit)
         in_flight = whole("max_connections", max_connections)
         clock = _clock or make_clock.get()()
@@ -109,7 +116,7 @@ class AsyncM3ter(Toolbox, Measuring):
             hosts=self._hosts,
             credentials=login,
             token=start,
-            limits=Limits(clock, rate=rate),
+            limits=Limits(clock, rate=rate, host=api),
             max_in_flight=in_flight,
             clock=clock,
             settings=settings,
@@ -128,6 +135,8 @@ class AsyncM3ter(Toolbox, Measuring):
         timeout: float | None = None,
         max_retries: int | None = None,
         max_retry_time: float | None = None,
+        total_timeout: float | None = None,
+        bulk: bool | None = None,
     ) -> Self:
         """A view with other settings over the same connections, token, limits and retry budget.
 
@@ -138,7 +147,12 @@ class AsyncM3ter(Toolbox, Measuring):
         view._owner = False
         view._pipeline = self._pipeline.view(
             self._pipeline.settings.changed(
-                org_id=org_id, timeout=timeout, max_retries=max_retries, max_retry_time=max_retry_time
+                org_id=org_id,
+                timeout=timeout,
+                max_retries=max_retries,
+                max_retry_time=max_retry_time,
+                total_timeout=total_timeout,
+                bulk=bulk,
             )
         )
         return view
@@ -184,12 +198,14 @@ class AsyncM3ter(Toolbox, Measuring):
             query: Query parameters, encoded here.
             body: A struct, mapping or sequence, sent as JSON.
             type: What the answer decodes to; by default plain dicts and lists, with `Decimal` for fractions.
-            repeatable: Whether it may be sent again when nobody knows if it took effect. By default only GET, DELETE
-                and a PUT with a ``version`` in its body are.
+            repeatable: Whether it may be sent again when nobody knows if it took effect. By default only GET,
+                HEAD, OPTIONS, DELETE and a PUT with a ``version`` in its body are.
         """
         if not (method.isascii() and method.isalpha()):
             raise ValueError(f"{method!r} is not an HTTP method")
-        repeat: Repeat | None = None if repeatable is None else "safe" if repeatable else "never"
+        repeat: Repeat | None = None
+        if repeatable is not None:
+            repeat = ("read" if repeat_of(method.upper()) == "read" else "safe") if repeatable else "never"
         operation: Operation[Any] = Operation(BY_HAND, method.upper(), plain_path(path), type, repeat=repeat)
         return await self._pipeline.call(operation, {}, query or {}, body)
 

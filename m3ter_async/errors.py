@@ -16,6 +16,7 @@ __all__ = [
     "APITimeoutError",
     "AuthenticationError",
     "BadRequestError",
+    "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
     "InternalServerError",
@@ -53,7 +54,11 @@ class APIError(M3terError):
         outcome_unknown: True where a write may or may not have taken effect: look before you repeat it.
         attempts: How often the request was sent.
         next_token: In a listing, the token of the page that failed: go on from there (None is the first page).
+        out_of_time: True where only time was missing: what went wrong may pass, and was not repeated because
+            ``max_retry_time``, ``total_timeout`` or the caller's own deadline left no time for it.
     """
+
+    out_of_time: bool = False
 
     def __init__(
         self,
@@ -81,7 +86,7 @@ class APIError(M3terError):
         self.next_token = next_token
 
     def __str__(self) -> str:
-        text = f"{self.method} {self.path}: {self.reason}"
+        text = f"{self.method} {self.path}: {self.reason}" if self.method else self.reason
         if self.attempts > 1:
             text += f" (after {self.attempts} attempts)"
         if self.outcome_unknown:
@@ -106,6 +111,10 @@ class APIConnectionError(APIError):
 
 class APITimeoutError(APIConnectionError):
     """No answer came in time."""
+
+
+class ClientClosedError(APIError):
+    """The client was closed, or belongs to another event loop or process; from here nothing was sent."""
 
 
 class APIResponseValidationError(APIError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 __all__ = [
+    "AddressLimitReached",
     "CallInfo",
     "Event",
     "LoggedIn",
@@ -162,6 +163,24 @@ class RateLimitPaused(Event):
 
     def _text(self) -> str:
         return f"429, so all {self.scope} calls to this organization pause for {self.seconds:.2f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressLimitReached(Event):
+    """All that the service allows an address is used up, so that no call of this scope is sent for a while.
+
+    It holds for all organizations and for all clients of this process. It is told once for each such while.
+
+    Attributes:
+        scope: Which of the service's rate limits it is.
+        seconds: How long, at the least.
+    """
+
+    scope: Scope
+    seconds: float
+
+    def _text(self) -> str:
+        return f"all {self.scope} requests of this address are used up: the next goes out in {self.seconds:.2f} s"
 
 
 @dataclass(frozen=True, slots=True)

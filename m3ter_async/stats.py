@@ -22,6 +22,7 @@ class Stats:
         login_failures: Logins that were given up.
         pauses: How often a 429 stopped all calls of an organization.
         paused_seconds: Seconds of those pauses, summed over organizations, the rest of a present one included.
+        address_pauses: How often all that the service allows an address was used up, which stops all organizations.
         waits: How often a call waited for its turn under a rate limit or in a pause.
         waited_seconds: Seconds of those waits, summed over calls.
         bytes_sent: Bytes of request bodies.
@@ -40,6 +41,7 @@ class Stats:
     login_failures: int
     pauses: int
     paused_seconds: float
+    address_pauses: int
     waits: int
     waited_seconds: float
     bytes_sent: int

@@ -7,19 +7,24 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 
+import anyio
 import msgspec
 
 from ..errors import APIError, ConfigurationError
 from ..transports.protocol import Response
-from .background import Background, Task
+from .background import Background, Task, TaskAbandoned
 from .clock import Clock
 from .decoding import Unreadable, decode
 from .operation import Operation
 from .redaction import Secret, basic, fits_a_header
+from .retry import verdict
+from .waits import Waits
 
 _RENEW_AHEAD = 300.0  # seconds; for short-lived tokens a tenth of their life
-_FRESH = 60.0
+_SUSPECT = 60.0  # seconds between two logins that only a 403 asked for
 _REMEMBERED = 16  # tokens
+# Seconds without a login after one that failed, doubled with each: for refused credentials, and for anything else.
+_FIRST_REST, _LONGEST_REST, _LONGEST_OUTAGE_REST = 1.0, 60.0, 8.0
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -32,7 +37,7 @@ class Grant(msgspec.Struct, frozen=True):
         return "Grant([redacted])"
 
 
-LOGIN: Operation[Grant] = Operation("GenerateToken", "POST", "/oauth/token", Grant, repeat="safe")
+LOGIN: Operation[Grant] = Operation("GenerateToken", "POST", "/oauth/token", Grant, repeat="read")
 LOGIN_BODY = b'{"grant_type":"client_credentials"}'
 
 
@@ -61,31 +66,39 @@ class Token:
 
     Attributes:
         header: The value of the ``Authorization`` header.
-        fresh_until: Until then a 403 speaks of permissions, after it perhaps of the token's age.
         renew_at: From then on a new one is fetched, while this one is still used.
         ends: From then on it is not used.
+        worked: Whether any call succeeded under it.
     """
 
-    __slots__ = ("ends", "fresh_until", "header", "renew_at")
+    __slots__ = ("ends", "header", "renew_at", "worked")
 
     def __init__(self, value: str, issued: float, life: float) -> None:
         self.header: Secret = Secret(f"Bearer {value}")
-        self.fresh_until: float = issued + min(_FRESH, life / 10)
         self.renew_at: float = issued + life - min(_RENEW_AHEAD, life / 10)
         self.ends: float = issued + life
+        self.worked: bool = False
+
+
+class NoTokenInTime(Exception):
+    """The login had not ended when the call's deadline came."""
 
 
 class TokenManager:
     """One token for all calls of a client.
 
     The login runs in the background and belongs to no call: any number of callers wait for the same one, and one
-    of them being cancelled is nothing to the others. Its failure is theirs as well.
+    of them being cancelled is nothing to the others. Its failure is theirs as well. After a failure logins rest for a
+    while, longer with each.
 
     Args:
         login: Makes the token call.
         credentials: The access key id and the API secret; None where there is only a fixed token, which is used until
             the service refuses it.
         fixed: A token from elsewhere.
+
+    Attributes:
+        sent_at: When the login was last sent: a slow answer must not lengthen its token's life.
     """
 
     def __init__(
@@ -96,14 +109,26 @@ class TokenManager:
         fixed: str | None = None,
         clock: Clock,
         background: Background,
+        waits: Waits,
     ) -> None:
         self._login = login
         self._credentials = credentials
         self._clock = clock
         self._background = background
+        self._waits = waits
         self._token = None if fixed is None else Token(fixed, clock.now(), math.inf)
         self._known = deque([] if self._token is None else [self._token.header], maxlen=_REMEMBERED)
+        self.sent_at: float = -math.inf
         self._renewal: Task[Token] | None = None
+        self._news = anyio.Event()
+        self._setback: tuple[APIError, float] | None = None  # what went wrong last, and when it is tried again
+        self._failed: APIError | None = None  # the last login, if it failed
+        self._failures = 0
+        self._rests_until = -math.inf
+        self._suspect_from = -math.inf
+        self._settled = True  # whether what came of the last login was noted
+        self._useless = 0  # tokens in a row under which nothing worked
+        self._refused_until = -math.inf
 
     def current(self) -> Token | None:
         """The token to send now, if there is one that is still good; near its end a new one is sent for."""
@@ -113,48 +138,135 @@ class TokenManager:
         now = self._clock.now()
         if now >= token.ends:
             return None
-        if now >= token.renew_at:
+        if now >= token.renew_at and now >= self._rests_until:
             self._renew()
         return token
 
-    async def get(self) -> Token:
-        """A token from the login that is under way or begins now, for those who find none that is good."""
+    async def get(self, deadline: float) -> Token:
+        """A token from the login that is under way or begins now, for those who find none that is good.
+
+        Raises:
+            APIError: The login failed, or goes on for longer than the caller can wait.
+            NoTokenInTime: The deadline came, and nothing had gone wrong so far.
+            ClosedWhileWaiting: The client was closed.
+        """
+        while True:
+            now = self._clock.now()
+            if not self._under_way() and now < self._rests_until:
+                failed = self._failed
+                lasting = failed is not None and failed.status is not None and verdict(failed.status) == "final"
+                if failed is not None and (lasting or self._rests_until >= deadline):
+                    raise copy.copy(failed)
+                await self._waits.sleep(self._rests_until - now, deadline)
+                if self._clock.now() >= deadline:
+                    raise NoTokenInTime
+                continue
+            try:
+                return await self._wait(self._renew(), deadline)
+            except TaskAbandoned:
+                with self._waits.until(deadline):  # closed? if not, somebody cancelled all tasks: begin again
+                    await anyio.lowlevel.checkpoint()
+
+    async def _wait(self, login: Task[Token], deadline: float) -> Token:
+        while not login.done:
+            if self._setback is not None and self._setback[1] >= deadline:
+                raise copy.copy(self._setback[0])
+            news = self._news
+            with self._waits.until(deadline) as scope:
+                await news.wait()
+            if scope.cancelled_caught and not login.done:
+                if self._setback is not None:
+                    raise copy.copy(self._setback[0])
+                raise NoTokenInTime
         try:
-            return await self._renew().wait()
+            return await login.wait()
         except APIError as error:
             raise copy.copy(error) from None  # each of those who waited adds a traceback of its own
 
+    def told(self, error: APIError, again: float | None) -> None:
+        """An attempt of the login failed; `again` is when it is made anew, in monotonic seconds."""
+        if again is not None:
+            self._setback = error, again
+            self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = anyio.Event()
+
+    def _under_way(self) -> bool:
+        return self._renewal is not None and not self._renewal.done
+
     def _renew(self) -> Task[Token]:
-        if self._renewal is None:
-            self._renewal = self._background.start(self._fetch)
+        if self._renewal is None or self._renewal.done:
+            self._setback, self._settled = None, False
+            self._renewal = self._background.start(self._fetch, ended=self._after)
         return self._renewal
 
     async def _fetch(self) -> Token:
         try:
-            issued = self._clock.now()  # before the call: a slow answer must not lengthen the token's life
             grant = await self._login()
-            life = math.inf if grant.expires_in is None else max(0.0, grant.expires_in)
-            self._token = token = Token(grant.access_token, issued, life)
-            self._known.append(token.header)
-            return token
-        except APIError:
+        except APIError as error:
+            self._after(error)
+            raise
+        life = math.inf if grant.expires_in is None else max(0.0, grant.expires_in)
+        self._token = token = Token(grant.access_token, self.sent_at, life)
+        self._known.append(token.header)
+        self._after(None)
+        return token
+
+    def _after(self, error: BaseException | None) -> None:
+        """The login is over, in whatever way: told by who watches it too, since it may not even have begun."""
+        if self._settled:
+            return
+        self._settled, self._setback = True, None
+        if error is None:
+            self._failed, self._failures, self._rests_until = None, 0, -math.inf
+        elif not isinstance(error, TaskAbandoned):
+            self._failed = error if isinstance(error, APIError) else None
+            self._failures += 1
+            refused = self._failed is not None and verdict(self._failed.status or 500) == "final"
+            longest = _LONGEST_REST if refused else _LONGEST_OUTAGE_REST
+            now = self._clock.now()
+            self._rests_until = now + min(longest, _FIRST_REST * 2.0 ** min(self._failures - 1, 30))
             if (old := self._token) is not None:
                 # the old one still serves: ask again when half of what is left of it is gone
-                old.renew_at = (self._clock.now() + old.ends) / 2
-            raise
-        finally:
-            self._renewal = None
+                old.renew_at = math.inf if old.ends == math.inf else (now + old.ends) / 2
+        self._tell()
 
-    def replace(self, token: Token, status: int) -> bool:
-        """Whether a call that was answered 401 or 403 under `token` is worth sending again with another one.
-
-        A 403 on a fresh token is about permissions; on an older one it may be how the service says that it ended.
-        """
+    def refused(self, token: Token) -> bool:
+        """Note that a call was answered 401 under `token`; whether it is worth sending again with another one."""
         if token is not self._token:
             return True  # another call was refused before and got a new one
-        if self._credentials is None or (status == 403 and self._clock.now() < token.fresh_until):
+        if self._credentials is None:
             return False
+        now = self._clock.now()
+        if token.worked:
+            self._useless = 0
+        elif now < self._refused_until:
+            return False  # a new token is refused as well: the 401 is the answer
+        else:
+            self._useless += 1
+            self._refused_until = now + min(_LONGEST_REST, _FIRST_REST * 2.0 ** min(self._useless - 1, 30))
         self._token = None
+        return True
+
+    async def suspected(self, token: Token, deadline: float) -> bool:
+        """Whether there is another token for a call that was answered 403 under `token`.
+
+        A 403 speaks of permissions, or of a token that ended. So a new one is fetched while the old one serves, at
+        most once a minute: if it was about permissions, nobody loses anything.
+        """
+        if token is not self._token:
+            return self._token is not None
+        now = self._clock.now()
+        if self._credentials is None or (not self._under_way() and now < max(self._suspect_from, self._rests_until)):
+            return False
+        if not self._under_way():
+            self._suspect_from = now + _SUSPECT
+        try:
+            await self._wait(self._renew(), deadline)
+        except (APIError, NoTokenInTime, TaskAbandoned):
+            return False  # the 403 is what happened to the call
         return True
 
     def basic(self) -> Secret:

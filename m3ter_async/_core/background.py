@@ -9,31 +9,36 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
+import math
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import anyio
-
-from ..errors import M3terError
 
 if TYPE_CHECKING:
     import outcome
     import trio
 
 ELSEWHERE = "this client belongs to another event loop or process: make one in each"
+_SEE_THEM_END = 5.0  # seconds; work that does not end when it is cancelled is somebody's own function
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+_inside: ContextVar[tuple[object, ...]] = ContextVar("_inside", default=())
+"""The tasks that the present code runs in: who waited for the end of one of them would wait for itself."""
 
-class TaskAbandoned(M3terError):
-    """The work was cancelled from outside, by the closing client or the ending event loop."""
 
-    def __init__(self, reason: str = "the client was closed while this call waited") -> None:
-        super().__init__(reason)
+class TaskAbandoned(Exception):
+    """The work was cancelled from outside, by the closing client or the ending event loop. No caller gets this."""
+
+
+class ElsewhereError(Exception):
+    """Asked in another event loop or process than the first time. No caller gets this."""
 
 
 class Task(Protocol[T_co]):
@@ -44,6 +49,11 @@ class Task(Protocol[T_co]):
     """
 
     ended: anyio.Event
+
+    @property
+    def done(self) -> bool:
+        """Whether it is over, in whatever way: what tasks share is put right by who looks, not by the task itself."""
+        ...
 
     async def wait(self) -> T_co:
         """Wait for the result or the exception of the work; a waiter who is cancelled does not cancel the work.
@@ -58,12 +68,18 @@ class Task(Protocol[T_co]):
         ...
 
 
+_Registry: TypeAlias = "dict[_AsyncioTask[Any] | _TrioTask[Any], None]"
+
+
 class Background:
     """The tasks of one client, all in one event loop; it holds the only references that keep them alive."""
 
     def __init__(self) -> None:
-        self._tasks: set[_AsyncioTask[Any] | _TrioTask[Any]] = set()
+        self._tasks: _Registry = {}  # in the order in which they began
         self._home: tuple[int, object] | None = None
+
+    def __len__(self) -> int:
+        return len(self._tasks)
 
     def at_home(self) -> bool:
         """Whether this is the process and the event loop in which it was first asked: its sockets work nowhere else."""
@@ -72,16 +88,48 @@ class Background:
             self._home = here
         return self._home == here
 
-    def start(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Task[T]:
-        """Begin `work` and return at once."""
-        return (_TrioTask if _in_trio() else _AsyncioTask)(work, self._tasks)
+    def start(
+        self,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        *,
+        deadline: float = math.inf,
+        ended: Callable[[BaseException | None], None] | None = None,
+    ) -> Task[T]:
+        """Begin `work` and return at once.
+
+        Args:
+            work: An async function.
+            deadline: When it is cancelled, in the event loop's time (`anyio.current_time`). What it calls sees that.
+            ended: Called when it is over, with what it raised: also if it was cancelled before its first step.
+
+        Raises:
+            ElsewhereError: This is not the event loop or process of the client.
+        """
+        if not self.at_home():
+            raise ElsewhereError(ELSEWHERE)
+        make = _TrioTask if _in_trio() else _AsyncioTask
+        return make(work if deadline == math.inf else lambda: _bounded(work, deadline), self._tasks, ended)
 
     async def aclose(self) -> None:
-        """Cancel what is still under way and see it end."""
-        for task in list(self._tasks):
+        """Cancel what is still under way and see it end, but for what this very call is part of."""
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        for task in list(self._tasks):
-            await task.ended.wait()
+        with anyio.move_on_after(_SEE_THEM_END):
+            for task in tasks:
+                if not inside(task):
+                    await task.ended.wait()
+
+
+def inside(task: Task[Any]) -> bool:
+    """Whether the present code is part of `task`."""
+    return task in _inside.get()
+
+
+async def _bounded(work: Callable[[], Coroutine[Any, Any, T]], deadline: float) -> T:
+    with anyio.CancelScope(deadline=deadline):
+        return await work()
+    raise TaskAbandoned
 
 
 def _in_trio() -> bool:
@@ -99,63 +147,99 @@ def _loop() -> object:
 
 
 class _AsyncioTask(Generic[T]):
-    def __init__(self, work: Callable[[], Coroutine[Any, Any, T]], registry: set[Any]) -> None:
+    def __init__(
+        self,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        registry: _Registry,
+        ended: Callable[[BaseException | None], None] | None,
+    ) -> None:
         self.ended = anyio.Event()
         self._registry = registry
-        registry.add(self)
+        self._then = ended
+        registry[self] = None
         self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(work())
+        self._task: asyncio.Task[T] | None = None  # an eager task runs before there is a name for it
+        context = contextvars.copy_context()
+        context.run(_inside.set, (*_inside.get(), self))
+        self._task = context.run(self._loop.create_task, work())
         self._task.add_done_callback(self._finish)
 
+    @property
+    def done(self) -> bool:
+        return self._task is not None and self._task.done()
+
     def _finish(self, task: asyncio.Task[T]) -> None:
-        self._registry.discard(self)
-        if not task.cancelled():
-            task.exception()  # seen: nobody may be left to wait for it, and asyncio would complain
+        self._registry.pop(self, None)
+        # looked at in any case: nobody may be left to wait for it, and asyncio would complain
+        error = TaskAbandoned() if task.cancelled() else task.exception()
         self.ended.set()
+        if self._then is not None:
+            self._then(error)
 
     async def wait(self) -> T:
         await self.ended.wait()
-        if self._task.cancelled():
+        if self._task is None or self._task.cancelled():
             raise TaskAbandoned
         return self._task.result()
 
     def cancel(self) -> None:
-        if not self._task.done() and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._task.cancel)
+        if not self.done and not self._loop.is_closed():
+            with suppress(RuntimeError):  # closed just now, in another thread
+                self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
 
 class _TrioTask(Generic[T]):
-    def __init__(self, work: Callable[[], Awaitable[T]], registry: set[Any]) -> None:
+    def __init__(
+        self,
+        work: Callable[[], Awaitable[T]],
+        registry: _Registry,
+        ended: Callable[[BaseException | None], None] | None,
+    ) -> None:
         import trio
 
         self.ended = anyio.Event()
         self._registry = registry
-        registry.add(self)
+        self._then = ended
+        registry[self] = None
         self._scope: trio.CancelScope = trio.CancelScope()
         self._token = trio.lowlevel.current_trio_token()
+        self._over = trio.RunFinishedError  # a garbage collector at the end of a program can import nothing
+        self._cancelled = trio.Cancelled
         self._outcome: outcome.Outcome[T] | None = None
         # as asyncio does it: what is awaited here belongs to the trace of whoever began it
-        trio.lowlevel.spawn_system_task(self._run, work, context=contextvars.copy_context())
+        context = contextvars.copy_context()
+        context.run(_inside.set, (*_inside.get(), self))
+        trio.lowlevel.spawn_system_task(self._run, work, context=context)
+
+    @property
+    def done(self) -> bool:
+        return self.ended.is_set()
 
     async def _run(self, work: Callable[[], Awaitable[T]]) -> None:
         import outcome
 
         try:
             with self._scope:
-                self._outcome = await outcome.acapture(work)
+                found = await outcome.acapture(work)
+                if not isinstance(getattr(found, "error", None), self._cancelled):
+                    self._outcome = found
         finally:
-            self._registry.discard(self)
+            self._registry.pop(self, None)
             self.ended.set()
+            if self._then is not None:
+                self._then(TaskAbandoned() if self._outcome is None else getattr(self._outcome, "error", None))
 
     async def wait(self) -> T:
         await self.ended.wait()
-        if self._scope.cancel_called or self._outcome is None:
+        if self._outcome is None:
             raise TaskAbandoned
         outcome, self._outcome = self._outcome, copy.copy(self._outcome)  # each can be unwrapped only once
         return outcome.unwrap()
 
     def cancel(self) -> None:
-        import trio
-
-        with suppress(trio.RunFinishedError):  # and then so has everything that ran in it
+        with suppress(self._over):  # and then so has everything that ran in it
             self._token.run_sync_soon(self._scope.cancel)

@@ -18,6 +18,9 @@ class Call:
     """An operation with its arguments filled in, ready to be sent any number of times.
 
     Attributes:
+        repeatable: Whether it may be sent again when nobody knows if it took effect.
+        organization: Whose limits and share of the client it uses.
+        gate: Where it waits for its turn under the rate limit.
         bare: Makes the request of each attempt, where the URL is presigned: no login goes with it.
         secrets: What of that URL must not be seen.
         smaller: Makes the call for half as much, to be sent where this one was too much; None where that is all.
@@ -28,6 +31,7 @@ class Call:
     query: str = ""
     content: bytes | None = None
     repeatable: bool = True
+    organization: str = ""
     gate: Gate | None = None
     bare: Callable[[], Request] | None = None
     secrets: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from typing import TypeAlias, cast
 
 from ..errors import APIError, APIResponseValidationError, APITimeoutError, ConfigurationError
 from ..events import (
+    AddressLimitReached,
     CallInfo,
     Event,
     LoggedIn,
@@ -36,6 +37,7 @@ _LEVELS: dict[type[Event], int] = {
     RetryScheduled: logging.INFO,
     LoggedIn: logging.INFO,
     RateLimitPaused: logging.WARNING,
+    AddressLimitReached: logging.WARNING,
     LoginFailed: logging.WARNING,
 }
 _numbers = itertools.count(1)
@@ -75,6 +77,7 @@ class Counters:
     login_failures: int = 0
     pauses: int = 0
     paused_seconds: float = 0.0
+    address_pauses: int = 0
     waits: int = 0
     waited_seconds: float = 0.0
     bytes_sent: int = 0
@@ -198,6 +201,11 @@ class Entry:
         if begins:
             self._counters.pauses += 1
             self._journal.tell(RateLimitPaused(self._info(), self.attempts, self._operation.scope, seconds))
+
+    def address_limited(self, seconds: float) -> None:
+        """All requests that the service allows this address are used up for so many seconds."""
+        self._counters.address_pauses += 1
+        self._journal.tell(AddressLimitReached(self._info(), self.attempts, self._operation.scope, seconds))
 
     def again(self, delay: float, error: APIError) -> None:
         """The request will be sent again."""

@@ -10,14 +10,13 @@ import msgspec
 
 from ..events import Scope
 from .decoding import decoder
+from .retry import Repeat, repeat_of
 
 T = TypeVar("T")
 
-Repeat = Literal["safe", "versioned", "never"]
 # The ids of what is an operation of no contract: a path that somebody wrote by hand, and a presigned URL.
 BY_HAND = "request"
 PRESIGNED = "presigned"
-_REPEAT_BY_METHOD: dict[str, Repeat] = {"GET": "safe", "DELETE": "safe", "PUT": "versioned"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +28,10 @@ class Operation(Generic[T]):
         method: The HTTP method.
         path: The path with its parameters in braces; ``{orgId}`` is the client's organization.
         answer: The type of the answer; of one record, where the answer is a list of pages.
-        repeat: Whether it may be sent again when nobody knows if it took effect: ``safe`` always, ``versioned`` where
-            its body carries the version it expects to replace, ``never`` where a second one would count twice. Left
-            out, it goes by the method: GET and DELETE are safe, a PUT is versioned, anything else is sent once.
+        repeat: What it does, and so whether it may be sent again when nobody knows if it took effect: ``read`` changes
+            nothing; ``safe`` changes something, but a second one changes nothing more; ``versioned`` is safe where its
+            body carries the version that it expects to replace; ``never``: a second one would count twice. Left out,
+            it goes by the method (`retry.repeat_of`).
         page: How its pages follow each other: by ``nextToken`` (``token``), by ``fromDocument`` (``offset``), by
             ``nextToken`` if it is a page at all and not the only record itself (``either``), or None for no pages.
         page_size: The largest page the service gives.
@@ -53,12 +53,12 @@ class Operation(Generic[T]):
 
     def __post_init__(self) -> None:
         if self.repeat is None:
-            object.__setattr__(self, "repeat", _REPEAT_BY_METHOD.get(self.method, "never"))
+            object.__setattr__(self, "repeat", repeat_of(self.method))
 
     @property
     def writes(self) -> bool:
-        """Whether it may change anything; a POST that is safe to repeat only reads."""
-        return self.method != "GET" and not (self.method == "POST" and self.repeat == "safe")
+        """Whether it changes anything."""
+        return self.repeat != "read" and repeat_of(self.method) != "read"
 
     @cached_property
     def decoder(self) -> msgspec.json.Decoder[T]:

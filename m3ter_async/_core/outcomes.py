@@ -68,6 +68,11 @@ class Failure:
     heavy: bool = False
 
     @property
+    def waits(self) -> bool:
+        """Whether it certainly took no effect, so that repeating it costs time and no tries."""
+        return self.verdict == "refused"
+
+    @property
     def retry_after(self) -> float | None:
         """Seconds that the service asked for."""
         return self.error.retry_after if isinstance(self.error, APIStatusError) else None
@@ -103,13 +108,18 @@ class FailureReader:
         """No whole answer came."""
         reason = self.redactor().text(error.reason)
         if error.too_large:
-            return Failure(
-                APIResponseValidationError(reason, method=method, path=path), "final", doubt=True, heavy=True
-            )
+            failure: APIError = APIResponseValidationError(reason, method=method, path=path, status=error.status)
+            return Failure(failure, "final", doubt=True, heavy=True)
         kind = APITimeoutError if error.timeout else APIConnectionError
-        again: Verdict = "doubtful" if error.sent else "refused"
-        heavy = error.timeout and error.sent
-        return Failure(kind(reason, method=method, path=path), again, doubt=error.sent, heavy=heavy)
+        again: Verdict = "doubtful" if error.sent else "final" if error.final else "refused"
+        found = kind(reason, method=method, path=path, status=error.status)
+        return Failure(found, again, doubt=error.sent, heavy=error.timeout and error.sent)
+
+    def raw(self, method: str, path: str, error: Exception) -> Failure:
+        """A transport raised what is no `TransportError`: nobody knows how far the request came."""
+        # only its kind is told: its text was not looked through for secrets
+        reason = f"the transport failed ({type(error).__name__})"
+        return Failure(APIConnectionError(reason, method=method, path=path), "doubtful", doubt=True)
 
     def refused(self, method: str, path: str, response: Response, *, keep: bool) -> Failure:
         """The service answered with a status that is not a success.
@@ -126,7 +136,7 @@ class FailureReader:
         kind = verdict(response.status)
         # a redirect to "see another page" may come after the deed; only 307 and 308 ask for it to be done elsewhere
         doubt = kind == "doubtful" or response.status in (301, 302, 303)
-        error.retry_after = retry_after(headers.get("retry-after"), self._wall())
+        error.retry_after = retry_after(headers.get("retry-after"), self._wall(), headers.get("date"))
         return Failure(error, kind, doubt=doubt, heavy=response.status in (413, 502, 504))
 
     def unreadable(self, method: str, path: str, response: Response, cause: Unreadable, *, keep: bool) -> Failure:
@@ -156,6 +166,22 @@ def held_back(method: str, path: str, seconds: float) -> RateLimitError:
     reason = f"not sent: the service asked not to be called for another {seconds:.0f} s"
     error = RateLimitError(reason, method=method, path=path, status=429)
     error.retry_after = seconds
+    error.out_of_time = True
+    return error
+
+
+def too_late(method: str, path: str, seconds: float, waited_for: str) -> APITimeoutError:
+    """A call was not sent: its time was over before.
+
+    Args:
+        method: The HTTP method.
+        path: What was to be called.
+        seconds: How long it waited.
+        waited_for: What had not come when the time was over.
+    """
+    reason = f"not sent: {waited_for} did not come within {seconds:.1f} s"
+    error = APITimeoutError(reason, method=method, path=path)
+    error.out_of_time = True
     return error
 
 

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 import anyio
 from msgspec import UNSET
 
-from ..errors import APIConnectionError, APIError, ConfigurationError
+from ..errors import APIError, ClientClosedError, ConfigurationError, M3terError
 from ..stats import Stats
 from ..transports.protocol import Request, Response, Transport, TransportError
 from ..version import __version__
-from .auth import LOGIN, LOGIN_BODY, Grant, Token, TokenManager, read_grant
-from .background import ELSEWHERE, Background, TaskAbandoned
+from .admission import Admission, NoTurnInTime, PausedTooLong, Turn
+from .auth import LOGIN, LOGIN_BODY, Grant, NoTokenInTime, Token, TokenManager, read_grant
+from .background import ELSEWHERE, Background
 from .call import Call
 from .clock import Clock
 from .decoding import Unreadable, decode
 from .encoding import encode_body, encode_path, encode_query
 from .instrumentation import Entry, Hook, Journal
 from .operation import Operation
-from .outcomes import Failure, FailureReader, held_back
-from .rate_limits import Limits, Paused
+from .outcomes import Failure, FailureReader, held_back, too_late
+from .rate_limits import Limits, pause_after
 from .redaction import Secret
-from .retry import RetryBudget
+from .retry import RetryBudgets
 from .settings import Settings
+from .waits import ClosedWhileWaiting, Waits
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,10 +40,9 @@ _HEADERS = {
     "Accept-Encoding": "gzip",
     "User-Agent": f"m3ter-async/{__version__}",
 }
-# After a 429 without Retry-After: the service refuses for the rest of the second in which the limit was passed.
-_PAUSE = 1.0
-# No limit of the service looks back further than this: whoever asks for more is not believed.
-_LONGEST_PAUSE = 300.0
+
+in_bulk: ContextVar[bool] = ContextVar("in_bulk", default=False)
+"""Whether the present code is part of bulk work, such as a function given to ``map()``."""
 
 
 class Pipeline:
@@ -67,13 +71,16 @@ class Pipeline:
         self.settings = settings
         self.clock = clock
         self.background: Background = Background()
+        self.waits: Waits = Waits(clock)
+        self.admission: Admission = Admission(max_in_flight, clock, self.waits)
+        self.admission.expect(settings.org_id)
         self._transport = transport
         self._hosts = hosts
         self._limits = limits
-        self._slots = anyio.Semaphore(max_in_flight, fast_acquire=True)
-        self._budget = RetryBudget()
-        self._closed = [False]  # a list, so that views see it too
-        self._tokens = TokenManager(self._login, credentials, fixed=token, clock=clock, background=self.background)
+        self._budgets = RetryBudgets()
+        self._tokens = TokenManager(
+            self._login, credentials, fixed=token, clock=clock, background=self.background, waits=self.waits
+        )
         self._failures = FailureReader(self._tokens.secrets, clock.wall)
         self._journal = Journal(hooks, clock, lambda text: self._failures.redactor().text(text))
 
@@ -81,6 +88,7 @@ class Pipeline:
         """The same connections, token, limits and budget under other settings."""
         other = copy.copy(self)
         other.settings = settings
+        self.admission.expect(settings.org_id)
         return other
 
     def stats(self) -> Stats:
@@ -88,10 +96,10 @@ class Pipeline:
         return self._journal.counters.snapshot(getattr(self._transport, "connections", None))
 
     async def aclose(self) -> None:
-        """End what goes on beside the calls, then the transport."""
+        """End what goes on beside the calls, then the transport. From here on nothing is sent."""
         if not self.background.at_home():
             raise ConfigurationError(ELSEWHERE)
-        self._closed[0] = True
+        self.waits.close()
         with anyio.CancelScope(shield=True):
             await self.background.aclose()
             await self._transport.aclose()
@@ -101,9 +109,10 @@ class Pipeline:
     ) -> Call:
         """Fill in an operation; every bad argument raises here, before anything is sent."""
         target = encode_path(operation.path, {"orgId": self.settings.org_id, **path})
-        gate = None
+        organization, gate = self.settings.org_id, None
         if target.startswith("/organizations/"):
             gate = self._limits.gate(operation.scope, target.split("/", 3)[2])
+            organization = gate.organization
         version = getattr(body, "version", None)
         if isinstance(body, Mapping):
             version = cast("Mapping[str, Any]", body).get("version")
@@ -112,7 +121,9 @@ class Pipeline:
             target,
             encode_query(query) if query else "",
             None if body is UNSET else encode_body(body),
-            repeatable=operation.repeat == "safe" or (operation.repeat == "versioned" and isinstance(version, int)),
+            repeatable=operation.repeat in ("read", "safe")
+            or (operation.repeat == "versioned" and isinstance(version, int)),
+            organization=organization,
             gate=gate,
         )
 
@@ -129,7 +140,7 @@ class Pipeline:
         return await self.run(self.prepare(operation, path, query, body), read)
 
     async def run(self, call: Call, read: Callable[[Response], R]) -> R:
-        """Send `call` until an answer can be read, or until the policy, the budget or safety says stop.
+        """Send `call` until an answer can be read, or until its time, the policy or safety says stop.
 
         Args:
             read: Makes the value out of an answer with a 2xx status, or raises `Unreadable`.
@@ -137,63 +148,92 @@ class Pipeline:
         Raises:
             APIError: The last failure.
         """
-        method = call.operation.method
         host = "" if call.bare else self._hosts[call.operation.server]
         entry = Entry(self._journal, call.operation, host, call.path, call.query)
-        failed = 0
-        elapsed = 0.0  # seconds spent sending and backing off: waiting for one's turn is no failure
-        doubt = renewed = False
+        # fixed here: the least of what the settings and the caller's own scope allow
+        attempts = _Attempts(self.clock.now() + min(self.settings.total, self.clock.left()))
+        try:
+            return await self._run(call, read, entry, attempts)
+        except APIError as error:
+            # a write that ends like this may have taken effect in an attempt before
+            error.outcome_unknown = attempts.doubt and call.operation.writes
+            if error.path == call.path:
+                error.attempts = entry.attempts
+            entry.failed(error)
+            raise
+
+    async def _run(self, call: Call, read: Callable[[Response], R], entry: Entry, attempts: _Attempts) -> R:
+        login = call.operation.id == LOGIN.id
+        renewed = False
         while True:
             try:
-                token = await self._turn(call, entry, elapsed)
+                turn, token = await self._turn(call, entry, attempts)
             except APIError as unsent:
-                # a write that does not get to its next attempt may have taken effect in one before
-                unsent.outcome_unknown = doubt and call.operation.writes
-                if unsent.path == call.path:
-                    unsent.attempts = entry.attempts
-                entry.failed(unsent)
-                raise
+                # what was answered is the answer, and not that there was no time or no client left to ask again
+                if attempts.last is None or unsent.path != call.path:
+                    raise
+                raise attempts.last from None
             began = self.clock.now()
             try:
-                outcome = await self._send(call, entry, token)
+                outcome = await self._send(call, entry, token, attempts.deadline)
             finally:
-                if call.operation.id != LOGIN.id:
-                    self._slots.release()
+                if turn is not None:
+                    self.admission.leave(turn)
             if isinstance(outcome, Response):
                 status = outcome.status
-                if status in (401, 403) and token and not renewed and self._tokens.replace(token, status):
+                if status in (401, 403) and token is not None and not renewed:
                     renewed = True
-                    entry.again(0.0, self._failures.refused(method, call.path, outcome, keep=True).error)
-                    continue
-                if doubt and status == 404 and method == "DELETE":
+                    if await self._another(token, status, attempts.deadline):
+                        entry.again(
+                            0.0, self._failures.refused(call.operation.method, call.path, outcome, keep=True).error
+                        )
+                        continue
+                if attempts.doubt and status == 404 and call.operation.method == "DELETE":
                     outcome, status = call.gone(), 200
                 if 200 <= status < 300:
                     try:
                         value = read(outcome)
                     except Unreadable as cause:
-                        outcome = self.unreadable(call, outcome, cause)
+                        failure = self.unreadable(call, outcome, cause)
                     else:
-                        self._budget.refill()
+                        self._succeeded(call, token)
                         entry.succeeded(value)
                         return value
                 else:
-                    shown = call.operation.id != LOGIN.id or b"access_token" not in outcome.content
-                    outcome = self._reader(call).refused(method, call.path, outcome, keep=shown)
-            failed += 1
-            doubt = doubt or outcome.doubt
-            if outcome.heavy and call.smaller is not None and (smaller := call.smaller()) is not None:
-                # another question than the one that failed: neither its tries nor its time count against this one
-                call, failed, elapsed, began, outcome.verdict = smaller, 0, 0.0, self.clock.now(), "refused"
-            delay = self._delay(call, entry, outcome, failed, elapsed + self.clock.now() - began)
-            error = outcome.error
-            error.attempts = entry.attempts
+                    shown = not login or b"access_token" not in outcome.content
+                    failure = self._reader(call).refused(call.operation.method, call.path, outcome, keep=shown)
+            else:
+                failure = outcome
+            attempts.failed(failure, self.clock.now() - began)
+            smaller = call.smaller() if failure.heavy and call.smaller is not None else None
+            if smaller is not None:
+                call = smaller
+                attempts.anew()
+            delay = self._delay(call, entry, failure, attempts, other=smaller is not None)
+            if login:
+                self._tokens.told(failure.error, None if delay is None else self.clock.now() + delay)
             if delay is None:
-                error.outcome_unknown = doubt and call.operation.writes
-                entry.failed(error)
-                raise error
-            entry.again(delay, error)
-            await self.clock.sleep(delay)
-            elapsed += self.clock.now() - began
+                raise failure.error
+            attempts.last = failure.error
+            failure.error.attempts = entry.attempts
+            entry.again(delay, failure.error)
+            with suppress(ClosedWhileWaiting):  # the next turn says so
+                await self.waits.sleep(delay)
+            attempts.spent += delay
+
+    async def _another(self, token: Token, status: int, deadline: float) -> bool:
+        """Whether there is another token for a call that was refused under this one."""
+        if status == 401:
+            return self._tokens.refused(token)
+        try:
+            return await self._tokens.suspected(token, deadline)
+        except ClosedWhileWaiting:
+            return False
+
+    def _succeeded(self, call: Call, token: Token | None) -> None:
+        self._budgets.of(call.organization).refill()
+        if token is not None:
+            token.worked = True
 
     def masked(self, data: bytes) -> bytes:
         """What a server sent, with the client's secrets masked."""
@@ -209,63 +249,80 @@ class Pipeline:
         return FailureReader(lambda: (*self._tokens.secrets(), *call.secrets), self.clock.wall)
 
     def unreadable(self, call: Call, response: Response, cause: Unreadable) -> Failure:
-        """What an answer comes to that cannot be read, be it only after `run` had returned."""
+        """What an answer is that cannot be read, also where that is seen only after `run` had returned."""
         keep = call.operation.id != LOGIN.id
         return self._reader(call).unreadable(call.operation.method, call.path, response, cause, keep=keep)
 
-    async def _turn(self, call: Call, entry: Entry, elapsed: float) -> Token | None:
+    async def _turn(self, call: Call, entry: Entry, attempts: _Attempts) -> tuple[Turn | None, Token | None]:
         """Wait until `call` may be sent: for a token that is good, a place in flight, and a pass of the rate limit.
 
-        The pass comes last, in the moment before sending, but nobody holds a place while waiting for it: an
-        organization at its limit must not keep the calls to others waiting. A login goes without all three, since
-        those who hold a place may wait for that very login; a presigned URL takes no token.
+        Place and pass come last, in the moment before sending. A login goes without all three, since those who hold a
+        place may wait for that very login; a presigned URL takes no token.
         """
-        if self._closed[0]:
+        method, path = call.operation.method, call.path
+        if self.waits.closed:
             raise self._closed_error(call)
         if not self.background.at_home():
-            raise APIConnectionError(ELSEWHERE, method=call.operation.method, path=call.path)
+            raise ClientClosedError(ELSEWHERE, method=method, path=path)
         if call.operation.id == LOGIN.id:
-            return None
-        while True:
-            try:
-                token = None if call.bare else self._tokens.current() or await self._tokens.get()
-            except TaskAbandoned:
-                raise self._closed_error(call) from None
-            if not self._place_now():
-                await self._slots.acquire()
-            gate = call.gate
-            if gate is None or gate.pass_now():
-                return token
-            self._slots.release()
-            began = self.clock.now()
-            try:
-                await gate.wait_to_pass(min(self.settings.policy.total - elapsed, self.clock.left()))
-            except Paused as pause:
-                raise held_back(call.operation.method, call.path, pause.seconds) from None
-            finally:
-                entry.waited(self.clock.now() - began)
-            if self._place_now():
-                # one that ended in the queue is sent all the same: its refusal brings a new one, as any other would
-                return self._tokens.current() or token
-
-    def _place_now(self) -> bool:
+            self._tokens.sent_at = self.clock.now()
+            return None, None
+        began, waited_for = self.clock.now(), "a login"
         try:
-            self._slots.acquire_nowait()
-        except anyio.WouldBlock:
-            return False
-        return True
+            token = None if call.bare else self._tokens.current() or await self._tokens.get(attempts.deadline)
+            waited_for = "its turn"
+            turn = self._new_turn(call, attempts)
+            if self.admission.enter_now(turn):
+                return turn, token
+            await self._queue(call, entry, turn)
+        except PausedTooLong as pause:
+            raise held_back(method, path, pause.seconds) from None
+        except (NoTokenInTime, NoTurnInTime):
+            raise too_late(method, path, self.clock.now() - began, waited_for) from None
+        except ClosedWhileWaiting:
+            raise self._closed_error(call) from None
+        # one that ended in the queue is sent all the same: its refusal brings a new one, as any other would
+        return turn, None if call.bare else self._tokens.current() or token
 
-    def _closed_error(self, call: Call) -> APIConnectionError:
-        return APIConnectionError("this client is closed", method=call.operation.method, path=call.path)
+    def _new_turn(self, call: Call, attempts: _Attempts) -> Turn:
+        patience = self.settings.policy.total - attempts.spent
+        bulk = self.settings.bulk or in_bulk.get()
+        return Turn(call.gate, call.organization, bulk, attempts.deadline, patience)
 
-    async def _send(self, call: Call, entry: Entry, token: Token | None) -> Response | Failure:
-        """Send `call` once."""
+    async def _queue(self, call: Call, entry: Entry, turn: Turn) -> None:
+        began = self.clock.now()
+        if call.gate is not None and (seconds := call.gate.address_wait(began)):
+            entry.address_limited(seconds)
+        try:
+            await self.admission.enter(turn)
+        finally:
+            entry.waited(self.clock.now() - began)
+
+    def _closed_error(self, call: Call) -> APIError:
+        return ClientClosedError("this client is closed", method=call.operation.method, path=call.path)
+
+    async def _send(self, call: Call, entry: Entry, token: Token | None, deadline: float) -> Response | Failure:
+        """Send `call` once, unless its time is over or the client closed."""
+        method, path = call.operation.method, call.path
+        if self.waits.closed:
+            raise self._closed_error(call)
+        left = deadline - self.clock.now()
+        if left <= 0:
+            raise too_late(method, path, 0.0, "the moment to send it")
         request = call.bare() if call.bare else self._request(call, token)
+        if not request.streamed:
+            request.timeout = min(request.timeout, left)
         try:
             entry.sent(request)
-            response = await self._transport.send(request)
+            response = await self._within(left, request)
         except TransportError as error:
-            failure = self._reader(call).broken(request.method, call.path, error)
+            failure = self._reader(call).broken(request.method, path, error)
+        except Exception as error:
+            if request.streamed or isinstance(error, M3terError):  # of the caller's own file, or of its own words
+                entry.lost(error)
+                raise
+            # of a transport of the caller's own: its class says nothing of the outcome
+            failure = self._reader(call).raw(request.method, path, error)
         except BaseException as error:
             entry.lost(error)
             raise
@@ -274,6 +331,14 @@ class Pipeline:
             return response
         entry.lost(failure.error)  # not while `error` is handled, which may hold what a server echoed
         return failure
+
+    async def _within(self, left: float, request: Request) -> Response:
+        # a caller's own scope needs no second one; but a streamed exchange has no time limit of its own
+        if left == math.inf or (self.settings.total == math.inf and not request.streamed):
+            return await self._transport.send(request)
+        with anyio.move_on_after(left):
+            return await self._transport.send(request)
+        raise TransportError("no answer before the call's time was over", timeout=True)
 
     def _request(self, call: Call, token: Token | None) -> Request:
         operation, settings = call.operation, self.settings
@@ -285,19 +350,67 @@ class Pipeline:
             url += "?" + call.query
         return Request(operation.method, url, headers, call.content, settings.timeout, settings.max_bytes)
 
-    def _delay(self, call: Call, entry: Entry, failure: Failure, failed: int, elapsed: float) -> float | None:
-        """Seconds until the next attempt, or None if there is none; a 429 slows all calls down, not just this one."""
+    def _delay(self, call: Call, entry: Entry, failure: Failure, attempts: _Attempts, *, other: bool) -> float | None:
+        """Seconds until the next attempt, or None if there is none; a 429 slows all calls down, not just this one.
+
+        Args:
+            other: Whether it asks for something else than the attempt that failed.
+        """
+        now = self.clock.now()
         if failure.throttled and call.gate is not None and not call.operation.busy:
-            wanted = _PAUSE if failure.retry_after is None else min(failure.retry_after, _LONGEST_PAUSE)
-            entry.paused(*call.gate.pause(wanted))
-        if failure.verdict == "final" or (failure.verdict == "doubtful" and not call.repeatable):
+            entry.paused(*call.gate.pause(now, pause_after(failure.retry_after)))
+            self.admission.pause_changed(call.gate)
+        policy = self.settings.policy
+        same = not other and (failure.verdict == "final" or policy.max_retries == 0)
+        if same or (failure.doubt and not call.repeatable):
             return None
-        chance, left = self.clock.random(), self.clock.left()
-        delay = self.settings.policy.delay(failed, elapsed, failure.retry_after, chance, left)
-        if delay is not None and not failure.throttled and not self._budget.spend():
-            failure.error.reason += "; not repeated, since too many calls of this client failed of late"
+        patient = failure.waits or self.settings.patient or in_bulk.get()
+        if attempts.counted > policy.max_retries and not patient:
             return None
+        left, chance, spent = attempts.deadline - now, self.clock.random(), attempts.spent
+        delay = policy.delay(attempts.failures, spent, failure.retry_after, chance, left)
+        if delay is not None and not failure.throttled:
+            budget = self._budgets.of(call.organization)
+            delay = max(delay, budget.wait(now))
+            if spent + delay > policy.total or delay >= left:
+                delay = None
+            else:
+                budget.spend(now)
+        failure.error.out_of_time = delay is None
         return delay
 
     async def _login(self) -> Grant:
         return await self.run(Call(LOGIN, LOGIN.path, content=LOGIN_BODY), read_grant)
+
+
+class _Attempts:
+    """What a call has behind it, and how long it may go on.
+
+    Attributes:
+        deadline: When it ends at the latest, in monotonic seconds.
+        failures: How often it failed.
+        counted: How many of these may have taken effect: these are bounded by a number, the others by time alone.
+        doubt: Whether one of them may have taken effect.
+        last: What went wrong last.
+        spent: Seconds of sending and backing off: waiting for one's turn is no failure.
+    """
+
+    __slots__ = ("counted", "deadline", "doubt", "failures", "last", "spent")
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.spent = 0.0
+        self.failures = self.counted = 0
+        self.doubt = False
+        self.last: APIError | None = None
+
+    def anew(self) -> None:
+        """Another question is asked: neither the tries nor the time of the last one count against it."""
+        self.failures, self.counted, self.spent = 1, 0, 0.0
+
+    def failed(self, failure: Failure, seconds: float) -> None:
+        """Note an attempt that failed after so many seconds."""
+        self.failures += 1
+        self.counted += not failure.waits
+        self.doubt = self.doubt or failure.doubt
+        self.spent += seconds

@@ -1,10 +1,10 @@
-"""The service's own rate limits, kept on this side so that nobody runs into them."""
+"""The service's own rate limits, kept on this side so that nobody runs into them, and what a 429 does to them."""
 
 from __future__ import annotations
 
+import math
+import threading
 from collections import deque
-
-import anyio
 
 from ..events import Scope
 from .clock import Clock
@@ -23,6 +23,15 @@ _ADDRESS_WINDOWS: dict[Scope, tuple[int, float]] = {
     "configuration": (20_000, 300.0),
     "ingest": (5_000, 300.0),
 }
+# After a 429 without Retry-After: the service refuses for the rest of the second in which the limit was passed.
+_PAUSE = 1.0
+# No limit of the service looks back further than this: whoever asks for more is not believed.
+_LONGEST_PAUSE = 300.0
+
+
+def pause_after(retry_after: float | None) -> float:
+    """How long nobody passes after a 429, in seconds."""
+    return _PAUSE if retry_after is None else min(retry_after, _LONGEST_PAUSE)
 
 
 class TokenBucket:
@@ -30,92 +39,137 @@ class TokenBucket:
 
     So no stretch of `period` seconds ever sees more than `size` requests, wherever the service lets its seconds
     begin; a bucket that refills steadily would let twice as many through at the start.
+
+    Bulk requests leave room for others: as many tokens as others took of late, and a few more.
+
+    Attributes:
+        size: How many tokens there are.
+        period: After how many seconds a token comes back.
     """
 
     def __init__(self, size: int, period: float) -> None:
-        self._size = size
-        self._period = period
+        self.size = size
+        self.period = period
         self._taken: deque[float] = deque()
+        self._bulk: deque[float] = deque()
 
-    def wait(self, now: float) -> float:
-        """Seconds until there is a token; 0 if there is one now."""
-        taken = self._taken
-        while taken and taken[0] <= now - self._period:
+    def wait(self, now: float, *, most: int | None = None, bulk: bool = False) -> float:
+        """Seconds until there is a token; 0 if there is one now.
+
+        Args:
+            now: Monotonic seconds.
+            most: How many of the tokens may be used, where not all.
+            bulk: Whether it is for a bulk request.
+        """
+        taken, gone = self._taken, now - self.period
+        while taken and taken[0] <= gone:
             taken.popleft()
-        if len(taken) < self._size:
-            return 0.0
+        most = self.size if most is None else most
+        over = len(taken) - most
         # never zero, whatever rounding does to the sum
-        return max(taken[0] + self._period - now, 1e-6)
+        wait = 0.0 if over < 0 else max(taken[over] - gone, 1e-6)
+        if bulk:
+            others = self._bulk
+            while others and others[0] <= gone:
+                others.popleft()
+            kept = min(most // 2, most // 25 + len(taken) - len(others))
+            over = len(others) - (most - kept)
+            if over >= 0:
+                wait = max(wait, others[over] - gone, 1e-6)
+        return wait
 
-    def take(self, now: float) -> None:
+    def take(self, now: float, *, bulk: bool = False) -> None:
         """Take the token that `wait` said is there."""
         self._taken.append(now)
+        if bulk:
+            self._bulk.append(now)
 
 
-class Paused(Exception):
-    """The service asked to be left alone for longer than the caller would wait; `seconds` are left of that."""
+class AddressWindow(TokenBucket):
+    """The window per address: every client of a process that calls the same host counts against it.
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
+    Attributes:
+        told_until: Until then it was told that the window is used up.
+    """
+
+    def __init__(self, size: int, period: float) -> None:
+        super().__init__(size, period)
+        self.told_until = -math.inf
 
 
 class Gate:
-    """Where the requests of one scope and organization pass, first come, first served.
+    """Where the requests of one scope and organization pass.
 
     A request takes a token from each bucket or from none, in the moment before it is sent: a token that was taken
     earlier would let through what belongs to another second.
+
+    After a 429 others use the same limit: half of the tokens are used at first, and a tenth more each period.
+
+    Attributes:
+        organization: Whose requests these are.
+        scope: Which of the service's limits it is.
     """
 
-    def __init__(self, buckets: tuple[TokenBucket, ...], clock: Clock) -> None:
-        self._buckets = buckets
-        self._clock = clock
-        self._paused_until = 0.0
-        self._turn = anyio.Lock(fast_acquire=True)
+    def __init__(
+        self, scope: Scope, organization: str, own: TokenBucket | None, address: AddressWindow | None = None
+    ) -> None:
+        self.scope: Scope = scope
+        self.organization = organization
+        self._own = own
+        self._address = address
+        self._paused_until = -math.inf
+        self._start = math.inf  # tokens used when the last pause ended
+        self._started = 0.0
 
-    def pass_now(self) -> bool:
-        """Pass if that is possible without waiting, and nobody waits already."""
-        return not self._turn.locked() and self._try() == 0.0
+    def take(self, now: float, *, bulk: bool = False) -> float:
+        """Take a token of each bucket and return 0, or return the seconds until that is worth another try."""
+        wait = self._paused_until - now
+        own, address = self._own, self._address
+        if own is not None:
+            wait = max(wait, own.wait(now, most=self._most(own, now), bulk=bulk))
+        if address is not None:
+            wait = max(wait, address.wait(now))
+        if wait > 0.0:
+            return wait
+        if own is not None:
+            own.take(now, bulk=bulk)
+        if address is not None:
+            address.take(now)
+        return 0.0
 
-    async def wait_to_pass(self, patience: float) -> None:
-        """Wait for one's turn and pass. Who is cancelled while waiting takes nothing.
+    def _most(self, own: TokenBucket, now: float) -> int:
+        if self._start == math.inf:
+            return own.size
+        grown = self._start + (now - self._started) / own.period * own.size / 10
+        if grown < own.size:
+            return max(1, int(grown))
+        self._start = math.inf
+        return own.size
 
-        Args:
-            patience: The longest pause to sit out, in seconds; the queue itself is always waited for.
+    def paused(self, now: float) -> float:
+        """Seconds left of a pause; 0 or less where there is none."""
+        return self._paused_until - now
 
-        Raises:
-            Paused: A pause will last longer.
-        """
-        async with self._turn:
-            while wait := self._try():
-                pause = self._paused_until - self._clock.now()
-                if pause > patience:
-                    raise Paused(pause)
-                await self._clock.sleep(wait)
-
-    def pause(self, seconds: float) -> tuple[bool, float]:
+    def pause(self, now: float, seconds: float) -> tuple[bool, float]:
         """Let nobody pass for so long: the service said that it has had enough.
 
         Returns:
             Whether that begins a pause, and by how many seconds it is longer than what is left of one already.
         """
-        now = self._clock.now()
         until = max(self._paused_until, now + seconds)
         begins, added = self._paused_until <= now < until, until - max(self._paused_until, now)
-        self._paused_until = until
+        if self._own is not None and self._paused_until <= now:  # more of them in one pause say nothing new
+            self._start = max(1.0, self._most(self._own, now) / 2)
+        self._paused_until = self._started = until
         return begins, added
 
-    def _try(self) -> float:
-        """Take a token of each bucket and return 0, or return the seconds until that is worth another try."""
-        now = self._clock.now()
-        wait = self._paused_until - now
-        for bucket in self._buckets:
-            wait = max(wait, bucket.wait(now))
-        if wait > 0.0:
-            return wait
-        for bucket in self._buckets:
-            bucket.take(now)
-        return 0.0
+    def address_wait(self, now: float) -> float:
+        """Seconds until the window per address has a token again, told once for each such stretch; else 0."""
+        address = self._address
+        if address is None or now < address.told_until or not (wait := address.wait(now)):
+            return 0.0
+        address.told_until = now + wait
+        return wait
 
 
 class Limits:
@@ -124,26 +178,46 @@ class Limits:
     Args:
         rate: Requests per second and organization on the configuration and ingest APIs; None holds nothing back, and
             only pauses on a 429.
+        host: The service that is called: its window per address is shared by the clients of a process.
     """
 
-    def __init__(self, clock: Clock, *, rate: float | None = _RATE) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, *, rate: float | None = _RATE, host: str = "") -> None:
         self._rate = rate
         self._gates: dict[tuple[Scope, str], Gate] = {}
-        self._by_address = {scope: TokenBucket(*window) for scope, window in _ADDRESS_WINDOWS.items()}
+        self._address = {} if rate is None else _address_windows(host, clock)
 
-    def gate(self, scope: Scope, org_id: str) -> Gate:
+    def gate(self, scope: Scope, organization: str) -> Gate:
         """The gate for requests of this scope to this organization."""
-        gate = self._gates.get((scope, org_id))
+        gate = self._gates.get((scope, organization))
         if gate is None:
-            gate = self._gates[scope, org_id] = Gate(tuple(self._new_buckets(scope)), self._clock)
+            gate = self._gates[scope, organization] = Gate(
+                scope, organization, self._own(scope), self._address.get(scope)
+            )
         return gate
 
-    def _new_buckets(self, scope: Scope) -> list[TokenBucket]:
+    def _own(self, scope: Scope) -> TokenBucket | None:
         if self._rate is None:
-            return []
-        if scope not in self._by_address:
-            return [TokenBucket(*_WINDOWS[scope])]
+            return None
+        if scope not in _ADDRESS_WINDOWS:
+            return TokenBucket(*_WINDOWS[scope])
         # below one a second, the period grows instead of the bucket
-        own = TokenBucket(int(self._rate), 1.0) if self._rate >= 1 else TokenBucket(1, 1.0 / self._rate)
-        return [own, self._by_address[scope]]
+        return TokenBucket(int(self._rate), 1.0) if self._rate >= 1 else TokenBucket(1, 1.0 / self._rate)
+
+
+_windows: dict[str, dict[Scope, AddressWindow]] = {}
+_windows_lock = threading.Lock()
+_MOST_HOSTS = 64
+
+
+def _address_windows(host: str, clock: Clock) -> dict[Scope, AddressWindow]:
+    # clocks of tests tell times of their own, which must not meet in one window
+    if type(clock) is not Clock:
+        return {scope: AddressWindow(*window) for scope, window in _ADDRESS_WINDOWS.items()}
+    with _windows_lock:
+        found = _windows.get(host)
+        if found is None:
+            found = {scope: AddressWindow(*window) for scope, window in _ADDRESS_WINDOWS.items()}
+            if len(_windows) >= _MOST_HOSTS:  # hosts come from configuration, but tests make many
+                del _windows[next(iter(_windows))]
+            _windows[host] = found
+        return found

@@ -27,6 +27,9 @@ class Settings:
         max_bytes: The largest answer that is read.
         policy: How patiently calls are repeated.
         allow_insecure: Whether plain http may be used beyond loopback.
+        total: Seconds for a call as a whole, from its start to its last byte, every wait included.
+        bulk: Whether calls let all others go first.
+        patient: Whether calls are repeated as long as there is time, however often.
     """
 
     org_id: str
@@ -34,6 +37,9 @@ class Settings:
     max_bytes: int
     policy: RetryPolicy
     allow_insecure: bool = False
+    total: float = math.inf
+    bulk: bool = False
+    patient: bool = False
 
     def changed(
         self,
@@ -42,20 +48,34 @@ class Settings:
         timeout: float | None = None,
         max_retries: int | None = None,
         max_retry_time: float | None = None,
+        total_timeout: float | None = None,
+        bulk: bool | None = None,
     ) -> Settings:
         """These settings but for what is given."""
-        policy = self.policy
+        policy, total = self.policy, self.total
         if max_retries is not None:
             policy = replace(policy, max_retries=whole("max_retries", max_retries, 0))
         if max_retry_time is not None:
             policy = replace(policy, total=positive("max_retry_time", max_retry_time))
-        return Settings(
-            self.org_id if org_id is None else organization(org_id),
-            self.timeout if timeout is None else positive("timeout", timeout),
-            self.max_bytes,
-            policy,
-            self.allow_insecure,
+        if max_retry_time is not None or total_timeout is not None:
+            total = call_time(max_retry_time, total_timeout)
+        return replace(
+            self,
+            org_id=self.org_id if org_id is None else organization(org_id),
+            timeout=self.timeout if timeout is None else positive("timeout", timeout),
+            policy=policy,
+            total=total,
+            bulk=self.bulk if bulk is None else bulk,
+            patient=self.patient if bulk is None else bulk,
         )
+
+
+def call_time(max_retry_time: float | None, total_timeout: float | None) -> float:
+    """Seconds for a call as a whole: the least of what was asked for, and infinite where nothing was."""
+    return min(
+        math.inf if max_retry_time is None else positive("max_retry_time", max_retry_time),
+        math.inf if total_timeout is None else positive("total_timeout", total_timeout),
+    )
 
 
 def secret(value: str | None) -> Secret | None:

@@ -67,7 +67,7 @@ class Toolbox:
         """
         from .fan_out import fan_out
 
-        return fan_out(self._pipeline.background, items, fetch, concurrency=concurrency, ordered=ordered, errors=errors)
+        return fan_out(self._pipeline, items, fetch, concurrency=concurrency, ordered=ordered, errors=errors)
 
     async def download(self, url: str | None) -> bytes:
         """Fetch what a presigned URL of the service gives, without the access token; at most `max_response_bytes`.

@@ -6,15 +6,17 @@ caller holds only takes results out, so it may be dropped at any moment; a gener
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
-from .._core.background import Background, Task, TaskAbandoned
+from .._core.background import ELSEWHERE, ElsewhereError, Task, inside
+from .._core.pipeline import Pipeline, in_bulk
+from ..errors import ClientClosedError, M3terError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -56,17 +58,24 @@ class _Work:
         self._news = anyio.Event()
         self._ended = False
         self.complete: bool = False
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     async def run(self) -> None:
         """Draw and fetch, until there is nothing more or something failed."""
+        in_bulk.set(True)  # a background task has a context of its own
         try:
             async with anyio.create_task_group() as group:
                 await self._feed(group)
             self.complete = not group.cancel_scope.cancel_called
-        finally:
-            self._ended = True
-            self._news.set()
+        except BaseException:
+            if self.error is None:  # cancelled, and so is this task
+                raise
+            # else it is what the group was ended by, or bundles it: the reader gets that one itself
+
+    def over(self, _: BaseException | None) -> None:
+        """Nothing more will come, in whatever way it ended: told by who watches, since `run` may not have begun."""
+        self._ended = True
+        self._news.set()
 
     async def _feed(self, group: TaskGroup) -> None:
         try:
@@ -79,9 +88,11 @@ class _Work:
                 if self._ordered:
                     self._slots.append(slot)
                 group.start_soon(self._one, slot)
-        except Exception as error:
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:
             self.error = self.error or error
-            if not self._collect:
+            if not self._collect or not isinstance(error, Exception):
                 raise
         finally:
             # by the task that drew from it, and in its task group: a generator may have a scope open
@@ -91,8 +102,10 @@ class _Work:
     async def _one(self, slot: _Slot) -> None:
         try:
             slot.result = await self._fetch(slot.item)
-        except Exception as error:
-            if not self._collect:
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:
+            if not self._collect or not isinstance(error, Exception):
                 self.error = self.error or error
                 raise  # which cancels the rest
             slot.result = error
@@ -125,6 +138,10 @@ class _Source:
             return item
         raise StopAsyncIteration
 
+    async def aclose(self) -> None:
+        if close := getattr(self._items, "close", None):  # a generator
+            close()
+
 
 class FanOut(Generic[T, R]):
     """Pairs of an item and what came of it: ``async for item, result in m3ter.map(items, fetch)``.
@@ -133,14 +150,17 @@ class FanOut(Generic[T, R]):
     it has stopped.
     """
 
-    def __init__(self, work: _Work, background: Background) -> None:
+    def __init__(self, work: _Work, pipeline: Pipeline) -> None:
         self._work = work
-        self._background = background
+        self._pipeline = pipeline
+        self._deadline = math.inf
         self._task: Task[None] | None = None
         self._reading = False
         self._closed = False
 
     def __aiter__(self) -> FanOut[T, R]:
+        # that of the loop as a whole; one around a single step is not the map's
+        self._deadline = anyio.current_effective_deadline()
         return self
 
     async def __anext__(self) -> tuple[T, R]:
@@ -148,7 +168,7 @@ class FanOut(Generic[T, R]):
             raise RuntimeError("two tasks read from one iterator: each needs its own, or a queue between them")
         if self._closed:
             raise StopAsyncIteration
-        task = self._task = self._task or self._background.start(self._work.run)
+        task = self._task = self._task or self._begin()
         pair = None
         self._reading = True
         try:
@@ -165,10 +185,21 @@ class FanOut(Generic[T, R]):
         if error is not None:
             raise error
         if not self._work.complete:
-            with suppress(TaskAbandoned):
-                await task.wait()
-            raise TaskAbandoned("this map was stopped: its client closed, or its reader or a call was cancelled")
+            raise self._stopped()
         raise StopAsyncIteration
+
+    def _begin(self) -> Task[None]:
+        if self._pipeline.waits.closed:
+            raise self._stopped()
+        try:
+            return self._pipeline.background.start(self._work.run, deadline=self._deadline, ended=self._work.over)
+        except ElsewhereError:
+            raise ClientClosedError(ELSEWHERE, method="", path="") from None
+
+    def _stopped(self) -> M3terError:
+        if self._pipeline.waits.closed:
+            return ClientClosedError("this map was stopped: its client is closed", method="", path="")
+        return M3terError("this map was stopped: its reader or a call of its function was cancelled")
 
     def __del__(self) -> None:
         if self._task is not None:
@@ -179,11 +210,12 @@ class FanOut(Generic[T, R]):
         self._closed = True
         if self._task is not None:
             self._task.cancel()
-            await self._task.ended.wait()
+            if not inside(self._task):
+                await self._task.ended.wait()
 
 
 def fan_out(
-    background: Background,
+    pipeline: Pipeline,
     items: Iterable[T] | AsyncIterable[T],
     fetch: Callable[[T], Awaitable[R]],
     *,
@@ -200,4 +232,4 @@ def fan_out(
         raise ValueError(f"concurrency must be a whole number from 1, not {concurrency!r}")
     if errors not in ("raise", "collect"):
         raise ValueError(f"errors must be 'raise' or 'collect', not {errors!r}")
-    return FanOut(_Work(items, fetch, concurrency, ordered, errors == "collect"), background)
+    return FanOut(_Work(items, fetch, concurrency, ordered, errors == "collect"), pipeline)

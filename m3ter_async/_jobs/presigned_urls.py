@@ -122,8 +122,8 @@ async def _run(
     place, secrets = _checked(pipeline, method, url, headers)
     headers = {"User-Agent": f"m3ter-async/{__version__}", **headers}
     request = Request(method, url or "", headers, timeout=pipeline.settings.timeout)
-    operation: Operation[Any] = Operation(PRESIGNED, method, place, None, repeat="safe")
-    call = Call(operation, place, bare=lambda: begin(request), secrets=secrets)
+    operation: Operation[Any] = Operation(PRESIGNED, method, place, None, repeat="read" if method == "GET" else "safe")
+    call = Call(operation, place, organization=pipeline.settings.org_id, bare=lambda: begin(request), secrets=secrets)
     await pipeline.run(call, lambda response: response)
 
 

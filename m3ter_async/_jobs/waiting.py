@@ -13,7 +13,7 @@ import anyio
 
 from .._core.operation import Operation
 from .._core.pipeline import Pipeline
-from ..errors import JobCancelledError, JobError, JobFailedError, JobTimeoutError
+from ..errors import APIError, JobCancelledError, JobError, JobFailedError, JobTimeoutError
 
 T = TypeVar("T")
 
@@ -23,6 +23,7 @@ _JITTER = 0.2  # so that those who began together do not look together for ever
 _LAST_LOOK = 5.0  # seconds that the look at the end of the time may take
 
 _DONE = {"COMPLETE", "SUCCEEDED"}
+_GOES_ON = {"PENDING", "INITIALIZING", "RUNNING", "NOTUPLOADED"}
 _ENDS: dict[str, type[JobError]] = {"FAILED": JobFailedError, "CANCELLED": JobCancelledError}
 
 
@@ -48,6 +49,7 @@ async def wait(
     Raises:
         JobFailedError: It failed.
         JobCancelledError: It was cancelled.
+        JobError: It is in a state that is not known to go on, such as one that the service has added.
         JobTimeoutError: The time was up before.
     """
     check_timeout(timeout)
@@ -56,25 +58,47 @@ async def wait(
     left = timeout
     job: T | None = None
     while True:
-        seen: T | None = None
-        with anyio.move_on_after(left if left > 0 else _LAST_LOOK):
-            job = seen = await pipeline.call(operation, path, {})
+        found = await _look(pipeline, operation, path, left if left > 0 else _LAST_LOOK)
+        seen, trouble = found
         if seen is not None:
+            job = seen
             if on_progress is not None and isawaitable(said := on_progress(seen)):
                 await said
             state = _state(seen, status)
             if state in _DONE:
                 return seen
-            if end := _ENDS.get(state):
-                raise end(f"{name} is {state}{_why(seen)}", seen)
+            if state not in _GOES_ON:
+                kind = _ENDS.get(state, JobError)
+                raise kind(f"{name} is {state or 'in no state'}{_why(seen)}", seen)
         if left <= 0 or seen is None:
-            raise JobTimeoutError(f"{name} is {_state(job, status) or 'not seen'} after {timeout:g} s", job)
+            reason = f"{name} is {_state(job, status) or 'not seen'} after {timeout:g} s"
+            raise JobTimeoutError(f"{reason}; the last look failed: {trouble}" if trouble else reason, job) from trouble
         left = timeout - (clock.now() - began)
         pause = interval * (1 - _JITTER * clock.random())
         if left > 0:
             await clock.sleep(min(left, pause))
         interval = min(_LONGEST, interval * 2)
         left = timeout - (clock.now() - began) if pause < left else 0.0
+
+
+async def _look(
+    pipeline: Pipeline, operation: Operation[T], path: Mapping[str, str], seconds: float
+) -> tuple[T | None, APIError | None]:
+    """The job as it is; or None where there was no answer in time, and what went wrong last.
+
+    A job outlasts outages of the service, so a look is repeated as long as there is time.
+    """
+    policy = replace(pipeline.settings.policy, longest=_LONGEST, total=seconds)
+    patient = pipeline.view(replace(pipeline.settings, policy=policy, patient=True))
+    scope = anyio.CancelScope(deadline=anyio.current_time() + seconds)
+    try:
+        with scope:
+            return await patient.call(operation, path, {}), None
+    except APIError as error:
+        if not error.out_of_time:
+            raise
+        return None, error
+    return None, None
 
 
 def check_timeout(timeout: float) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import anyio
 
-from .._core.background import Task, TaskAbandoned
+from .._core.background import Task
 from .._core.decoding import decode
 from .._core.operation import Operation
 from .._core.pipeline import Pipeline
@@ -134,7 +134,7 @@ class Delivery:
         while under_way := self._under_way():
             await under_way[0].ended.wait()
         for batch in (*self._in_flight, *self._waiting):  # of the former, those cancelled before they began
-            self._fail(batch, TaskAbandoned(_LEFT))
+            self._fail(batch, M3terError(_LEFT))
         self._in_flight.clear()
         self._waiting.clear()
 
@@ -215,7 +215,7 @@ class Delivery:
         except Exception as error:  # noqa: BLE001  a transport may be anybody's, and raise whatever it likes
             self._fail(_Batch(sending.left(), batch.tries), error)
         except BaseException:
-            self._fail(_Batch(sending.left(), batch.tries), TaskAbandoned(_LEFT))
+            self._fail(_Batch(sending.left(), batch.tries), M3terError(_LEFT))
             self._end()
             raise
         finally:

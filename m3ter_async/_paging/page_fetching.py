@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import quote
 
+import anyio
 from msgspec import UNSET, Raw, UnsetType
 
-from .._core.background import Task
+from .._core.background import ElsewhereError, Task, TaskAbandoned
 from .._core.call import Call
 from .._core.decoding import Unreadable
 from .._core.operation import Operation
@@ -78,6 +81,7 @@ class Feed:
         self._left = limit
         self._ahead_wanted = ahead
         self._ahead: Task[FeedPage] | None = None
+        self._ahead_until = math.inf  # in the event loop's time
         self._seen = {_digest(self.token or "")}
         self._ended = False
 
@@ -85,10 +89,7 @@ class Feed:
         """The next page, or None after the last; after an error it is the same page that is asked for."""
         if self._ended:
             return None
-        if not self._pipeline.background.at_home():
-            self._ahead = None  # nothing comes of it here; the call says so
-        page = await (self._fetch(self.token) if self._ahead is None else self._ahead.wait())
-        self._ahead = None
+        page = await self._ready() or await self._fetch(self.token)
         # noted only now: a page that was fetched ahead and then dropped may have to be fetched again
         self._seen.add(page.mark)
         self._overlap.add(page.rows)
@@ -101,7 +102,26 @@ class Feed:
             self._left -= len(page.records)
         if self._ahead_wanted and (self._left is None or self._left > 0):
             token = page.next_token
-            self._ahead = self._pipeline.background.start(lambda: self._fetch(token))
+            self._ahead_until = anyio.current_effective_deadline()
+            with suppress(ElsewhereError):  # the call for it says so
+                self._ahead = self._pipeline.background.start(lambda: self._fetch(token), deadline=self._ahead_until)
+        return page
+
+    async def _ready(self) -> FeedPage | None:
+        """The page that was fetched ahead; None where there is none, or where it had less time than there is now."""
+        ahead = self._ahead
+        if ahead is None or not self._pipeline.background.at_home():
+            self._ahead = None
+            return None
+        try:
+            page = await ahead.wait()
+        except TaskAbandoned:
+            page = None  # at its deadline, or by the closing client, which the next call tells
+        except APIError:
+            if self._ahead_until >= anyio.current_effective_deadline():
+                raise
+            page = None
+        self._ahead = None
         return page
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from ..models.authentication import BearerAccessToken, GrantType
 from ._base import Resource
 
 _GENERATE_TOKEN: Operation[BearerAccessToken] = Operation(
-    "GenerateToken", "POST", "/oauth/token", BearerAccessToken, repeat="safe"
+    "GenerateToken", "POST", "/oauth/token", BearerAccessToken, repeat="read"
 )
 
 

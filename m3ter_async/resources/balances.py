@@ -74,7 +74,7 @@ _PREVIEW_SCHEDULED_CHARGE: Operation[BalanceChargeSchedule] = Operation(
     "POST",
     "/organizations/{orgId}/balances/{balanceId}/balancechargeschedules/preview",
     BalanceChargeSchedule,
-    repeat="safe",
+    repeat="read",
     page="either",
     page_size=200,
 )
@@ -115,7 +115,7 @@ _PREVIEW_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = O
     "POST",
     "/organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/preview",
     BalanceTransactionSchedule,
-    repeat="safe",
+    repeat="read",
     page="either",
     page_size=200,
 )

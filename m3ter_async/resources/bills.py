@@ -35,7 +35,7 @@ _APPROVE_ALL_BILLS_IN_BILLING_PERIOD: Operation[BillApproval] = Operation(
     BillApproval,
 )
 _DOWNLOAD_BILLS_CSV_URL: Operation[ObjectUrl] = Operation(
-    "DownloadBillsCsvUrl", "POST", "/organizations/{orgId}/bills/download/csv/url", ObjectUrl, repeat="safe"
+    "DownloadBillsCsvUrl", "POST", "/organizations/{orgId}/bills/download/csv/url", ObjectUrl, repeat="read"
 )
 _GET_LATEST_BILL: Operation[Bill] = Operation(
     "GetLatestBill", "GET", "/organizations/{orgId}/bills/latest/{accountId}", Bill
@@ -60,7 +60,7 @@ _LOCK_BILL: Operation[Bill] = Operation(
     "LockBill", "PUT", "/organizations/{orgId}/bills/{id}/lock", Bill, repeat="safe"
 )
 _PREVIEW_BILL: Operation[Bill] = Operation(
-    "PreviewBill", "POST", "/organizations/{orgId}/bills/preview", Bill, repeat="safe"
+    "PreviewBill", "POST", "/organizations/{orgId}/bills/preview", Bill, repeat="read"
 )
 _SEARCH_BILLS: Operation[Bill] = Operation(
     "SearchBills", "GET", "/organizations/{orgId}/bills/search", Bill, page="offset", page_size=100

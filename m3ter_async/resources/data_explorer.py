@@ -15,7 +15,7 @@ from ..models.data_explorer import BillData, DimensionQuery
 from ._base import Resource
 
 _POST_QUERY_BILL_DATA: Operation[BillData] = Operation(
-    "PostQueryBillData", "POST", "/organizations/{orgId}/dataexplorer/bills", BillData, repeat="safe", scope="explorer"
+    "PostQueryBillData", "POST", "/organizations/{orgId}/dataexplorer/bills", BillData, repeat="read", scope="explorer"
 )
 
 

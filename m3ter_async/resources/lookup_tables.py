@@ -69,7 +69,7 @@ _GET_LOOKUP_TABLE_REVISION_ARCHIVED_DATA_URL: Operation[LookupTableDataArchived]
     "POST",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/archived",
     LookupTableDataArchived,
-    repeat="safe",
+    repeat="read",
 )
 _COPY_LOOKUP_TABLE_REVISION_DATA: Operation[LookupTableRevisionCopy] = Operation(
     "CopyLookupTableRevisionData",
@@ -88,7 +88,7 @@ _GENERATE_LOOKUP_TABLE_DATA_UPLOAD_URL: Operation[LookupTableDataUpload] = Opera
     "POST",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/generateuploadurl",
     LookupTableDataUpload,
-    repeat="safe",
+    repeat="read",
 )
 _GET_LOOKUP_TABLE_REVISION_DATA_ENTRY: Operation[LookupTableRevisionData] = Operation(
     "GetLookupTableRevisionDataEntry",

@@ -36,7 +36,7 @@ _DELETE_NOTIFICATION: Operation[Notification] = Operation(
     "DeleteNotification", "DELETE", "/organizations/{orgId}/notifications/configurations/{id}", Notification
 )
 _EVALUATE_CALCULATION: Operation[EvaluateCalculation] = Operation(
-    "EvaluateCalculation", "POST", "/organizations/{orgId}/notifications/evaluate", EvaluateCalculation, repeat="safe"
+    "EvaluateCalculation", "POST", "/organizations/{orgId}/notifications/evaluate", EvaluateCalculation, repeat="read"
 )
 _UPDATE_NOTIFICATION_FIELDS = Fields("name description code event_name active always_fire_event calculation")
 

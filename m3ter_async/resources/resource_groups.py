@@ -46,7 +46,7 @@ _LIST_RESOURCE_GROUPS_FOR_ID: Operation[ResourceGroupItem] = Operation(
     "POST",
     "/organizations/{orgId}/resourcegroups/{type}/{resourceGroupId}/contents",
     ResourceGroupItem,
-    repeat="safe",
+    repeat="read",
     page="token",
     page_size=100,
 )

@@ -37,7 +37,7 @@ _GET_VALIDATION_ERROR_DOWNLOAD_URL: Operation[GenerateDownloadUrl] = Operation(
     GenerateDownloadUrl,
 )
 _POST_USAGE_DATA_QUERY: Operation[UsageQuery] = Operation(
-    "PostUsageDataQuery", "POST", "/organizations/{orgId}/usage/query", UsageQuery, repeat="safe", scope="usage_query"
+    "PostUsageDataQuery", "POST", "/organizations/{orgId}/usage/query", UsageQuery, repeat="read", scope="usage_query"
 )
 _SUBMIT_MEASUREMENTS: Operation[SubmitMeasurements] = Operation(
     "SubmitMeasurements",
@@ -52,7 +52,7 @@ _GENERATE_UPLOAD_URL: Operation[UrlUpload] = Operation(
     "POST",
     "/organizations/{orgId}/fileuploads/measurements/generateUploadUrl",
     UrlUpload,
-    repeat="safe",
+    repeat="read",
 )
 _LIST_JOBS: Operation[UploadJob] = Operation(
     "ListJobs", "GET", "/organizations/{orgId}/fileuploads/measurements/jobs", UploadJob, page="token", page_size=100

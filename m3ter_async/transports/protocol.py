@@ -68,14 +68,28 @@ class TransportError(Exception):
     """No whole answer came.
 
     Attributes:
-        sent: False where it is certain that the service never saw the request.
+        reason: What is wrong, in words that hold no secret of the request.
+        sent: False where it is certain that the service saw nothing of the request.
         timeout: True where the time ran out.
         too_large: True where the answer outgrew what the request allows.
+        status: The status that was answered before the answer broke off, where one was.
+        final: True where a repeat would end the same way: something is set up wrong.
     """
 
-    def __init__(self, reason: str, *, sent: bool = True, timeout: bool = False, too_large: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        sent: bool = True,
+        timeout: bool = False,
+        too_large: bool = False,
+        status: int | None = None,
+        final: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
         self.timeout = timeout
         self.too_large = too_large
+        self.status = status
+        self.final = final
