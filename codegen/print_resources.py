@@ -65,6 +65,8 @@ class _Module:
         constants = "".join(self._constant(method) for methods in self._members.values() for method in methods)
         lists = "".join(f"{name}: TypeAlias = {text}\n" for name, text in self._lists.items())
         names = [self._plan.class_name(resource) for resource in self._members]
+        edits = (self._plan.edit(resource) for resource in self._members)
+        names = sorted({*names, *(self._changes_name(pair[1]) for pair in edits if pair)})
         return f"{self._head(top, classes)}\n__all__ = {names!r}\n\n{lists}\n{constants}{fields}\n{classes}"
 
     def _head(self, top: str, code: str) -> str:

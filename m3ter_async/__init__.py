@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from ._jobs.fan_out import FanOut
     from ._measurements.failed_measurements import IngestFailure, IngestFailures
     from ._measurements.ingest import Ingest
-    from ._measurements.measurement import IngestError, IngestReport, MeasurementError, RefusedMeasurement
-    from ._paging.paginator import Page, Paginator
+    from ._measurements.ingest_outcomes import FailedBatch, IngestError, IngestReport, RefusedMeasurement
+    from ._measurements.measurement import MeasurementError
+    from ._paging.iteration import Page
+    from ._paging.paginator import Paginator
     from .client import AsyncM3ter
     from .errors import (
         APIConnectionError,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         PayloadTooLargeError,
         PermissionDeniedError,
         RateLimitError,
+        RecordError,
         UnprocessableEntityError,
     )
     from .stats import Stats
@@ -55,6 +58,7 @@ __all__ = [
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
+    "FailedBatch",
     "FanOut",
     "HttpxTransport",
     "Ingest",
@@ -75,6 +79,7 @@ __all__ = [
     "PayloadTooLargeError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RecordError",
     "RefusedMeasurement",
     "Stats",
     "Transport",
@@ -90,16 +95,17 @@ if not TYPE_CHECKING:
         __all__.remove("HttpxTransport")  # what lists or imports all names must not fail on one without its library
     _HOME = {
         "AsyncM3ter": "client",
+        "FailedBatch": "_measurements.ingest_outcomes",
         "FanOut": "_jobs.fan_out",
         "Ingest": "_measurements.ingest",
-        "IngestError": "_measurements.measurement",
+        "IngestError": "_measurements.ingest_outcomes",
         "IngestFailure": "_measurements.failed_measurements",
         "IngestFailures": "_measurements.failed_measurements",
-        "IngestReport": "_measurements.measurement",
+        "IngestReport": "_measurements.ingest_outcomes",
         "MeasurementError": "_measurements.measurement",
-        "Page": "_paging.paginator",
+        "Page": "_paging.iteration",
         "Paginator": "_paging.paginator",
-        "RefusedMeasurement": "_measurements.measurement",
+        "RefusedMeasurement": "_measurements.ingest_outcomes",
         "Stats": "stats",
         "AiohttpTransport": "transports",
         "HttpxTransport": "transports",

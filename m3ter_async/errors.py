@@ -29,6 +29,7 @@ __all__ = [
     "PayloadTooLargeError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RecordError",
     "UnprocessableEntityError",
 ]
 
@@ -124,6 +125,18 @@ class APIResponseValidationError(APIError):
     """
 
     json_path: str | None = None
+
+
+class RecordError(APIResponseValidationError):
+    """A record of a listing that cannot be decoded: the rest of its listing goes on behind it.
+
+    Attributes:
+        record: The JSON of the record, byte for byte, but for secrets of the client, which are masked.
+        index: Its place in its page, from 0. The page is the one that `next_token` fetches; None is the first.
+    """
+
+    record: bytes = b""
+    index: int = 0
 
 
 class APIStatusError(APIError):

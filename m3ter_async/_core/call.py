@@ -26,6 +26,7 @@ class Call:
         gate: Where it waits for its turn under the rate limit.
         bare: Makes the request of each attempt, where the URL is presigned: no login goes with it.
         secrets: What of that URL must not be seen.
+        smaller: Makes the call for half as much, to be sent where this one was too much; None where that is all.
     """
 
     operation: Operation[Any]
@@ -37,6 +38,7 @@ class Call:
     gate: Gate | None = None
     bare: Callable[[], Request] | None = None
     secrets: tuple[str, ...] = ()
+    smaller: Callable[[], Call | None] | None = None
 
     def gone(self, read: Callable[[Response], R]) -> R | None:
         """What a DELETE gives whose repeat found nothing: one before took effect, and its answer was lost.

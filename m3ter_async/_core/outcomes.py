@@ -59,11 +59,13 @@ class Failure:
         error: What the caller gets, if it stays at that.
         verdict: Whether the attempt may be made again.
         doubt: True where it may have taken effect all the same.
+        heavy: True where it may have been too much at once: a smaller page may come in time where this one did not.
     """
 
     error: APIError
     verdict: Verdict
     doubt: bool = False
+    heavy: bool = False
 
     @property
     def waits(self) -> bool:
@@ -107,10 +109,11 @@ class FailureReader:
         reason = self.redactor().text(error.reason)
         if error.too_large:
             failure: APIError = APIResponseValidationError(reason, method=method, path=path, status=error.status)
-            return Failure(failure, "final", doubt=True)
+            return Failure(failure, "final", doubt=True, heavy=True)
         kind = APITimeoutError if error.timeout else APIConnectionError
         again: Verdict = "doubtful" if error.sent else "final" if error.final else "refused"
-        return Failure(kind(reason, method=method, path=path, status=error.status), again, doubt=error.sent)
+        found = kind(reason, method=method, path=path, status=error.status)
+        return Failure(found, again, doubt=error.sent, heavy=error.timeout and error.sent)
 
     def raw(self, method: str, path: str, error: Exception) -> Failure:
         """A transport raised what is no `TransportError`: nobody knows how far the request came."""
@@ -134,7 +137,7 @@ class FailureReader:
         # a redirect to "see another page" may come after the deed; only 307 and 308 ask for it to be done elsewhere
         doubt = kind == "doubtful" or response.status in (301, 302, 303)
         error.retry_after = retry_after(headers.get("retry-after"), self._wall(), headers.get("date"))
-        return Failure(error, kind, doubt=doubt)
+        return Failure(error, kind, doubt=doubt, heavy=response.status in (413, 502, 504))
 
     def unreadable(self, method: str, path: str, response: Response, cause: Unreadable, *, keep: bool) -> Failure:
         """The service answered with a success that cannot be read.

@@ -209,7 +209,11 @@ class Pipeline:
             else:
                 failure = outcome
             attempts.failed(failure, self.clock.now() - began)
-            delay = self._delay(call, entry, failure, attempts)
+            smaller = call.smaller() if failure.heavy and call.smaller is not None else None
+            if smaller is not None:
+                call = smaller
+                attempts.anew()
+            delay = self._delay(call, entry, failure, attempts, other=smaller is not None)
             if login:
                 self._tokens.told(failure.error, None if delay is None else self.clock.now() + delay)
             if delay is None:
@@ -234,6 +238,14 @@ class Pipeline:
         self._budgets.of(call.organization).refill()
         if token is not None:
             token.worked = True
+
+    def masked(self, data: bytes) -> bytes:
+        """What a server sent, with the client's secrets masked."""
+        return self._failures.redactor().clean(data, 16 * len(data))
+
+    def failed_later(self) -> None:
+        """Count a call as failed whose answer was read, and only then turned out to be of no use."""
+        self._journal.counters.failures += 1
 
     def _reader(self, call: Call) -> FailureReader:
         if not call.secrets:
@@ -348,14 +360,19 @@ class Pipeline:
             url += "?" + call.query
         return Request(operation.method, url, headers, call.content, settings.timeout, settings.max_bytes)
 
-    def _delay(self, call: Call, entry: Entry, failure: Failure, attempts: _Attempts) -> float | None:
-        """Seconds until the next attempt, or None if there is none; a 429 slows all calls down, not just this one."""
+    def _delay(self, call: Call, entry: Entry, failure: Failure, attempts: _Attempts, *, other: bool) -> float | None:
+        """Seconds until the next attempt, or None if there is none; a 429 slows all calls down, not just this one.
+
+        Args:
+            other: Whether it asks for something else than the attempt that failed.
+        """
         now = self.clock.now()
         if failure.throttled and call.gate is not None and not call.operation.busy:
             entry.paused(*call.gate.pause(now, pause_after(failure.retry_after)))
             self.admission.pause_changed(call.gate)
         policy = self.settings.policy
-        if failure.verdict == "final" or (failure.doubt and not call.repeatable) or policy.max_retries == 0:
+        same = not other and (failure.verdict == "final" or policy.max_retries == 0)
+        if same or (failure.doubt and not call.repeatable):
             return None
         patient = failure.waits or self.settings.patient or in_bulk.get()
         if attempts.counted > policy.max_retries and not patient:
@@ -396,6 +413,10 @@ class _Attempts:
         self.failures = self.counted = 0
         self.doubt = False
         self.last: APIError | None = None
+
+    def anew(self) -> None:
+        """Another question is asked: neither the tries nor the time of the last one count against it."""
+        self.failures, self.counted, self.spent = 1, 0, 0.0
 
     def failed(self, failure: Failure, seconds: float) -> None:
         """Note an attempt that failed after so many seconds."""

@@ -13,14 +13,22 @@ if TYPE_CHECKING:
     from ..models.usage import UploadJob
     from .failed_measurements import IngestFailures
     from .ingest import Ingest
-    from .measurement import IngestReport, RefusedMeasurement, Row
+    from .ingest_outcomes import FailedBatch, IngestReport, RefusedMeasurement
+    from .measurement import Row
     from .measurement_files import Measurements
 
 
 class Measuring(Namespaces):
     """The namespaces of the API, and work with measurements that takes many calls."""
 
-    def ingest(self, *, max_age: float = 1.0, concurrency: int = 16) -> Ingest:
+    def ingest(
+        self,
+        *,
+        max_age: float = 1.0,
+        concurrency: int = 16,
+        on_failed: Callable[[FailedBatch], object] | None = None,
+        on_refused: Callable[[RefusedMeasurement], object] | None = None,
+    ) -> Ingest:
         """Send measurements in batches: ``async with m3ter.ingest() as ingest: await ingest.send(...)``.
 
         ``POST /organizations/{orgId}/measurements``
@@ -28,11 +36,24 @@ class Measuring(Namespaces):
         Args:
             max_age: Seconds that a measurement waits at the most for others to go with it.
             concurrency: The most requests under way at once; 50 in a second go out at the most, as for all calls.
+            on_failed: Told each request that could not be sent, as it happens: what is told is not kept, nor told
+                again when the block is left, so put it where it is safe. Without, it is kept and tried again.
+            on_refused: Told each measurement that the service refused, with its reason. Without, 1000 are kept.
+
+        Raises:
+            TypeError: A function is async: it is called, and not awaited.
         """
         from ..resources.usage import _SUBMIT_MEASUREMENTS
         from .ingest import Ingest
 
-        return Ingest(self._pipeline, _SUBMIT_MEASUREMENTS, max_age=max_age, concurrency=concurrency)
+        return Ingest(
+            self._pipeline,
+            _SUBMIT_MEASUREMENTS,
+            max_age=max_age,
+            concurrency=concurrency,
+            on_failed=on_failed,
+            on_refused=on_refused,
+        )
 
     async def ingest_all(
         self,
@@ -43,16 +64,20 @@ class Measuring(Namespaces):
     ) -> IngestReport:
         """Send all measurements of an iterable, plain or async, in batches; see `Ingest.send_all`.
 
-        ``POST /organizations/{orgId}/measurements``
+        ``POST /organizations/{orgId}/measurements``; a generator is closed in the end.
 
         Raises:
             IngestError: Some were not sent or, without `on_refused`, could never be accepted. All others were sent.
         """
-        from .measurement import IngestReport
+        from .ingest_outcomes import IngestReport
+        from .row_sources import close
 
-        async with self.ingest(concurrency=concurrency) as ingest:
-            refused = await ingest.send_all(rows, on_refused=on_refused)
-        return IngestReport(ingest.accepted, refused, ingest.requests)
+        try:
+            async with self.ingest(concurrency=concurrency) as ingest:
+                await ingest.send_all(rows, on_refused=on_refused)
+        finally:
+            await close(rows)  # also where it was never begun
+        return IngestReport(ingest.accepted, ingest.refused, ingest.requests)
 
     async def upload_measurements(
         self,

@@ -39,7 +39,11 @@ class IngestFailure:
 
 
 class IngestFailures(AsyncIterator[IngestFailure]):
-    """The failures of a time, event by event; made by `AsyncM3ter.ingest_failures`."""
+    """The failures of a time, event by event; made by `AsyncM3ter.ingest_failures`.
+
+    An error does not end it: its next step tries the same event again. An event that cannot be decoded is told by a
+    `RecordError`; the next step goes on behind it.
+    """
 
     def __init__(
         self,
@@ -57,16 +61,22 @@ class IngestFailures(AsyncIterator[IngestFailure]):
         self._until = _moment("until", until)
         actioned = True if include_actioned else UNSET
         self._events = aiter(events.list(event_name=_EVENT, include_actioned=actioned))
-        self._event = Event()
-        self._records: Iterator[Any] = iter(())
+        self._event: Event | None = None
+        self._records: Iterator[Any] | None = None
 
     async def __anext__(self) -> IngestFailure:
         while True:
-            for record in self._records:
-                return IngestFailure(self._event, record)
-            self._event = event = await anext(self._events)
-            if event.event_name == _EVENT and self._within(event.event_time):
+            event = self._event
+            if event is None:
+                event = await anext(self._events)
+                if event.event_name != _EVENT or not self._within(event.event_time):
+                    continue
+                self._event = event
+            if self._records is None:  # also after an error: the event is not passed over
                 self._records = iter(await self._fetch(event))
+            for record in self._records:
+                return IngestFailure(event, record)
+            self._event = self._records = None
 
     async def aclose(self) -> None:
         """Stop the page of events that is under way; dropping the iterator has the same effect."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
@@ -18,16 +18,10 @@ from .._core.operation import Operation
 from .._core.pipeline import Pipeline
 from ..models.usage import Measurement, SubmitMeasurements
 from .batch_delivery import Delivery
-from .measurement import (
-    ENVELOPE,
-    MOST_BYTES,
-    MOST_ROWS,
-    MeasurementError,
-    RefusedMeasurement,
-    Row,
-    encode,
-    measurement,
-)
+from .ingest_outcomes import FailedBatch, IngestError, OnFailed, OnRefused, RefusedMeasurement, check_callback
+from .measurement import ENVELOPE, MOST_BYTES, MOST_ROWS, MeasurementError, Row, encode, measurement
+from .refusals import Item
+from .row_sources import drawn, drawn_async
 
 if TYPE_CHECKING:
     from typing import Self
@@ -35,7 +29,6 @@ if TYPE_CHECKING:
 Texts: TypeAlias = Mapping[str, str]
 Numbers: TypeAlias = Mapping[str, Decimal | float]
 
-_MOST_REFUSED = 1000  # rows: it is all of them, then
 _measurement: Any = Measurement  # of values that are still to be checked
 
 
@@ -46,17 +39,32 @@ class Ingest:
     waited for `max_age`. At most `concurrency` of them are on their way and as many more wait, which takes up to a
     megabyte for each two; then `send` waits.
 
+    A request that the service refuses for its content is halved until what is bad stands alone; the rest is sent. One
+    that fails for another reason is kept, and sent again when others are accepted. `failed` counts what could not be
+    sent, `take_failed` hands it over, or `on_failed` is told of it as it happens. Where nobody takes it, 64 requests
+    are kept; then `send` raises, and takes nothing more, until the service is seen to be well again.
+
     Left in the usual way or by an exception, the block sends all that was taken before it ends, and raises
     `IngestError` where that failed. Left by a cancellation, it stops at once, and raises `IngestError` in place of
     the cancellation where something was taken and not sent.
     """
 
     def __init__(
-        self, pipeline: Pipeline, operation: Operation[SubmitMeasurements], *, max_age: float, concurrency: int
+        self,
+        pipeline: Pipeline,
+        operation: Operation[SubmitMeasurements],
+        *,
+        max_age: float,
+        concurrency: int,
+        on_failed: OnFailed | None = None,
+        on_refused: OnRefused | None = None,
     ) -> None:
         if not 0 < max_age < math.inf:
             raise ValueError(f"max_age must be a number of seconds above 0, not {max_age!r}")
-        self._delivery = Delivery(pipeline, operation, concurrency)
+        check_callback("on_failed", on_failed)
+        check_callback("on_refused", on_refused)
+        self._delivery = Delivery(pipeline, operation, concurrency, on_failed)
+        self._on_refused = on_refused
         self._background = pipeline.background
         self._clock = pipeline.clock
         self._max_age = max_age
@@ -64,17 +72,36 @@ class Ingest:
         self._hold = True  # who comes next has to see whether it may go on
         self._timer: Task[None] | None = None
         self._watching = False
+        self._sent = 0
         self._open()
 
     @property
     def accepted(self) -> int:
         """How many measurements the service has accepted so far."""
-        return self._delivery.error.accepted
+        return self._delivery.accepted
 
     @property
     def requests(self) -> int:
         """In how many requests, repeats not counted."""
         return self._delivery.requests
+
+    @property
+    def refused(self) -> int:
+        """How many measurements can never be accepted, of those that `send_all` was given or the service looked at."""
+        return self._delivery.refused
+
+    @property
+    def failed(self) -> int:
+        """How many measurements could not be sent so far; it goes down where a later try sends them after all."""
+        return self._delivery.failed
+
+    def take_failed(self) -> list[FailedBatch]:
+        """Take over what is kept of measurements that could not be sent: the block forgets them, and has room again."""
+        return self._delivery.take_failed()
+
+    def take_refused(self) -> list[RefusedMeasurement]:
+        """Take over what is kept of measurements that can never be accepted; the block forgets them."""
+        return self._delivery.take_refused()
 
     async def send(
         self,
@@ -113,7 +140,8 @@ class Ingest:
 
         Raises:
             MeasurementError: The service could never accept it; the error names the field. The others go on.
-            IngestError: Too many requests failed for good, so that no more is taken.
+            IngestError: This one was not taken: 64 requests are kept that could not be sent, and the service is not
+                well yet; or 1000 measurements were refused. All that were taken before are still there.
             RuntimeError: Outside of the ``async with`` block.
         """
         if self._hold:
@@ -121,6 +149,8 @@ class Ingest:
         if uid is None:
             uid = self._uid()
         self._put(
+            self._sent,
+            self._on_refused,
             encode(
                 _measurement(
                     uid=uid,
@@ -137,63 +167,61 @@ class Ingest:
                     cost=cost,
                     income=income,
                 )
-            )
+            ),
         )
+        self._sent += 1
         return uid
 
     async def send_all(
         self,
         rows: Iterable[Row] | AsyncIterable[Row],
         *,
-        on_refused: Callable[[RefusedMeasurement], object] | None = None,
+        on_refused: OnRefused | None = None,
     ) -> int:
         """Take measurements from an iterable, plain or async, as fast as they can be sent.
 
         Args:
-            rows: `Measurement`, or mappings of the arguments of `send`. They are read one by one, and none is kept.
-            on_refused: Told each row that the service could never accept. By default these are gathered and raised
-                in an `IngestError` when the block is left; after 1000 of them it is raised at once.
+            rows: `Measurement`, or mappings of the arguments of `send`. They are read one by one, and none is kept. A
+                generator is closed in the end.
+            on_refused: Told each row that can never be accepted, now or when the service has refused it; by default
+                as the block is told. Where nobody is, these are gathered and raised in an `IngestError` when the block
+                is left; after 1000 of them it is raised at once.
 
         Returns:
-            How many rows were told to `on_refused`.
+            How many rows were refused so far, without being sent; `refused` counts all.
 
         Raises:
-            IngestError: Too many requests failed for good, or too many rows were refused.
+            IngestError: Too many requests failed, or too many rows were refused.
+            TypeError: `on_refused` is async: it is called, and not awaited.
             RuntimeError: Outside of the ``async with`` block.
         """
+        check_callback("on_refused", on_refused)
+        on_refused = on_refused or self._on_refused
         refused = index = 0
 
-        def take(row: Row) -> int:
+        def take(row: Row) -> None:
+            nonlocal refused, index
             try:
-                self._put(encode(measurement(row, self._uid())))
+                self._put(index, on_refused, encode(measurement(row, self._uid())))
             except MeasurementError as error:
                 self._hold = True  # a turn for other tasks, also where nothing is ever sent
-                self._refuse(RefusedMeasurement(index, row, error), on_refused)
-                return 1
-            return 0
+                refused += 1
+                self._delivery.refuse(RefusedMeasurement(index, row, error), on_refused)
+            index += 1
 
         if isinstance(rows, AsyncIterable):
-            async for row in rows:
-                if self._hold:
-                    await self._ready()
-                refused += take(row)
-                index += 1
+            async with drawn_async(rows) as later:
+                async for row in later:
+                    if self._hold:
+                        await self._ready()
+                    take(row)
         else:
-            for row in rows:
-                if self._hold:
-                    await self._ready()
-                refused += take(row)
-                index += 1
+            with drawn(rows) as now:
+                for row in now:
+                    if self._hold:
+                        await self._ready()
+                    take(row)
         return refused
-
-    def _refuse(self, row: RefusedMeasurement, on_refused: Callable[[RefusedMeasurement], object] | None) -> None:
-        if on_refused is not None:
-            on_refused(row)
-            return
-        error = self._delivery.error
-        error.refused.append(row)
-        if len(error.refused) >= _MOST_REFUSED:
-            raise error
 
     async def _ready(self) -> None:
         """Wait until there is room; a batch that was queued just now gets its turn to be sent."""
@@ -201,45 +229,45 @@ class Ingest:
         await self._delivery.room()
         if self._state != "entered":
             raise RuntimeError("measurements are taken within `async with m3ter.ingest() as ingest:` only")
-        if self._delivery.halted:
-            raise self._delivery.error
+        if self._delivery.ended:  # a request was cancelled: by the closing client, that is
+            raise self._delivery.failure() or IngestError()
         self._hold = False
 
     def _uid(self) -> str:
         # as unique as a UUID, at a tenth of its time: 128 random bits for each batch, and the place within
-        return f"{self._prefix}-{len(self._contents)}"
+        return f"{self._prefix}-{len(self._items)}"
 
     def _open(self) -> None:
-        self._contents: list[bytes] = []
+        self._items: list[Item] = []
         self._size = ENVELOPE
         self._born = 0.0
         self._prefix = secrets.token_hex(16)
 
-    def _put(self, content: bytes) -> None:
+    def _put(self, index: int, on_refused: OnRefused | None, content: bytes) -> None:
         """Take one more; nothing in here waits, so a measurement is either in or not."""
         size = len(content) + 1
         if self._size + size > MOST_BYTES:
             self._close()
-        if not self._contents:
+        if not self._items:
             self._born = self._clock.now()
             if not self._watching:
                 self._watching = True
                 self._timer = self._background.start(self._watch)
-        self._contents.append(content)
+        self._items.append((content, index, on_refused))
         self._size += size
-        if len(self._contents) == MOST_ROWS:
+        if len(self._items) == MOST_ROWS:
             self._close()
 
     def _close(self) -> None:
         """Hand over what was gathered, and open the next batch."""
         self._hold = True
-        if self._contents:
-            self._delivery.put(self._contents)
+        if self._items:
+            self._delivery.put(self._items)
             self._open()
 
     async def _watch(self) -> None:
         """Close each batch at its age, as long as there are any."""
-        while self._contents:
+        while self._items:
             wait = self._born + self._max_age - self._clock.now()
             if wait > 0:
                 await self._clock.sleep(wait)
@@ -267,8 +295,8 @@ class Ingest:
                     self._timer.cancel()
                     await self._timer.ended.wait()
                 await self._delivery.stop()
-            failure = self._delivery.error
-            if (failure.causes or failure.refused) and error is not failure:
+            failure = self._delivery.failure(error)
+            if failure is not None and failure is not error:
                 raise failure
 
 

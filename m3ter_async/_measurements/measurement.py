@@ -1,8 +1,7 @@
 """Measurements on their way out: each is encoded once, and refused where the service could never accept it."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypeAlias, cast, get_type_hints
@@ -11,7 +10,6 @@ import msgspec
 from msgspec import Meta
 
 from .._core.json_values import instant, known
-from ..errors import M3terError
 from ..models._base import dt
 from ..models.usage import Measurement
 
@@ -63,78 +61,6 @@ class MeasurementError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.field or 'measurement'}: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedMeasurement:
-    """A row that could never be accepted, and was not sent.
-
-    Attributes:
-        index: Its place among the rows, from 0.
-        row: The row as it was given.
-        error: What is wrong with it.
-    """
-
-    index: int
-    row: Any
-    error: MeasurementError
-
-
-@dataclass(frozen=True, slots=True)
-class IngestReport:
-    """What became of all rows.
-
-    Attributes:
-        accepted: How many the service has. It validates them later; failures show up as events.
-        refused: How many could never be accepted, and were told to `on_refused`.
-        requests: How many requests were accepted.
-    """
-
-    accepted: int
-    refused: int
-    requests: int
-
-
-class IngestError(M3terError):
-    """Not all measurements were sent.
-
-    Attributes:
-        accepted: How many the service has.
-        causes: Why the others were not sent, one exception for each request.
-        refused: Rows that could never be accepted.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.accepted = 0
-        self.causes: list[Exception] = []
-        self.refused: list[RefusedMeasurement] = []
-        self._bodies: list[bytes] = []
-        self._count = 0
-
-    @property
-    def unsent(self) -> list[Measurement]:
-        """The measurements that were taken and not sent, each with its `uid`; made anew at each look.
-
-        Some may have arrived without anybody knowing. To send them again is harmless all the same: the service
-        counts a `uid` once in 35 days.
-        """
-        return [each for body in self._bodies for each in parted(body)]
-
-    def add(self, body: bytes, count: int, cause: Exception) -> None:
-        """Note a request that was not accepted."""
-        self.causes.append(cause)
-        self._bodies.append(body)
-        self._count += count
-
-    def __str__(self) -> str:
-        parts = [f"{self.accepted:,} measurements were accepted"]
-        if self.causes:
-            parts.append(f"{self._count:,} were not sent, the first because: {self.causes[0]}")
-        if self.refused:
-            first = self.refused[0]
-            parts.append(f"{len(self.refused):,} were refused, the first as row {first.index}: {first.error}")
-        return "; ".join(parts)
 
 
 _encode = msgspec.json.Encoder(decimal_format="number", enc_hook=known).encode
@@ -217,7 +143,7 @@ def _in_utc(given: Measurement) -> Measurement:
     return msgspec.structs.replace(given, **others) if others else given
 
 
-def joined(contents: list[bytes]) -> bytes:
+def joined(contents: Iterable[bytes]) -> bytes:
     """The body of a request with these measurements."""
     return _OPENING + b",".join(contents) + _CLOSING
 
@@ -268,5 +194,4 @@ def _fault(kind: Any, value: Any) -> str | None:
     return f"a {type(value).__name__} is not text" if isinstance(seen, str) and seen != value else None
 
 
-for _public in (MeasurementError, RefusedMeasurement, IngestReport, IngestError):
-    _public.__module__ = "m3ter_async"  # where users import it from
+MeasurementError.__module__ = "m3ter_async"  # where users import it from

@@ -18,6 +18,7 @@ from ..errors import APIResponseValidationError
 from ..models.usage import UploadJob
 from ..resources.usage import Usage
 from .measurement import MeasurementError, Row, encode, measurement
+from .row_sources import close, drawn, drawn_async
 
 Measurements: TypeAlias = (
     "str | os.PathLike[str] | Iterable[Row] | AsyncIterable[Row] | Iterable[bytes] | AsyncIterable[bytes]"
@@ -39,16 +40,19 @@ async def upload_measurements(
     on_progress: Callable[[UploadJob], object] | None,
 ) -> UploadJob:
     """Upload a file of measurements and wait until it was read; see `AsyncM3ter.upload_measurements`."""
-    check_timeout(timeout)
-    if isinstance(content, (str, os.PathLike)):
-        job_id = await _put(pipeline, usage, Path(content), file_name)
-    else:
-        # the service wants to know the length before it gives a URL, and the URL lives for a minute
-        async with anyio.TemporaryDirectory() as folder:
-            path = Path(folder, "measurements.json")
-            async with await anyio.open_file(path, "xb") as file:
-                await _spool(content, file)
-            job_id = await _put(pipeline, usage, path, file_name)
+    try:
+        check_timeout(timeout)
+        if isinstance(content, (str, os.PathLike)):
+            job_id = await _put(pipeline, usage, Path(content), file_name)
+        else:
+            # the service wants to know the length before it gives a URL, and the URL lives for a minute
+            async with anyio.TemporaryDirectory() as folder:
+                path = Path(folder, "measurements.json")
+                async with await anyio.open_file(path, "xb") as file:
+                    await _spool(content, file)
+                job_id = await _put(pipeline, usage, path, file_name)
+    finally:
+        await close(content)  # also where it was never begun
     return await usage.file_uploads.jobs.wait(job_id, timeout=timeout, on_progress=on_progress)
 
 
@@ -84,13 +88,15 @@ async def _spool(
     """Write a file piece by piece, or as a JSON array of measurements."""
     buffer = _Buffer()
     if isinstance(content, AsyncIterable):
-        async for item in content:
-            if buffer.add(item):
-                await file.write(buffer.take())
+        async with drawn_async(content) as later:
+            async for item in later:
+                if buffer.add(item):
+                    await file.write(buffer.take())
     else:
-        for item in content:
-            if buffer.add(item):
-                await file.write(buffer.take())
+        with drawn(content) as now:
+            for item in now:
+                if buffer.add(item):
+                    await file.write(buffer.take())
     buffer.end()
     await file.write(buffer.take())
 

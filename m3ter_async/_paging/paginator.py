@@ -1,41 +1,23 @@
 """Listings as async iterators: one page ahead, each record decoded when its turn comes."""
 
-import copy
+from __future__ import annotations
+
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any, Generic, TypeVar
 
-import anyio.lowlevel
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
-from .._core.decoding import Unreadable
 from .._core.operation import Operation
 from .._core.pipeline import Pipeline
-from ..errors import APIError
-from .page_fetching import Feed, FeedPage
+from .iteration import OnBad, Page, Pages, Place, Records
+from .page_fetching import Feed
 from .record_decoding import RawReader, Reader
 
 T = TypeVar("T")
 S = TypeVar("S")
-Y_co = TypeVar("Y_co", covariant=True)
-
-# Bytes of JSON handed out before other tasks get a turn: two or three large bills, about two milliseconds of decoding.
-_GIVE_WAY = 262_144
 
 _OpenFeed = Callable[[Reader[Any], "int | None", bool], Feed]
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """One page of a listing.
-
-    Attributes:
-        data: Its records; it may be empty and still not be the last.
-        next_token: What fetches the page after it, or None if there is none.
-    """
-
-    data: list[T]
-    next_token: str | None
 
 
 class Paginator(Generic[T]):
@@ -44,56 +26,117 @@ class Paginator(Generic[T]):
     ``async for`` streams its records and starts from the beginning each time; ``await`` fetches the first page alone.
     While a page is consumed the next one is already on its way; leaving the loop, in whatever way, stops that.
 
+    A page that the service cannot make in time (a timeout, 502, 504) or that is too large is asked for again at half
+    its size, down to one record. An error does not end an iteration: its next step goes on behind a record that could
+    not be decoded (`RecordError`), and tries a page again that could not be fetched.
+
     Attributes:
-        next_token: Where the latest iteration stands, to save and go on from: the token of the page whose records
-            are being handed out, and of the page after it once the last one was. None stands for the first page,
-            and for the end. (In a search it is the ``from_document`` to go on from, as text.)
-        page_offset: How many records of that page were handed out already: going on from `next_token` hands them
-            out again, unless you skip as many. After each page of `pages()` it is 0.
-        finished: Whether the latest iteration reached the end.
         operation: What it asks the service for.
     """
 
     def __init__(
-        self, open_feed: _OpenFeed, reader: Reader[T], now: Callable[[], float], operation: Operation[Any]
+        self,
+        open_feed: _OpenFeed,
+        reader: Reader[T],
+        now: Callable[[], float],
+        operation: Operation[Any],
+        on_bad: OnBad | None = None,
     ) -> None:
         self._open_feed = open_feed
         self.reader: Reader[T] = reader
         self.operation = operation
         self._now = now
-        self.next_token: str | None = self._feed(ahead=False).token
-        self.page_offset = 0
-        self.finished = False
+        self._on_bad = on_bad
+        self._place = Place(self._feed(ahead=False).token)
+
+    @property
+    def next_token(self) -> str | None:
+        """Where the latest iteration stands, to save and go on from.
+
+        The token of the page whose records are being handed out, and of the page after it once the last one was. None
+        stands for the first page, and for the end. (In a search it is the ``from_document`` to go on from, as text.)
+        """
+        place = self._place
+        return place.token if place.index < place.total else place.after
+
+    @property
+    def page_offset(self) -> int:
+        """How many records of that page were handed out already, or could not be decoded.
+
+        Going on from `next_token` hands them out again, unless you skip as many. After each page of `pages()` it is 0.
+        """
+        place = self._place
+        return place.index if place.index < place.total else 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the latest iteration reached the end."""
+        place = self._place
+        return place.index >= place.total and place.after is None
 
     def _feed(self, limit: int | None = None, *, ahead: bool = True) -> Feed:
         return self._open_feed(self.reader, limit, ahead)
 
-    def __aiter__(self) -> "Records[T]":
-        return Records(self, self._feed())
+    def _begin(self, feed: Feed) -> tuple[Feed, Reader[T], Place, OnBad | None]:
+        self._place = Place(feed.token)
+        return feed, self.reader, self._place, self._on_bad
+
+    def __aiter__(self) -> Records[T]:
+        return self.records()
 
     def __await__(self) -> Generator[Any, Any, Page[T]]:
-        return Pages(self, self._feed(ahead=False)).__anext__().__await__()
+        return self.pages(ahead=False).__anext__().__await__()
 
-    def pages(self, *, ahead: bool = True) -> "Pages[T]":
+    def records(self, *, limit: int | None = None) -> Records[T]:
+        """The records one by one, as ``async for`` over the listing itself gives them.
+
+        Args:
+            limit: How many are wanted: no page is asked for beyond those, but all of the last page are handed out.
+        """
+        return Records(*self._begin(self._feed(limit)))
+
+    def pages(self, *, ahead: bool = True) -> Pages[T]:
         """The same listing page by page: the place to save `next_token` between pages, when each row counts.
 
         Args:
             ahead: Fetch the next page while one is consumed; without, no more than one page is in memory.
         """
-        return Pages(self, self._feed(ahead=ahead))
+        return Pages(*self._begin(self._feed(ahead=ahead)))
 
-    def raw(self) -> "Paginator[bytes]":
+    def raw(self) -> Paginator[bytes]:
         """The same listing, each record as the bytes of its JSON."""
-        return Paginator(self._open_feed, RawReader(), self._now, self.operation)
+        return Paginator(self._open_feed, RawReader(), self._now, self.operation, self._on_bad)
 
-    def as_type(self, type: type[S]) -> "Paginator[S]":
+    def as_type(self, type: type[S]) -> Paginator[S]:
         """The same listing, each record decoded as a type of yours: fields that it does not name are skipped unread.
 
         Args:
             type: Anything that msgspec decodes; ``class Total(msgspec.Struct, rename="camel")`` reads ``billTotal``
                 into ``bill_total``. Name amounts ``Decimal`` to keep them exact.
         """
-        return Paginator(self._open_feed, Reader(type, self._now), self._now, self.operation)
+        return Paginator(self._open_feed, Reader(type, self._now), self._now, self.operation, self._on_bad)
+
+    def tolerant(self, on_bad: OnBad) -> Paginator[T]:
+        """The same listing, without the records that cannot be decoded: those are told, and the rest goes on.
+
+        ::
+
+            bad = []
+            async for bill in m3ter.bills.list().tolerant(bad.append):
+                ...
+            for error in bad:
+                print(error.next_token, error.index, error.reason, error.record)
+
+        Args:
+            on_bad: Called with a `RecordError` for each of them, in its turn: its JSON, its place and what is wrong
+                with it. What this raises ends the step; the next one goes on behind the record.
+
+        Raises:
+            TypeError: `on_bad` is async: it is called, and not awaited.
+        """
+        if iscoroutinefunction(on_bad):
+            raise TypeError("on_bad is async; it is called, not awaited, so make it a plain function")
+        return Paginator(self._open_feed, self.reader, self._now, self.operation, on_bad)
 
     async def collect(self, *, limit: int | None = None) -> list[T]:
         """The records as a list, `limit` of them at the most: no page is asked for beyond those."""
@@ -102,122 +145,11 @@ class Paginator(Generic[T]):
         records: list[T] = []
         if limit == 0:
             return records
-        iteration = Records(self, self._feed(limit))
-        async for record in iteration:
+        async for record in self.records(limit=limit):
             records.append(record)
             if len(records) == limit:
                 break
         return records
-
-
-class _Iteration(Generic[T, Y_co]):
-    """One pass over a listing; it stops the page under way when it is dropped."""
-
-    def __init__(self, paginator: Paginator[T], feed: Feed) -> None:
-        self._paginator = paginator
-        self._feed = feed
-        self._reader = paginator.reader
-        self._error: APIError | None = None
-        self._running = False
-        self._handed_out = 0  # bytes since other tasks had a turn
-        self._stand(feed.token, 0)
-
-    def _stand(self, token: str | None, offset: int, finished: bool = False) -> None:
-        paginator = self._paginator
-        paginator.next_token, paginator.page_offset, paginator.finished = token, offset, finished
-
-    def __aiter__(self) -> "_Iteration[T, Y_co]":
-        return self
-
-    async def __anext__(self) -> Y_co:
-        if self._error is not None:
-            raise copy.copy(self._error)  # an end would say that there is nothing more
-        if self._running:
-            raise RuntimeError("two tasks read from one iterator: each needs its own, or a queue between them")
-        self._running = True
-        done = False
-        try:
-            value = await self._produce()
-            done = True
-            return value
-        except APIError as error:
-            self._error = error
-            raise
-        finally:
-            self._running = False
-            if not done:
-                self._feed.close()
-
-    async def _produce(self) -> Y_co:
-        raise StopAsyncIteration
-
-    async def _decode(self, page: FeedPage, index: int) -> T:
-        """The next record of `page`, which is dropped from it; `index` is its place, for the error."""
-        if page.decoded:
-            record: T = page.records.pop()
-            return record
-        raw: Raw = page.records[-1]
-        size = len(memoryview(raw))
-        self._handed_out += size
-        if self._handed_out > _GIVE_WAY:
-            self._handed_out = 0
-            await anyio.lowlevel.checkpoint()
-        page.records.pop()
-        try:
-            return self._reader.record(raw, size)
-        except Unreadable as cause:
-            raise self._feed.unreadable(page, index, raw, cause) from None
-
-    def __del__(self) -> None:
-        self._feed.close()
-
-    async def aclose(self) -> None:
-        """Stop the page under way now; dropping the iterator, as ``break`` does, has the same effect."""
-        self._feed.close()
-
-
-class Records(_Iteration[T, T]):
-    """The records of a listing, one by one."""
-
-    _page: FeedPage | None = None
-    _index = 0
-
-    async def _produce(self) -> T:
-        page = self._page
-        while page is None or not page.records:
-            page = await self._feed.next()
-            if page is None:
-                self._stand(None, 0, finished=True)
-                raise StopAsyncIteration
-            self._page, self._index = page, 0
-            self._stand(page.token, 0)
-        record = await self._decode(page, self._index)
-        self._index += 1
-        if page.records:
-            self._stand(page.token, self._index)
-        else:
-            self._stand(page.next_token, 0, finished=page.next_token is None)
-        return record
-
-
-class Pages(_Iteration[T, Page[T]]):
-    """The pages of a listing, one by one, their records decoded."""
-
-    _page: FeedPage | None = None
-    _data: list[T]
-
-    async def _produce(self) -> Page[T]:
-        page = self._page  # left over, if decoding it was cancelled
-        if page is None:
-            page = await self._feed.next()
-            if page is None:
-                raise StopAsyncIteration
-            self._page, self._data = page, []
-        while page.records:
-            self._data.append(await self._decode(page, len(self._data)))
-        self._page = None
-        self._stand(page.next_token, 0, finished=page.next_token is None)
-        return Page(self._data, page.next_token)
 
 
 def paginate(

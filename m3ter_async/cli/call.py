@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw
 
 from .._core.operation import Operation
 from .._core.pipeline import Pipeline
-from .._paging.paginator import Paginator, Records
+from .._paging.paginator import Paginator
 from ..errors import APIError
 from .console import PROGRAM, CommandFailed, complain, connect, warnings_to
 from .methods import Method, every, find
@@ -153,7 +153,7 @@ async def _stream(listing: Paginator[Any], limit: int | None, *, raw: bool) -> N
     records = listing.raw()
     lines: list[bytes] = []
     count = 0
-    async for record in Records(records, records._feed(limit)):
+    async for record in records.records(limit=limit):
         lines.append(record if raw or b"\n" not in record else msgspec.json.format(record, indent=-1))
         count += 1
         if records.page_offset == 0 or count == limit:  # the last of its page

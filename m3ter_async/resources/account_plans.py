@@ -19,7 +19,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["AccountPlans"]
+__all__ = ["AccountPlanChanges", "AccountPlans"]
 
 
 _LIST_ACCOUNT_PLANS: Operation[AccountPlan] = Operation(

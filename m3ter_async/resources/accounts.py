@@ -19,7 +19,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["Accounts"]
+__all__ = ["AccountChanges", "Accounts"]
 
 
 _LIST_ACCOUNTS: Operation[Account] = Operation(

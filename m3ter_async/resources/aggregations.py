@@ -17,7 +17,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["Aggregations"]
+__all__ = ["AggregationChanges", "Aggregations"]
 
 
 _LIST_AGGREGATIONS: Operation[Aggregation] = Operation(

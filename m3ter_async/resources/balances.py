@@ -28,7 +28,15 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["BalanceChargeSchedules", "BalanceTransactionSchedules", "BalanceTransactions", "Balances"]
+__all__ = [
+    "BalanceChanges",
+    "BalanceChargeScheduleChanges",
+    "BalanceChargeSchedules",
+    "BalanceTransactionScheduleChanges",
+    "BalanceTransactionSchedules",
+    "BalanceTransactions",
+    "Balances",
+]
 
 
 _LIST_BALANCES: Operation[Balance] = Operation(

@@ -13,7 +13,7 @@ from ..models.bill_config import BillConfig
 from ._base import Resource
 from ._editing import Change, Fields
 
-__all__ = ["BillConfigResource"]
+__all__ = ["BillConfigChanges", "BillConfigResource"]
 
 
 _GET_BILL_CONFIG: Operation[BillConfig] = Operation(

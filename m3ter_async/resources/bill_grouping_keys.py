@@ -15,7 +15,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["BillGroupingKeys"]
+__all__ = ["BillGroupingKeyChanges", "BillGroupingKeys"]
 
 
 _LIST_BILL_GROUPING_KEYS: Operation[BillGroupingKey] = Operation(

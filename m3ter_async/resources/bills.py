@@ -20,7 +20,14 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["BillLineItems", "Bills", "CreditLineItems", "DebitLineItems"]
+__all__ = [
+    "BillLineItems",
+    "Bills",
+    "CreditLineItemChanges",
+    "CreditLineItems",
+    "DebitLineItemChanges",
+    "DebitLineItems",
+]
 
 
 _LIST_BILLS: Operation[Bill] = Operation(

@@ -18,7 +18,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["Charges"]
+__all__ = ["ChargeChanges", "Charges"]
 
 
 _LIST_CHARGES: Operation[Charge] = Operation(

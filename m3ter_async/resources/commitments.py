@@ -19,7 +19,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["Commitments"]
+__all__ = ["CommitmentChanges", "Commitments"]
 
 
 _LIST_COMMITMENTS: Operation[Commitment] = Operation(

@@ -17,7 +17,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["CompoundAggregations"]
+__all__ = ["CompoundAggregationChanges", "CompoundAggregations"]
 
 
 _LIST_COMPOUND_AGGREGATIONS: Operation[CompoundAggregation] = Operation(

@@ -19,7 +19,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["Contracts"]
+__all__ = ["ContractChanges", "Contracts"]
 
 
 _LIST_CONTRACTS: Operation[Contract] = Operation(

@@ -16,7 +16,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["CounterAdjustments"]
+__all__ = ["CounterAdjustmentChanges", "CounterAdjustments"]
 
 
 _LIST_COUNTER_ADJUSTMENTS: Operation[CounterAdjustment] = Operation(

@@ -18,7 +18,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["CounterPricings"]
+__all__ = ["CounterPricingChanges", "CounterPricings"]
 
 
 _LIST_COUNTER_PRICINGS: Operation[CounterPricing] = Operation(

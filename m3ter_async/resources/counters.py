@@ -15,7 +15,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["Counters"]
+__all__ = ["CounterChanges", "Counters"]
 
 
 _LIST_COUNTERS: Operation[Counter] = Operation(

@@ -15,7 +15,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["CreditReasons"]
+__all__ = ["CreditReasonChanges", "CreditReasons"]
 
 
 _LIST_CREDIT_REASONS: Operation[CreditReason] = Operation(

@@ -15,7 +15,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["Currencies"]
+__all__ = ["Currencies", "CurrencyChanges"]
 
 
 _LIST_CURRENCIES: Operation[Currency] = Operation(

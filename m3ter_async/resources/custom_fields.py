@@ -13,7 +13,7 @@ from ..models.custom_fields import CustomField
 from ._base import Resource
 from ._editing import Change, Fields
 
-__all__ = ["CustomFields"]
+__all__ = ["CustomFieldChanges", "CustomFields"]
 
 
 _GET_CUSTOM_FIELD: Operation[CustomField] = Operation(

@@ -31,7 +31,14 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["DataExportDestinations", "DataExportJobs", "DataExportSchedules", "DataExports"]
+__all__ = [
+    "DataExportDestinations",
+    "DataExportJobs",
+    "DataExportSchedules",
+    "DataExports",
+    "ExportDestinationChanges",
+    "ExportScheduleChanges",
+]
 
 
 _TRIGGER_DATA_EXPORT: Operation[AdHoc] = Operation(

@@ -15,7 +15,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["DebitReasons"]
+__all__ = ["DebitReasonChanges", "DebitReasons"]
 
 
 _LIST_DEBIT_REASONS: Operation[DebitReason] = Operation(

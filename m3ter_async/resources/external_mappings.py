@@ -15,7 +15,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["ExternalMappings"]
+__all__ = ["ExternalMappingChanges", "ExternalMappings"]
 
 ExternalEntityList: TypeAlias = list[ExternalEntity]
 

@@ -21,7 +21,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["IntegrationConfigurations"]
+__all__ = ["IntegrationConfigChanges", "IntegrationConfigurations"]
 
 GetAvailableSystemEntitiesList: TypeAlias = list[Mapping[str, Any]]
 SystemList: TypeAlias = list[System]

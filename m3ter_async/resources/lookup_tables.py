@@ -31,7 +31,14 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["LookupTableRevisionDataJobs", "LookupTableRevisionDataResource", "LookupTableRevisions", "LookupTables"]
+__all__ = [
+    "LookupTableChanges",
+    "LookupTableRevisionChanges",
+    "LookupTableRevisionDataJobs",
+    "LookupTableRevisionDataResource",
+    "LookupTableRevisions",
+    "LookupTables",
+]
 
 
 _LIST_LOOKUP_TABLE: Operation[LookupTable] = Operation(

@@ -16,7 +16,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["Meters"]
+__all__ = ["MeterChanges", "Meters"]
 
 
 _LIST_METERS: Operation[Meter] = Operation(

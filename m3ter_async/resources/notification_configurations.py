@@ -15,7 +15,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["NotificationConfigurations"]
+__all__ = ["NotificationChanges", "NotificationConfigurations"]
 
 
 _LIST_NOTIFICATIONS: Operation[Notification] = Operation(

@@ -16,7 +16,7 @@ from ..models.organization_config import OrganizationConfig
 from ._base import Resource
 from ._editing import Change, Fields
 
-__all__ = ["OrganizationConfigResource"]
+__all__ = ["OrganizationConfigChanges", "OrganizationConfigResource"]
 
 
 _GET_ORGANIZATION_CONFIG: Operation[OrganizationConfig] = Operation(

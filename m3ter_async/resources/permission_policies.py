@@ -16,7 +16,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["PermissionPolicies"]
+__all__ = ["PermissionPolicies", "PermissionPolicyChanges"]
 
 
 _LIST_PERMISSION_POLICIES: Operation[PermissionPolicy] = Operation(

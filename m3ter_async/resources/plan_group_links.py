@@ -15,7 +15,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["PlanGroupLinks"]
+__all__ = ["PlanGroupLinkChanges", "PlanGroupLinks"]
 
 
 _LIST_PLAN_GROUP_LINKS: Operation[PlanGroupLink] = Operation(

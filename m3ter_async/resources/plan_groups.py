@@ -16,7 +16,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["PlanGroups"]
+__all__ = ["PlanGroupChanges", "PlanGroups"]
 
 
 _LIST_PLAN_GROUPS: Operation[PlanGroup] = Operation(

@@ -17,7 +17,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["PlanTemplates"]
+__all__ = ["PlanTemplateChanges", "PlanTemplates"]
 
 
 _LIST_PLAN_TEMPLATES: Operation[PlanTemplate] = Operation(

@@ -16,7 +16,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["Plans"]
+__all__ = ["PlanChanges", "Plans"]
 
 
 _LIST_PLANS: Operation[Plan] = Operation(

@@ -19,7 +19,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["Pricings"]
+__all__ = ["PricingChanges", "Pricings"]
 
 
 _LIST_PRICINGS: Operation[Pricing] = Operation(

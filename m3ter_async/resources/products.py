@@ -16,7 +16,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["Products"]
+__all__ = ["ProductChanges", "Products"]
 
 
 _LIST_PRODUCTS: Operation[Product] = Operation(

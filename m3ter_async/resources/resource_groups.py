@@ -15,7 +15,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["ResourceGroups"]
+__all__ = ["ResourceGroupChanges", "ResourceGroups"]
 
 
 _LIST_RESOURCE_GROUPS: Operation[ResourceGroup] = Operation(

@@ -15,7 +15,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["ScheduledEventConfigurations"]
+__all__ = ["ScheduledEventConfigurationChanges", "ScheduledEventConfigurations"]
 
 
 _LIST_SCHEDULED_EVENT_CONFIGURATIONS: Operation[ScheduledEventConfiguration] = Operation(

@@ -24,7 +24,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["StatementDefinitions", "StatementJobs", "Statements"]
+__all__ = ["StatementDefinitionChanges", "StatementDefinitions", "StatementJobs", "Statements"]
 
 StatementJobList: TypeAlias = list[StatementJob]
 

@@ -14,7 +14,7 @@ from ..models.support import PermissionStatementWrapper, Support
 from ._base import Resource
 from ._editing import Change, Fields
 
-__all__ = ["SupportResource"]
+__all__ = ["SupportChanges", "SupportResource"]
 
 
 _GET_SUPPORT: Operation[Support] = Operation("GetSupport", "GET", "/organizations/{orgId}/support", Support)

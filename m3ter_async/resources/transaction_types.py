@@ -15,7 +15,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["TransactionTypes"]
+__all__ = ["TransactionTypeChanges", "TransactionTypes"]
 
 
 _LIST_TRANSACTION_TYPES: Operation[TransactionType] = Operation(

@@ -30,7 +30,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["Usage", "UsageFileUploadJobs", "UsageFileUploads", "UsageSavedQueries"]
+__all__ = ["Usage", "UsageFileUploadJobs", "UsageFileUploads", "UsageSavedQueries", "UsageSavedQueryChanges"]
 
 
 _GET_VALIDATION_ERROR_DOWNLOAD_URL: Operation[GenerateDownloadUrl] = Operation(

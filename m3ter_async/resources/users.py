@@ -19,7 +19,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["UserInvitations", "Users"]
+__all__ = ["OrgUserChanges", "UserInvitations", "Users"]
 
 
 _LIST_ORG_USERS: Operation[OrgUser] = Operation(

@@ -15,7 +15,7 @@ from ._editing import Change, Fields
 if TYPE_CHECKING:
     from .._paging.paginator import Paginator
 
-__all__ = ["Webhooks"]
+__all__ = ["WebhookDestinationChanges", "Webhooks"]
 
 
 _LIST_WEBHOOK_INTEGRATIONS: Operation[WebhookDestination] = Operation(

@@ -75,14 +75,19 @@ class Routes:
 
         route = _find(operation)
         search = "fromDocument" in route.query
-        starts = [str(sum(map(len, pages[:place])) if search else place) for place in range(len(pages))]
+        rows = [row for page in pages for row in page]
+        ends = [sum(map(len, pages[: place + 1])) for place in range(len(pages))]
+
+        def found(start: int) -> list[Any]:
+            # a search asks from the last row of the page before, to see whether rows came or went
+            first = start + 1 if start + 1 in ends else start
+            return rows[start : next((end for end in ends if end > first), len(rows))]
 
         def page(request: httpx.Request) -> httpx.Response:
-            asked = request.url.params.get("fromDocument" if search else "nextToken") or "0"
-            place = starts.index(asked) if asked in starts else len(pages)
-            body: dict[str, Any] = {"data": list(pages[place]) if place < len(pages) else []}
-            if place + 1 < len(pages) and not search:
-                body["nextToken"] = starts[place + 1]
+            asked = int(request.url.params.get("fromDocument" if search else "nextToken") or "0")
+            body: dict[str, Any] = {"data": found(asked) if search else list(pages[asked]) if pages else []}
+            if asked + 1 < len(pages) and not search:
+                body["nextToken"] = str(asked + 1)
             return httpx.Response(200, content=encode_body(body), headers={"Content-Type": "application/json"})
 
         return self._route(route, path).mock(side_effect=page)

@@ -379,5 +379,5 @@ async def test_a_listing_that_is_searched_by_offset_goes_on_from_its_offset(out:
         await export(m3ter, ["bills.search"], out, where=where, on_progress=stop_at(3, scope.cancel, []), concurrency=9)
     asked.clear()
     report = await export(m3ter, ["bills.search"], out, resume=True)
-    assert asked[0] == 15
+    assert asked[0] == 13  # 5, and twice 4 behind the row that is asked for again
     assert len(lines(report, "bills.search", "bills")) == 35

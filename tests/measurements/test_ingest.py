@@ -23,12 +23,12 @@ import pytest
 
 from m3ter_async import (
     AsyncM3ter,
-    BadRequestError,
     Ingest,
     IngestError,
     IngestReport,
     M3terError,
     MeasurementError,
+    NotFoundError,
     RefusedMeasurement,
     TransportError,
 )
@@ -463,13 +463,13 @@ async def test_batches_keep_to_the_limit_of_the_service() -> None:
 # What fails
 
 
-def refusing(*words: str) -> Callable[[Request], Answer]:
+def refusing(*words: str, status: int = 400) -> Callable[[Request], Answer]:
     """A service that refuses requests with any of these uids in it."""
 
     def handler(request: Request) -> Answer:
         content = request.content or b""
         return (
-            answer({"message": "no"}, 400)
+            answer({"message": "no"}, status)
             if any(f'"{word}"'.encode() in content for word in words)
             else accept(request)
         )
@@ -478,14 +478,14 @@ def refusing(*words: str) -> Callable[[Request], Answer]:
 
 
 async def test_a_refused_request_takes_no_other_down_and_its_measurements_can_be_sent_again() -> None:
-    transport, m3ter = ageless(refusing("row-1500"))
+    transport, m3ter = ageless(refusing("row-1500", status=404))
     async with m3ter:
         with pytest.raises(IngestError) as caught:
             await m3ter.ingest_all(rows(3000))
         error: IngestError = pickle.loads(pickle.dumps(caught.value))
         assert error.accepted == 2000
         (cause,) = error.causes
-        assert isinstance(cause, BadRequestError)
+        assert isinstance(cause, NotFoundError)
         assert "2,000 measurements were accepted; 1,000 were not sent" in str(error)
         assert "no" in str(error)
         assert [each.uid for each in error.unsent] == [f"row-{number}" for number in range(1000, 2000)]
@@ -580,7 +580,7 @@ async def test_an_exception_does_not_hide_what_was_not_sent() -> None:
         with pytest.raises(IngestError) as caught:
             await send(m3ter.ingest(), 1, fail)
     assert isinstance(caught.value.__context__, Bug)
-    assert [each.uid for each in caught.value.unsent] == ["row-0"]
+    assert [each.row.uid for each in caught.value.refused] == ["row-0"]
 
 
 @pytest.mark.parametrize("within", ["the block", "leaving it"])

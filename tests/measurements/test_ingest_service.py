@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from m3ter_async import APIResponseValidationError, AsyncM3ter, IngestReport
+from m3ter_async import APIResponseValidationError, APIStatusError, AsyncM3ter, IngestReport
 from m3ter_async.sandbox import Faults, Sandbox
 from m3ter_async.transports.protocol import Request, Response
 
@@ -173,3 +173,34 @@ async def test_no_failure_is_passed_over_whatever_its_event_and_file_are_like() 
     with pytest.raises(APIResponseValidationError, match="e1 cannot be read") as caught:
         await Service(event(1), file=b"<html>").read()
     assert "secretsecret" not in repr(caught.value)
+
+
+@pytest.mark.parametrize("status", [500, 403])
+async def test_an_event_whose_file_fails_is_tried_again_and_not_passed_over(status: int) -> None:
+    service = Service(event(1), event(2), event(3), file=[1, 2])
+    transport = FakeTransport(service)
+    async with client(transport, max_retries=0) as m3ter:
+        failures = m3ter.ingest_failures()
+        seen = [(await anext(failures)).event.id, (await anext(failures)).event.id]
+        service.status = status
+        for _ in range(2):
+            with pytest.raises(APIStatusError):
+                await anext(failures)
+        service.status = 200
+        seen += [each.event.id async for each in failures]
+    assert seen == ["e1", "e1", "e2", "e2", "e3", "e3"]
+
+
+async def test_a_listing_of_events_that_fails_is_gone_on_with() -> None:
+    service = Service(event(1), event(2), file=[1])
+    down = True
+
+    def serve(request: Request) -> Response:
+        return answer(status=500) if down and "/events?" in request.url else service(request)
+
+    async with client(FakeTransport(serve), max_retries=0) as m3ter:
+        failures = m3ter.ingest_failures()
+        with pytest.raises(APIStatusError):
+            await anext(failures)
+        down = False
+        assert [each.event.id async for each in failures] == ["e1", "e2"]

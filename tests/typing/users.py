@@ -21,6 +21,7 @@ from m3ter_async import (
     APIError,
     APIResponseValidationError,
     AsyncM3ter,
+    FailedBatch,
     FanOut,
     HttpxTransport,
     Ingest,
@@ -29,6 +30,8 @@ from m3ter_async import (
     IngestReport,
     Page,
     Paginator,
+    RecordError,
+    RefusedMeasurement,
     Stats,
 )
 from m3ter_async.events import Event, ResponseReceived
@@ -81,6 +84,12 @@ async def listings(m3ter: AsyncM3ter) -> None:
     async for total in bills.as_type(BillTotal):
         assert_type(total, BillTotal)
     assert_type(await bills.as_type(BillTotal), Page[BillTotal])
+    bad: list[RecordError] = []
+    assert_type(bills.tolerant(bad.append), Paginator[Bill])
+    assert_type(bills.as_type(BillTotal).tolerant(print), Paginator[BillTotal])
+    assert_type(await bills.tolerant(bad.append).collect(), list[Bill])
+    assert_type((bad[0].record, bad[0].index, bad[0].next_token), tuple[bytes, int, str | None])
+    bills.tolerant(5)  # type: ignore[arg-type]
     m3ter.bills.list(next_token=bills.next_token)
     assert_type(m3ter.bills.search(from_document=10), Paginator[Bill])
     assert_type(m3ter.balances.list(), Paginator[Balance])
@@ -209,6 +218,15 @@ async def measurements(m3ter: AsyncM3ter, moment: datetime, rows: list[Measureme
     await m3ter.upload_measurements(rows, file_name="june.json", timeout=60)
     await m3ter.upload_measurements(given)
     await m3ter.upload_measurements(5)  # type: ignore[arg-type]
+
+
+async def long_lived(m3ter: AsyncM3ter, failed: list[FailedBatch], refused: list[RefusedMeasurement]) -> None:
+    async with m3ter.ingest(on_failed=failed.append, on_refused=refused.append) as ingest:
+        assert_type((ingest.accepted, ingest.failed, ingest.refused), tuple[int, int, int])
+        assert_type(ingest.take_failed(), list[FailedBatch])
+        assert_type(ingest.take_refused(), list[RefusedMeasurement])
+    assert_type((failed[0].cause, failed[0].count), tuple[Exception, int])
+    assert_type(failed[0].measurements, list[Measurement])
 
 
 def unsent(error: IngestError) -> None:
