@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
@@ -15,7 +14,7 @@ from ._core.operation import BY_HAND, Operation, Repeat
 from ._core.pipeline import Pipeline
 from ._core.rate_limits import Limits
 from ._core.retry import RetryPolicy
-from ._core.settings import Settings, credentials, host, organization, plain_path, positive, secret, whole
+from ._core.settings import Settings, base_urls, flag, identity, plain_path, positive, secret, whole
 from ._jobs.client_methods import Toolbox
 from ._measurements.client_methods import Measuring
 from .stats import Stats
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from .transports.protocol import Transport
 
 T = TypeVar("T")
-
-_API = "https://api.m3ter.com"
-_INGEST = "https://ingest.m3ter.com"
 
 
 class AsyncM3ter(Toolbox, Measuring):
@@ -83,18 +79,17 @@ class AsyncM3ter(Toolbox, Measuring):
     ) -> None:
         # masked before anything can raise: a traceback may show local variables
         api_key, api_secret, token = secret(api_key), secret(api_secret), secret(token)
-        login, start = credentials(api_key, api_secret, token)
-        api = host("base_url", base_url or os.environ.get("M3TER_BASE_URL") or _API, allow_insecure=allow_insecure_http)
-        ingest = ingest_base_url or os.environ.get("M3TER_INGEST_BASE_URL") or (_INGEST if api == _API else api)
-        self._hosts = {"api": api, "ingest": host("ingest_base_url", ingest, allow_insecure=allow_insecure_http)}
+        who = identity(api_key, api_secret, token, org_id)
+        allow_insecure = flag("allow_insecure_http", allow_insecure_http)
+        self._hosts = base_urls(base_url, ingest_base_url, allow_insecure=allow_insecure)
         settings = Settings(
-            org_id=organization(org_id),
+            org_id=who.org_id,
             timeout=positive("timeout", timeout),
             max_bytes=whole("max_response_bytes", max_response_bytes),
             policy=RetryPolicy(
                 max_retries=whole("max_retries", max_retries, 0), total=positive("max_retry_time", max_retry_time)
             ),
-            allow_insecure=allow_insecure_http,
+            allow_insecure=allow_insecure,
         )
         rate = None if rate_limit is None else positive("rate_limit", rate_limit)
         in_flight = whole("max_connections", max_connections)
@@ -107,8 +102,8 @@ class AsyncM3ter(Toolbox, Measuring):
         self._pipeline = Pipeline(
             transport=transport,
             hosts=self._hosts,
-            credentials=login,
-            token=start,
+            credentials=who.login,
+            token=who.token,
             limits=Limits(clock, rate=rate),
             max_in_flight=in_flight,
             clock=clock,

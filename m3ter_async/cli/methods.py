@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, cast, get_type_hints
 
+import msgspec
+
 from .._paging.paginator import Paginator
 from ..resources._namespaces import Namespaces
 from .argument_values import Kind, kind_of
@@ -104,7 +106,7 @@ class Method:
             parameter = self.parameters[option]
             try:
                 value = parameter.kind.read(text)
-            except (ValueError, ArithmeticError, RecursionError):
+            except (ValueError, msgspec.MsgspecError, ArithmeticError, RecursionError):
                 # without its cause, which may show the value
                 raise CommandFailed(f"{option} must be {parameter.kind.words}") from None
             (changes if parameter.change else arguments)[parameter.name] = value
