@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from msgspec import UNSET
 
-from ._core.clock import Clock, make_clock
+from ._core.clock import Clock, new_clock
 from ._core.instrumentation import Hook, hooks
 from ._core.operation import BY_HAND, Operation, Repeat
 from ._core.pipeline import Pipeline
@@ -93,7 +93,7 @@ class AsyncM3ter(Toolbox, Measuring):
         )
         rate = None if rate_limit is None else positive("rate_limit", rate_limit)
         in_flight = whole("max_connections", max_connections)
-        clock = _clock or make_clock.get()()
+        clock = _clock or new_clock()
         if transport is None:
             from .transports import AiohttpTransport  # a third of a second to import, and not everybody's choice
 
