@@ -127,6 +127,64 @@ def test_the_fixtures_serve_tests_that_pytest_asyncio_runs(pytester: pytest.Pyte
     run(pytester, source, "-o", "asyncio_default_fixture_loop_scope=function").assert_outcomes(passed=6)
 
 
+BOTH = """
+import asyncio
+import pytest
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.fixture(autouse=True)
+def _everywhere(anyio_backend): ...
+
+loops = set()
+
+@pytest.mark.asyncio
+async def test_by_pytest_asyncio(m3ter_client, m3ter_sandbox):
+    assert len(await m3ter_client.bills.list().collect()) == 50
+    m3ter_sandbox.fail_next(2, 429, retry_after=20)
+    await m3ter_client.bills.list()
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("again", [False, True])
+async def test_in_a_loop_for_all(m3ter_client, again):
+    loops.add(asyncio.get_running_loop())
+    assert len(loops) == 1
+    assert len(await m3ter_client.bills.list().collect()) == 50
+"""
+
+
+@pytest.mark.parametrize("mode", ["auto", "strict"])
+def test_the_fixture_serves_pytest_asyncio_beside_a_fixture_for_anyio(pytester: pytest.Pytester, mode: str) -> None:
+    options = ("-o", f"asyncio_mode={mode}", "-o", "asyncio_default_fixture_loop_scope=function")
+    run(pytester, BOTH, *options).assert_outcomes(passed=3)
+
+
+SCOPES = """
+import asyncio
+import pytest
+
+loops = {}
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("scope", [
+    pytest.param(scope, marks=pytest.mark.asyncio(**({"loop_scope": scope} if scope else {})))
+    for scope in ("function", "class", "module", "package", "session", None)
+])
+class TestLoops:
+    async def test_the_client_lives_in_the_loop_of_the_test(self, m3ter_client, scope, again):
+        loop = loops.setdefault(scope, asyncio.get_running_loop())
+        assert (loop is asyncio.get_running_loop()) is (not again or scope != "function")
+        assert len(await m3ter_client.bills.list().collect()) == 50
+"""
+
+
+def test_the_fixture_follows_the_loop_that_pytest_asyncio_runs_the_test_in(pytester: pytest.Pytester) -> None:
+    options = ("-o", "asyncio_default_test_loop_scope=module", "-o", "asyncio_default_fixture_loop_scope=function")
+    run(pytester, SCOPES, *options).assert_outcomes(passed=12)
+
+
 @pytest.mark.usefixtures("no_other_plugins")
 def test_who_needs_no_fixture_loads_next_to_nothing(pytester: pytest.Pytester) -> None:
     source = """
