@@ -12,7 +12,7 @@ import msgspec
 
 from .._paging.paginator import Paginator
 from ..resources._namespaces import Namespaces
-from .argument_values import Kind, kind_of
+from .argument_values import Kind, kind_of, takes_a_function
 from .console import CommandFailed, near
 
 
@@ -123,7 +123,7 @@ def _as_they_are(changes: Mapping[str, Any], stored: object) -> Mapping[str, Any
 def _parameters(call: Callable[..., Any]) -> Iterator[Parameter]:
     hints = get_type_hints(call, localns={"Paginator": Paginator})
     for each in inspect.signature(call).parameters.values():
-        if each.name == "change":  # a function, in whose place `edit` here takes what it would return
+        if takes_a_function(hints[each.name]):  # such as `change`, in whose place `edit` here takes the fields
             continue
         yield Parameter(
             each.name,
