@@ -97,7 +97,7 @@ def _help(method: Method) -> Sequence[str]:
     for each in parameters:
         name = each.name.upper() if each.positional else each.option
         required = " (required)" if each.required and not each.positional else ""
-        lines.append(f"  {name:<32}  {each.kind.words}{required}")
+        lines.append(f"  {name:<32}  {each.words}{required}")
     return lines
 
 
