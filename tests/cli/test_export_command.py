@@ -151,7 +151,7 @@ def test_a_missing_pyarrow_names_the_extra(tmp_path: Path) -> None:
     words = [sys.executable, "-c", script, "export", "bills", "--format", "parquet", "--out", str(tmp_path / "x")]
     result = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
     assert result.returncode == 2
-    assert "pip install 'm3ter-async[export]'" in result.stderr
+    assert 'pip install "m3ter-async[export]"' in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
