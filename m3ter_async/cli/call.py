@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -37,6 +38,7 @@ service sent them; any other answer is one JSON line.
 
 the client (an operation that has a parameter of the same name takes it for that):
 """
+_WIDTH, _INDENT = 110, " " * 36  # of what is said of a parameter
 _FLAGS = {"--help", "--list", "--raw", *(each.name for each in OPTIONS if each.metavar is None)}
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -97,7 +99,9 @@ def _help(method: Method) -> Sequence[str]:
     for each in parameters:
         name = each.name.upper() if each.positional else each.option
         required = " (required)" if each.required and not each.positional else ""
-        lines.append(f"  {name:<32}  {each.words}{required}")
+        lines.append(f"  {name:<32}  {each.kind.words}{required}")
+        if each.meaning:
+            lines += textwrap.wrap(each.meaning, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
     return lines
 
 

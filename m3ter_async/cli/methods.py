@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import takewhile
 from typing import Any, cast, get_type_hints
 
 import msgspec
@@ -15,18 +14,9 @@ import msgspec
 from .._paging.paginator import Paginator
 from ..resources._namespaces import Namespaces
 from .argument_values import Kind, kind_of, takes_a_function
-from .choices import choices
 from .console import CommandFailed, near
 
-_MOST_CHOICES = 12  # in a line of help
-_ABOUT = {
-    "page_size": "records of a page",
-    "next_token": "the page to go on from",
-    "from_document": "how many records to pass over",
-    "timeout": "seconds",
-    "wait_for_slot": "seconds",
-    "version": "that of what is stored",
-}
+_ARGUMENTS = "\n\nArgs:\n"  # where a docstring begins to tell of its arguments
 
 
 @dataclass(frozen=True)
@@ -39,8 +29,7 @@ class Parameter:
         required: Whether it has to be given.
         positional: Whether it is a part of the path, which needs no name.
         change: Whether it is a field that `edit` is to change.
-        annotation: Its annotation, as it stands in the source.
-        about: What the docstring says of it.
+        meaning: What the docstring says of it, or nothing.
     """
 
     name: str
@@ -48,18 +37,7 @@ class Parameter:
     required: bool
     positional: bool
     change: bool = False
-    annotation: str = ""
-    about: str = ""
-
-    @property
-    def words(self) -> str:
-        """What it takes and what it is, in one line."""
-        known = choices(self.annotation)
-        shown = ", ".join([*known[:_MOST_CHOICES], *(["..."] if len(known) > _MOST_CHOICES else [])])
-        words = self.kind.words
-        if known:
-            words = words.replace("a text, not empty", f"one of {shown}").replace("a list: ", f"a list of {shown}: ")
-        return f"{words}; {self.about}" if self.about else words
+    meaning: str = ""
 
     @property
     def option(self) -> str:
@@ -81,8 +59,8 @@ class Method:
 
     @property
     def documentation(self) -> str:
-        """Its docstring."""
-        text = inspect.getdoc(self.call) or ""
+        """Its docstring, without what it says of each argument."""
+        text = (inspect.getdoc(self.call) or "").partition(_ARGUMENTS)[0]
         if self.call.__name__ == "edit":
             text += "\n\nHere the fields to change are options, in place of `change`."
         return text
@@ -149,7 +127,7 @@ def _as_they_are(changes: Mapping[str, Any], stored: object) -> Mapping[str, Any
 
 def _parameters(call: Callable[..., Any]) -> Iterator[Parameter]:
     hints = get_type_hints(call, localns={"Paginator": Paginator})
-    described = _described(call)
+    meanings = _meanings(call)
     for each in inspect.signature(call).parameters.values():
         if takes_a_function(hints[each.name]):  # such as `change`, in whose place `edit` here takes the fields
             continue
@@ -158,24 +136,16 @@ def _parameters(call: Callable[..., Any]) -> Iterator[Parameter]:
             kind_of(hints[each.name]),
             required=each.default is each.empty,
             positional=each.kind is each.POSITIONAL_OR_KEYWORD,
-            annotation=str(call.__annotations__.get(each.name, "")),
-            about=described.get(each.name) or _ABOUT.get(each.name, ""),
+            meaning=meanings.get(each.name, ""),
         )
 
 
-def _described(call: Callable[..., Any]) -> dict[str, str]:
-    """What the docstring of a method says of its arguments, a line each."""
-    _, _, rest = (inspect.getdoc(call) or "").partition("\nArgs:\n")
-    lines = takewhile(lambda line: not line or line.startswith(" "), rest.splitlines())
-    found: dict[str, str] = {}
-    name = ""
-    for line in lines:
-        if begun := re.match(r" {4}(\w+): (.*)", line):
-            name, text = begun.groups()
-            found[name] = text
-        elif name and line.strip():
-            found[name] += f" {line.strip()}"
-    return found
+def _meanings(call: Callable[..., Any]) -> dict[str, str]:
+    """What the docstring of a method says of its arguments, each in one line."""
+    _, _, section = (inspect.getdoc(call) or "").partition(_ARGUMENTS)
+    entries = re.split(r"\n    (?=\S)", f"\n{section.rstrip()}")
+    pairs = (entry.partition(": ") for entry in entries if ": " in entry)
+    return {name: " ".join(text.split()) for name, _, text in pairs}
 
 
 class _NoClient(Namespaces):
