@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +20,12 @@ settings.register_profile(
     "search", database=None, deadline=None, max_examples=2_000, suppress_health_check=_CHECKS, print_blob=True
 )
 settings.load_profile("same")
+
+
+def pytest_configure() -> None:
+    """Programs that are started here obey Ctrl-C, also where a shell has started the tests in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -203,7 +203,7 @@ def _display_for(resources: Sequence[str], out: str, log_format: str, *, quiet: 
 
 def _of_options(error: Exception) -> str:
     """The text of an error that speaks of arguments; of a command these are options."""
-    return re.sub(r"\b(?:by|with) (resume|overwrite|where)\b", r"by --\1", str(error))
+    return re.sub(r"^out\b", "--out", re.sub(r"\b(?:by|with) (resume|overwrite|where)\b", r"by --\1", str(error)))
 
 
 def _to_resume(arguments: Sequence[str]) -> list[str]:

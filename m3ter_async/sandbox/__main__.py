@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 import socket
@@ -66,13 +67,11 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "python -m m3
             # a container's first process is not stopped by a signal that it does not handle
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         with sandbox:
-            print(f"# m3ter sandbox at {sandbox.url}, stop with Ctrl-C")
+            lines = [f"# m3ter sandbox at {sandbox.url}, stop with Ctrl-C"]
             if options.host in ("0.0.0.0", "::"):
-                port = sandbox.url.rpartition(":")[2]
-                print(
-                    f"# from elsewhere: M3TER_BASE_URL=http://{socket.gethostname()}:{port}, with --allow-insecure-http"
-                )
-            print(*map(_setting, sandbox.environ.items()), sep="\n", flush=True)
+                url = f"http://{socket.gethostname()}:{sandbox.url.rpartition(':')[2]}"
+                lines.append(f"# from elsewhere: M3TER_BASE_URL={url}, with --allow-insecure-http")
+            _say([*lines, *map(_setting, sandbox.environ.items())])
             # With a timeout, because a wait without one keeps Windows from seeing Ctrl-C.
             while not threading.Event().wait(60):
                 pass
@@ -82,6 +81,15 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "python -m m3
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _say(lines: Sequence[str]) -> None:
+    """Print; where nobody reads it, the sandbox serves all the same."""
+    try:
+        print(*lines, sep="\n", flush=True)
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:  # what is left would be complained of at the end
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _setting(variable: tuple[str, str], platform: str = sys.platform) -> str:

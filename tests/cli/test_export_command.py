@@ -115,9 +115,9 @@ def test_every_option_is_handed_on_and_what_is_left_out_stays_open() -> None:
         ("bills --out x --since 2025-01-01 --until 2024-01-01", "since must be before until"),
         ("bills --out x --resume", "x holds no export to go on with"),
         ("bills --out x --base-url ftp://x", "--base-url 'ftp://x' is not an http or https URL"),
-        ("bills --out s3://hush/x", "out begins with s3:// or the like"),
-        ("bills --out ~/x", "out begins with ~"),
-        ("bills --out=", "out names no folder: it is empty"),
+        ("bills --out s3://hush/x", "--out begins with s3:, and must be a folder of this machine"),
+        ("bills --out ~/x", "--out begins with ~"),
+        ("bills --out=", "--out names no folder: it is empty"),
     ],
 )
 @pytest.mark.usefixtures("credentials")

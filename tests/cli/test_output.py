@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -21,8 +22,6 @@ from m3ter_async.sandbox import Sandbox
 from .conftest import variables
 from .test_command_line import COMMAND
 from .test_export_command import ids
-
-BARS = pytest.param("xterm", id="bars")
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +131,27 @@ def test_a_call_whose_result_goes_nowhere_has_failed(service: Sandbox) -> None:
         _, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert err == b"m3ter-async: cannot write the output: Bad file descriptor\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_sandbox_that_nobody_reads_serves_and_ends_in_order() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    words = [*COMMAND, "sandbox", "--bills", "1", "--port", str(port)]
+    with Path("/dev/full").open("wb") as full, subprocess.Popen(words, stdout=full, stderr=PIPE) as process:
+        end = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        time.sleep(0.1)
+        assert process.poll() is None
+        process.terminate()
+        _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, b"")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal is made by pty")

@@ -38,8 +38,7 @@ def local_folder(out: str | os.PathLike[str]) -> Path:
         raise ValueError("out names no folder: it holds a null character")
     if scheme := _SCHEME.match(text):
         raise ValueError(
-            f"out begins with {scheme[1]}// or the like, and must be a folder of this machine: write to one, and copy "
-            "it from there"
+            f"out begins with {scheme[1]}, and must be a folder of this machine: write to one and copy it from there"
         )
     if text.startswith("~"):
         raise ValueError("out begins with ~, which only a shell expands: write the folder out")
