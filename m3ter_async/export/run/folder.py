@@ -29,7 +29,7 @@ def local_folder(out: str | os.PathLike[str]) -> Path:
     Raises:
         ValueError: It is none of this machine. It is not shown, since a URL may hold a password.
     """
-    text = os.fspath(out)
+    text: object = os.fspath(out)
     if not isinstance(text, str):
         raise ValueError(f"out must be a str or a path of one, not {type(text).__name__}")
     if not text.strip():
