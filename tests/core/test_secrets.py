@@ -577,7 +577,9 @@ async def main(url, transport):
     with no_waits():
         m3ter = AsyncM3ter("key-of-the-tests", "secret-öf-the-t€sts-𐀀", "o", base_url=url, max_retries=1,
                            transport=transport())
-    async with m3ter:
+        refused = AsyncM3ter("key-of-the-tests", "secret-of-the-tests", "o", base_url=sys.argv[4], max_retries=1,
+                             transport=transport())
+    async with m3ter, refused:
         transactions = m3ter.balances.transactions
         await m3ter.bills.retrieve("b")  # what a success needs is loaded
         watching = True
@@ -591,11 +593,22 @@ async def main(url, transport):
                 await transactions.create("b", amount=1, transaction_type_id="t")
             except APIError as error:
                 str(error), repr(error)
+        for _ in range(3):
+            try:
+                await refused.bills.retrieve("b")
+            except APIError as error:
+                str(error), repr(error)
         watching = False
 
 anyio.run(main, sys.argv[1], {"aiohttp": AiohttpTransport, "httpx": HttpxTransport}[sys.argv[3]])
 print(opened)
 """
+
+
+def closed_port() -> str:
+    """A URL that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -617,7 +630,7 @@ async def test_a_failure_neither_imports_nor_opens_anything(backend: str) -> Non
     moves = chain_of([good], cycle(bad))
     with Wire(lambda _: next(moves)) as wire:
         result = await anyio.run_process(
-            [sys.executable, "-c", QUIETLY, wire.url, str(len(bad)), backend], stderr=None, check=True
+            [sys.executable, "-c", QUIETLY, wire.url, str(len(bad)), backend, closed_port()], stderr=None, check=True
         )
     assert result.stdout.decode().strip() == "[]"
 

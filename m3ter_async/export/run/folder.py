@@ -12,6 +12,7 @@ import os
 import re
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from ..errors import ExportError
 
@@ -23,13 +24,13 @@ _NO_LOCKS = {*_NOT_SUPPORTED, errno.ENOLCK}
 _NO_FOLDER_SYNC = {*_NOT_SUPPORTED, errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR}
 
 
-def local_folder(out: str | os.PathLike[str]) -> Path:
+def local_folder(out: str | os.PathLike[Any]) -> Path:
     """The folder that is meant, as it was written.
 
     Raises:
         ValueError: It is none of this machine. It is not shown, since a URL may hold a password.
     """
-    text: object = os.fspath(out)
+    text = os.fspath(out)
     if not isinstance(text, str):
         raise ValueError(f"out must be a str or a path of one, not {type(text).__name__}")
     if not text.strip():
