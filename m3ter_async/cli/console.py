@@ -34,7 +34,10 @@ def one_line(text: str) -> str:
 
 def as_text(argument: str) -> str:
     """An argument as it was typed, in UTF-8: where the place has another encoding, Python has escaped its bytes."""
-    return os.fsencode(argument).decode("utf-8", "replace")
+    try:
+        return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    except UnicodeEncodeError:  # half of a pair, which Windows has in names of files
+        return argument.encode("utf-8", "replace").decode()
 
 
 def complain(text: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from m3ter_async.cli.console import CommandFailed, note, put, silence, tell
+from m3ter_async.cli.console import CommandFailed, as_text, note, put, silence, tell
 from m3ter_async.sandbox import Sandbox
 
 from .conftest import variables
@@ -173,6 +173,14 @@ def test_an_export_whose_terminal_has_gone_is_an_export(tmp_path: Path) -> None:
             time.sleep(0.02)
     assert process.returncode == 0
     assert len(ids(out)) == 300
+
+
+@pytest.mark.parametrize(
+    ("argument", "text"),
+    [("plain ü€", "plain ü€"), ("\udcc3\udcbc", "ü"), ("a\udcff", "a\ufffd"), ("a\ud800", "a?"), ("", "")],
+)
+def test_an_argument_is_read_as_utf_8_in_every_place(argument: str, text: str) -> None:
+    assert as_text(argument) == text
 
 
 class Broken(io.StringIO):
