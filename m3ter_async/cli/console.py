@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
-from typing import Any, TextIO
+from typing import TextIO
 
 PROGRAM = "m3ter-async"
 
@@ -96,8 +96,20 @@ class Telling:
     def flush(self) -> None:
         """Nothing is held back."""
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self._stream is not None and self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        if self._stream is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:
+        """What characters it can show."""
+        return (self._stream.encoding if self._stream is not None else "") or "utf-8"
 
 
 def quoted(words: Sequence[str]) -> str:
