@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -19,6 +21,16 @@ EVERYTHING = ",".join(PROJECT["project"]["optional-dependencies"])
 def install(session: nox.Session, extras: str, *groups: str) -> None:
     """The package as it stands here, with the extras and dependency groups named."""
     session.install("--quiet", "-e", f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+def oldest_of(project: dict[str, Any]) -> list[str]:
+    """The lower bounds of all that a project depends on, with all its extras, as versions: ``aiohttp==3.13.5``."""
+    extras: dict[str, list[str]] = project["optional-dependencies"]
+    wanted = {line for lines in (project["dependencies"], *extras.values()) for line in lines}
+    found = [re.match(r"([\w.-]+)>=([\w.]+)", line) for line in sorted(wanted)]
+    if None in found:
+        raise ValueError(f"a dependency without a lower bound: {sorted(wanted)}")
+    return sorted({f"{each[1]}=={each[2]}" for each in found if each})
 
 
 @nox.session
@@ -39,6 +51,17 @@ def tests(session: nox.Session) -> None:
 def matrix(session: nox.Session) -> None:
     """All tests, on every Python that is promised."""
     tests(session)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """All tests, with the oldest version of each dependency that the package takes."""
+    oldest = Path(session.create_tmp()) / "oldest.txt"
+    oldest.write_text("\n".join(oldest_of(PROJECT["project"])) + "\n", encoding="utf-8")
+    # FastAPI, which the examples need, wants a newer OpenTelemetry than the package does
+    tools = [each for each in nox.project.dependency_groups(PROJECT, "tests") if not each.startswith("fastapi")]
+    session.install("--quiet", "--constraint", str(oldest), "-e", f".[{EVERYTHING}]", *tools)
+    session.run("python", "-m", "pytest", "--ignore=tests/test_examples.py", *session.posargs)
 
 
 @nox.session

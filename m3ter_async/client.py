@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, overload
 
 from msgspec import UNSET
 
-from ._core.clock import Clock, make_clock
+from ._core.clock import Clock, new_clock
 from ._core.instrumentation import Hook, hooks
 from ._core.operation import BY_HAND, Operation
 from ._core.pipeline import Pipeline
 from ._core.rate_limits import Limits
 from ._core.retry import Repeat, RetryPolicy, repeat_of
-from ._core.settings import Settings, credentials, host, organization, plain_path, positive, secret, whole
+from ._core.settings import Settings, base_urls, flag, identity, plain_path, positive, secret, whole
 from ._jobs.client_methods import Toolbox
 from ._measurements.client_methods import Measuring
 from .errors import ConfigurationError
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["AsyncM3ter"]
 
 T = TypeVar("T")
-
-_API = "https://api.m3ter.com"
-_INGEST = "https://ingest.m3ter.com"
 
 
 class AsyncM3ter(Toolbox, Measuring):
@@ -103,21 +99,21 @@ class AsyncM3ter(Toolbox, Measuring):
     ) -> None:
         # masked before anything can raise: a traceback may show local variables
         api_key, api_secret, token = secret(api_key), secret(api_secret), secret(token)
-        login, start = credentials(api_key, api_secret, token)
-        api = host("base_url", base_url or os.environ.get("M3TER_BASE_URL") or _API, allow_insecure=allow_insecure_http)
-        ingest = ingest_base_url or os.environ.get("M3TER_INGEST_BASE_URL") or (_INGEST if api == _API else api)
-        self._hosts = {"api": api, "ingest": host("ingest_base_url", ingest, allow_insecure=allow_insecure_http)}
+        who = identity(api_key, api_secret, token, org_id)
+        allow_insecure = flag("allow_insecure_http", allow_insecure_http)
+        self._hosts = base_urls(base_url, ingest_base_url, allow_insecure=allow_insecure)
         settings = Settings(
-            org_id=organization(org_id),
+            org_id=who.org_id,
             timeout=positive("timeout", timeout),
             max_bytes=whole("max_response_bytes", max_response_bytes),
             policy=RetryPolicy(max_retries=whole("max_retries", max_retries, 0)),
-            allow_insecure=allow_insecure_http,
-            bulk=bulk,
+            allow_insecure=allow_insecure,
+            bulk=flag("bulk", bulk),
+            patient=bulk,
         ).changed(max_retry_time=max_retry_time, total_timeout=total_timeout)
         rate = None if rate_limit is None else positive("rate_limit", rate_limit)
         in_flight = whole("max_connections", max_connections)
-        clock = _clock or make_clock.get()()
+        clock = _clock or new_clock()
         if transport is None:
             from .transports import AiohttpTransport  # a third of a second to import, and not everybody's choice
 
@@ -131,9 +127,9 @@ class AsyncM3ter(Toolbox, Measuring):
         self._pipeline = Pipeline(
             transport=transport,
             hosts=self._hosts,
-            credentials=login,
-            token=start,
-            limits=Limits(clock, rate=rate, host=api),
+            credentials=who.login,
+            token=who.token,
+            limits=Limits(clock, rate=rate, host=self._hosts["api"]),
             max_in_flight=in_flight,
             clock=clock,
             settings=settings,

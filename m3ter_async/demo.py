@@ -22,7 +22,7 @@ try:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
 except ModuleNotFoundError:
-    raise SystemExit("the demo needs rich: pip install 'm3ter-async[demo]'") from None
+    raise SystemExit('the demo needs rich: pip install "m3ter-async[demo]"') from None
 
 from . import AsyncM3ter, HttpxTransport
 from .models import Balance, Bill

@@ -6,9 +6,9 @@ Nothing of the package is loaded before a test asks for one of them.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["m3ter_client", "m3ter_sandbox"]
 
 _BILLS = 50
+_SCOPES: tuple[Literal["function", "class", "module", "package", "session"], ...] = (
+    "function",
+    "class",
+    "module",
+    "package",
+    "session",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,7 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.pluginmanager.has_plugin("asyncio"):
         from pytest_asyncio import fixture
 
-        globals()["_m3ter_client_by_pytest_asyncio"] = fixture(_client)  # fixtures are looked for after this
+        for scope in _SCOPES:  # fixtures are looked for after this
+            made = fixture(loop_scope=scope)(_client_of(scope))
+            globals()[f"_m3ter_client_in_{scope}_loop"] = made
 
 
 @pytest.fixture
@@ -54,13 +63,45 @@ def m3ter_client(request: pytest.FixtureRequest, m3ter_sandbox: Sandbox) -> Asyn
 
     It is for tests that anyio's plugin runs, on asyncio or trio, or pytest-asyncio.
     """
-    if "anyio_backend" in request.fixturenames:
+    asyncio_runs_it = request.node.get_closest_marker("asyncio") is not None
+    by_anyio = "anyio_backend" in request.fixturenames
+    if not request.config.pluginmanager.has_plugin("asyncio") or (by_anyio and not asyncio_runs_it):
+        if not by_anyio:
+            pytest.fail("m3ter_client needs a test marked with @pytest.mark.anyio, or pytest-asyncio", pytrace=False)
         name = "_m3ter_client_by_anyio"
-    elif request.config.pluginmanager.has_plugin("asyncio"):
-        name = "_m3ter_client_by_pytest_asyncio"
+    elif by_anyio:
+        name = "_m3ter_client_beside_anyio"
     else:
-        pytest.fail("m3ter_client needs a test marked with @pytest.mark.anyio, or pytest-asyncio", pytrace=False)
+        name = f"_m3ter_client_in_{_loop_scope(request)}_loop"
     client: AsyncM3ter = request.getfixturevalue(name)
+    return client
+
+
+def _loop_scope(request: pytest.FixtureRequest) -> str:
+    """The scope of the event loop in which pytest-asyncio runs a test."""
+    marker = request.node.get_closest_marker("asyncio")
+    scope = marker.kwargs.get("loop_scope") if marker else None
+    return scope or str(request.config.getini("asyncio_default_test_loop_scope") or "function")
+
+
+@pytest.fixture
+def _m3ter_client_beside_anyio(request: pytest.FixtureRequest, m3ter_sandbox: Sandbox) -> Generator[AsyncM3ter]:
+    """The client of a test that pytest-asyncio runs although it has the fixture `anyio_backend`.
+
+    anyio would run an asynchronous fixture in a loop of its own; so this one is none, and asks for the test's loop.
+    """
+    runner = request.getfixturevalue(f"_{_loop_scope(request)}_scoped_runner")
+    client = _client(m3ter_sandbox)
+    yield runner.run(anext(client))
+    runner.run(client.aclose())
+
+
+def _client_of(scope: str) -> Callable[[Sandbox], AsyncGenerator[AsyncM3ter]]:
+    async def client(m3ter_sandbox: Sandbox) -> AsyncGenerator[AsyncM3ter]:
+        async for each in _client(m3ter_sandbox):
+            yield each
+
+    client.__name__ = f"_m3ter_client_in_{scope}_loop"
     return client
 
 

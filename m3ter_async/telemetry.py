@@ -1,6 +1,6 @@
 """OpenTelemetry: a span and a duration for every HTTP request, after the semantic conventions for HTTP clients.
 
-Needs ``pip install 'm3ter-async[otel]'``, and an SDK that is set up by the application. Nothing else imports it.
+Needs ``pip install "m3ter-async[otel]"``, and an SDK that is set up by the application. Nothing else imports it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ try:
 except ModuleNotFoundError as _missing:
     if _missing.name is None or _missing.name.partition(".")[0] != "opentelemetry":
         raise
-    raise ImportError("m3ter_async.telemetry needs OpenTelemetry: pip install 'm3ter-async[otel]'") from None
+    raise ImportError('m3ter_async.telemetry needs OpenTelemetry: pip install "m3ter-async[otel]"') from None
 
 from .events import (
     CallInfo,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import math
 import pickle
@@ -157,6 +158,135 @@ def test_a_key_with_a_colon_is_refused() -> None:
         made(org_id=ORG, api_key="a:b", api_secret=SECRET)
 
 
+TEXTS = ["api_key", "api_secret", "token", "org_id", "base_url", "ingest_base_url"]
+
+
+@pytest.mark.parametrize("argument", TEXTS)
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text + "\n",
+        lambda text: text + "\r\n",
+        lambda text: " " + text,
+        lambda text: text + "\t",
+        lambda text: "\ufeff" + text,
+        lambda text: text + "\xa0",
+        lambda text: text[:3] + "\n" + text[3:],
+        lambda text: text[:3] + "\x00" + text[3:],
+        lambda text: text[:3] + "\u200b" + text[3:],
+        lambda text: text[:3] + "\udcff" + text[3:],  # what a byte that is no UTF-8 becomes in an environment
+        lambda text: f'"{text}"',
+        lambda text: f"'{text}'",
+        lambda text: "",
+        lambda text: text.encode(),
+        lambda text: 12345678,
+    ],
+)
+def test_an_argument_that_cannot_be_meant_is_refused_by_name_and_not_shown(
+    argument: str, spoil: Callable[[str], Any]
+) -> None:
+    value = "https://host-7531.example" if "url" in argument else "value-7531-of-it"
+    options = {"api_key": KEY, "api_secret": SECRET, "org_id": ORG, argument: spoil(value)}
+    with pytest.raises(ConfigurationError) as caught:
+        made(**options)
+    assert f"{argument}=" in str(caught.value)
+    assert "7531" not in str(caught.value)
+
+
+VARIABLES = {
+    "M3TER_API_KEY": KEY,
+    "M3TER_API_SECRET": SECRET,
+    "M3TER_ORG_ID": ORG,
+    "M3TER_BASE_URL": "https://api.example",
+    "M3TER_INGEST_BASE_URL": "https://ingest.example",
+}
+
+
+@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", " {}\t", "\ufeff{}", "\ufeff {}\n", "{}\xa0"])
+async def test_a_variable_that_was_filled_from_a_file_has_its_ends_trimmed(
+    monkeypatch: pytest.MonkeyPatch, around: str
+) -> None:
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, around.format(value))
+    transport = FakeTransport(lambda _: answer({"id": "b"}))
+    async with AsyncM3ter(transport=transport, _clock=FakeClock()) as m3ter:
+        assert (await sent_by(m3ter, transport)).url == f"https://api.example/organizations/{ORG}/bills/b"
+        assert m3ter._hosts["ingest"] == "https://ingest.example"
+    (login,) = transport.logins
+    pair = base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
+    assert login.headers["Authorization"] == f"Basic {pair}"
+    monkeypatch.setenv("M3TER_API_TOKEN", around.format("from-env"))
+    monkeypatch.delenv("M3TER_API_KEY")
+    monkeypatch.delenv("M3TER_API_SECRET")
+    async with AsyncM3ter(transport=transport, _clock=FakeClock()) as m3ter:
+        assert (await sent_by(m3ter, transport)).headers["Authorization"] == "Bearer from-env"
+
+
+@pytest.mark.parametrize("variable", [*VARIABLES, "M3TER_API_TOKEN"])
+@pytest.mark.parametrize("spoil", ["a-7531\nb", "a-7531\x1bb", "a-7531\u200bb", '"a-7531"', "'a-7531'", "a-7531\udcff"])
+def test_a_variable_that_cannot_be_meant_is_refused_by_name_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, spoil: str
+) -> None:
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    if variable == "M3TER_API_TOKEN":
+        monkeypatch.delenv("M3TER_API_KEY")
+        monkeypatch.delenv("M3TER_API_SECRET")
+    monkeypatch.setenv(variable, spoil)
+    with pytest.raises(ConfigurationError) as caught:
+        made()
+    assert variable in str(caught.value)
+    assert "7531" not in str(caught.value)
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\n", "\ufeff"])
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, empty: str) -> None:
+    for name in (*VARIABLES, "M3TER_API_TOKEN"):
+        monkeypatch.setenv(name, empty)
+    with pytest.raises(ConfigurationError) as caught:
+        made()
+    assert str(caught.value) == (
+        "no API key, no API secret and no organization: pass api_key=, api_secret= and org_id=, or set the environment "
+        "variables M3TER_API_KEY, M3TER_API_SECRET and M3TER_ORG_ID"
+    )
+    assert client(nothing())._hosts == {"api": "https://api.m3ter.com", "ingest": "https://ingest.m3ter.com"}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, "no API key, no API secret and no organization: "),
+        ({"api_key": KEY}, "no API secret and no organization: pass api_secret= and org_id=, or set "),
+        ({"api_secret": SECRET}, "no API key and no organization: "),
+        ({"token": "t"}, "no organization: pass org_id= or set the environment variable M3TER_ORG_ID"),
+        ({"org_id": ORG}, "no API key and no API secret: "),
+    ],
+)
+def test_all_that_is_missing_is_named_at_once(options: dict[str, str], told: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        made(**options)
+    assert str(caught.value).startswith(told)
+
+
+@pytest.mark.parametrize("value", ["no", "false", 0, 1, None])
+def test_what_only_looks_like_a_flag_is_none(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="allow_insecure_http= must be True or False"):
+        client(nothing(), allow_insecure_http=value)
+
+
+def test_a_secret_in_the_place_of_another_argument_is_not_shown() -> None:
+    for argument in ("org_id", "base_url", "ingest_base_url"):
+        with pytest.raises(ConfigurationError, match=f"^{argument}=") as caught:
+            made(**{"api_key": KEY, "api_secret": SECRET, "org_id": ORG, argument: "Hush/Hush+7531=="})
+        assert "7531" not in str(caught.value)
+
+
+def test_a_bad_url_names_the_variable_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("M3TER_INGEST_BASE_URL", "ftp://x")
+    with pytest.raises(ConfigurationError, match=r"^M3TER_INGEST_BASE_URL='ftp://x' is not an http or https URL"):
+        client(nothing())
+
+
 # Hosts and numbers
 
 LOCAL = ["http://localhost:8080", "http://LOCALHOST", "http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]:99/base"]
@@ -265,7 +395,28 @@ def test_a_limit_cannot_be_taken_away_by_none(argument: str) -> None:
         client(nothing(), **{argument: None})
 
 
-@pytest.mark.parametrize("org_id", [5, ".", "..", b"org"])
+@pytest.mark.parametrize(
+    "org_id",
+    [
+        5,
+        b"org",
+        "",
+        ".",
+        "..",
+        "a/b",
+        "../x",
+        "a?b",
+        "a#b",
+        "a%2Fb",
+        "a b",
+        "a&b",
+        "{orgId}",
+        "ü",
+        "a\r\nb",
+        "\\",
+        "o ",
+    ],
+)
 def test_what_names_no_organization_is_refused(org_id: Any) -> None:
     with pytest.raises(ConfigurationError, match="org_id"):
         client(nothing(), org_id=org_id)
@@ -499,11 +650,11 @@ async def test_a_path_argument_that_names_nothing_raises_and_nothing_is_sent(val
 )
 async def test_everything_in_a_path_argument_stays_in_its_segment(value: str) -> None:
     transport = FakeTransport(lambda _: answer({"id": "b"}))
-    async with client(transport, org_id=value) as m3ter:
+    async with client(transport) as m3ter:
         await m3ter.bills.retrieve(value)
     path = transport.requests[0].url.removeprefix("https://api.m3ter.com")
     assert path.isascii()
-    assert [unquote(segment) for segment in path.split("/")] == ["", "organizations", value, "bills", value]
+    assert [unquote(segment) for segment in path.split("/")] == ["", "organizations", ORG, "bills", value]
 
 
 # The client as an object

@@ -301,7 +301,7 @@ class _NoWaits(FakeClock):
 def test_without_opentelemetry_the_error_names_the_extra() -> None:
     script = "import sys; sys.modules['opentelemetry'] = None; import m3ter_async.telemetry"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert "ImportError: m3ter_async.telemetry needs OpenTelemetry: pip install 'm3ter-async[otel]'" in result.stderr
+    assert 'ImportError: m3ter_async.telemetry needs OpenTelemetry: pip install "m3ter-async[otel]"' in result.stderr
     assert "During handling" not in result.stderr
 
 

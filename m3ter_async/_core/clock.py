@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 import anyio
@@ -36,5 +38,33 @@ class Clock:
         await anyio.sleep(seconds)
 
 
-make_clock: ContextVar[Callable[[], Clock]] = ContextVar("make_clock", default=Clock)
-"""What clients that are made in this context take their clock from."""
+_made_by: ContextVar[Callable[[], Clock] | None] = ContextVar("made_by", default=None)
+_for_new_threads: list[tuple[Callable[[], Clock], frozenset[threading.Thread]]] = []
+
+
+def new_clock() -> Clock:
+    """The clock of a client that is made here: that of a block of `clocks_made_by` around it, or the real one."""
+    make = _made_by.get()
+    if make is None and _for_new_threads:
+        here = threading.current_thread()
+        make = next((make for make, before in reversed(_for_new_threads) if here not in before), None)
+    return (make or Clock)()
+
+
+@contextmanager
+def clocks_made_by(make: Callable[[], Clock]) -> Generator[None]:
+    """Clients that are made within the block get their clock from `make`.
+
+    That holds in the block's own context, in tasks and threads that were handed that context, and, as long as the
+    block is open, in threads that began within it: these have a context of their own, as that of an application which
+    a test client runs.
+    """
+    before = _made_by.get()
+    entry = (make, frozenset(threading.enumerate()))
+    _made_by.set(make)
+    _for_new_threads.append(entry)
+    try:
+        yield
+    finally:
+        _for_new_threads.remove(entry)
+        _made_by.set(before)  # no reset by token: an async fixture may be torn down in another context

@@ -199,7 +199,11 @@ def status_error(status: int, headers: Mapping[str, str], body: bytes, *, method
     """The exception for an answer that is not a success."""
     try:
         message = msgspec.json.decode(body, type=_ErrorBody).message
-    except (ValueError, RecursionError):  # an HTML page or nothing at all is as good as no message
+    except (
+        ValueError,
+        msgspec.MsgspecError,
+        RecursionError,
+    ):  # an HTML page or nothing at all is as good as no message
         message = None
     try:
         phrase = HTTPStatus(status).phrase

@@ -42,11 +42,12 @@ class Redactor:
     """Masks secrets in what servers send back, since they may echo what they were sent.
 
     Args:
-        secrets: What to mask, as it is and as it looks inside URLs, JSON and HTML, also where those are nested.
+        secrets: What to mask, as it is and as it looks inside URLs, JSON and HTML, also where those are nested. One of
+            fewer than eight characters is left out: it would mask parts of ordinary words.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        known = sorted(filter(None, secrets), key=len, reverse=True)
+        known = sorted((each for each in secrets if len(each) >= _SHORTEST), key=len, reverse=True)
         self._reach = len(known[0]) * _WIDEST if known else 0
         self._pattern = re.compile("|".join(map(_any_form, known)).encode()) if known else None
 
@@ -65,6 +66,7 @@ class Redactor:
         return self.clean(data, len(data) * len(MASK)).decode(errors="replace")
 
 
+_SHORTEST = 8  # characters
 _WIDEST = 40  # bytes that one character of a secret may take
 
 
@@ -78,9 +80,14 @@ def _any_character(character: str) -> str:
         return character
     plain = "".join(f"\\x{byte:02x}" for byte in character.encode())
     in_url = "".join(f"%(?:25){{0,2}}(?i:{byte:02x})" for byte in character.encode())
-    in_json = "".join(rf"\\{{1,8}}u(?i:{unit:04x})" for unit in memoryview(character.encode("utf-16-le")).cast("H"))
+    in_json = "".join(rf"\\{{1,8}}u(?i:{unit:04x})" for unit in _utf_16(ord(character)))
     in_html = "|".join(f"&(?:amp;)?{name};" for name in _ENTITIES.get(character, (f"#{ord(character)}",)))
     return rf"(?:\\{{0,8}}{plain}|{in_url}|{in_json}|{in_html})"
+
+
+def _utf_16(code: int) -> tuple[int, ...]:
+    """The units of a character, without a codec: Python would load it from disk, where no descriptor may be left."""
+    return (code,) if code < 0x10000 else (0xD800 + (code - 0x10000 >> 10), 0xDC00 + (code - 0x10000 & 0x3FF))
 
 
 _ENTITIES = {"&": ("amp",), "<": ("lt",), ">": ("gt",), '"': ("quot", "#34"), "'": ("#39", "#x27", "apos")}

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ..version import __version__
-from .console import PROGRAM, CommandFailed, complain, near, silence
+from .console import PROGRAM, CommandFailed, complain, near, put, silence
 
 __all__ = ["main"]
 
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except CommandFailed as failure:
         complain(str(failure))
         status = failure.status
@@ -80,9 +81,9 @@ def _run(arguments: list[str]) -> int:
     if name in _COMMANDS:
         return _COMMANDS[name](rest)
     if name == "--version":
-        sys.stdout.write(f"{PROGRAM} {__version__}\n")
+        put(sys.stdout, f"{PROGRAM} {__version__}\n")
     elif name in ("-h", "--help"):
-        sys.stdout.write(_HELP)
+        put(sys.stdout, _HELP)
     else:
         raise CommandFailed(f"there is no command {name!r}{near(name, _COMMANDS)}")
     return 0

@@ -44,6 +44,11 @@ def kind_of(annotation: Any) -> Kind:
     return Kind(f"{kind.words}, or null", lambda text: None if text == "null" else kind.read(text))
 
 
+def takes_a_function(annotation: Any) -> bool:
+    """Whether an argument may be a function, which no command line has."""
+    return any(get_origin(each) is Callable for each in _members(annotation))
+
+
 def _kind(members: set[Any]) -> Kind:
     origins = {get_origin(each) or each for each in members}
     if Sequence in origins:
@@ -104,8 +109,13 @@ def _or_stdin(text: str) -> str:
     return sys.stdin.read() if text == "-" else text
 
 
+def _read_float(text: str) -> float:
+    return float(_read_number(text))
+
+
 _PLAIN = {
     bool: Kind("true or false", lambda text: msgspec.convert(text, bool, strict=False)),
     int: Kind("a whole number", _read_whole),
+    float: Kind("a number", _read_float),
     date: Kind("a date (2024-01-31)", lambda text: msgspec.convert(text, date)),
 }

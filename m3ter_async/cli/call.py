@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,9 +17,11 @@ from msgspec import UNSET, Raw
 from .._core.operation import Operation
 from .._core.pipeline import Pipeline
 from .._paging.paginator import Paginator
-from ..errors import APIError
-from .console import PROGRAM, CommandFailed, complain, connect, warnings_to
+from ..errors import APIError, M3terError
+from .client_options import BY_NAME, OPTIONS, connect, help_lines
+from .console import PROGRAM, CommandFailed, as_text, complain, put, quoted, warnings_to
 from .methods import Method, every, find
+from .patience import Patience
 from .signals import Stopped, run
 
 T = TypeVar("T")
@@ -29,12 +33,13 @@ service sent them; any other answer is one JSON line.
 
   --limit N      the most records of a listing
   --raw          the bytes that the service sent, also where they are no single line, or say more than is known here
-  --base-url URL, --org-id ID    in place of M3TER_BASE_URL and M3TER_ORG_ID
   --list         all operations
   --help         with an operation: its parameters
+
+the client (an operation that has a parameter of the same name takes it for that):
 """
 _WIDTH, _INDENT = 110, " " * 36  # of what is said of a parameter
-_FLAGS = {"--help", "--list", "--raw"}
+_FLAGS = {"--help", "--list", "--raw", *(each.name for each in OPTIONS if each.metavar is None)}
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -55,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     elif not line.positional:
         if "--help" not in line.flags:
             raise CommandFailed("call needs an operation, such as bills.list; call --list has them all")
-        sys.stdout.write(_HELP)
+        _write([*_HELP.splitlines(), *help_lines()])
     elif "--help" in line.flags:
         _write(_help(find(line.positional[0])))
     else:
@@ -65,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _split(arguments: Sequence[str]) -> _Line:
     line = _Line()
-    rest = iter(arguments)
+    rest = map(as_text, arguments)
     for each in rest:
         if each == "--":
             line.positional.extend(rest)
@@ -84,7 +89,7 @@ def _split(arguments: Sequence[str]) -> _Line:
 
 
 def _write(lines: Iterable[str]) -> None:
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    put(sys.stdout, "".join(f"{line}\n" for line in lines))
 
 
 def _help(method: Method) -> Sequence[str]:
@@ -104,7 +109,8 @@ def _call(line: _Line) -> None:
     name, *positional = line.positional
     method = find(name)
     options = dict(line.options)
-    base_url, org_id = options.pop("--base-url", None), options.pop("--org-id", None)
+    of_client: dict[str, str | bool] = {name: True for name in line.flags if name in BY_NAME}
+    of_client |= {name: options.pop(name) for name in BY_NAME if name in options and name not in method.parameters}
     limit = None
     if "--limit" not in method.parameters and "--limit" in options:
         text = options.pop("--limit")
@@ -116,9 +122,10 @@ def _call(line: _Line) -> None:
     arguments = method.bind(positional, options)
     raw = "--raw" in line.flags
     watched: list[_Watched] = []
+    patience = Patience(complain)
 
     async def work() -> None:
-        async with connect(org_id, base_url) as client:
+        async with connect(of_client, on_event=patience.take) as client, patience:
             client._pipeline = pipeline = _Watched(client._pipeline, raw=raw)
             watched.append(pipeline)
             try:
@@ -136,6 +143,8 @@ def _call(line: _Line) -> None:
             run(work)
     except APIError as error:
         raise CommandFailed(f"{error}{_go_on(error, method)}", 1) from None
+    except M3terError as error:  # such as a job that failed, or was not ready in time
+        raise CommandFailed(str(error), 1) from None
     except Stopped as stopped:
         doubt = ", and the write may have taken effect: look before you repeat it"
         raise CommandFailed(f"stopped{doubt if watched and watched[0].writing else ''}", stopped.status) from None
@@ -145,7 +154,7 @@ def _go_on(error: APIError, method: Method) -> str:
     if not method.listing or error.next_token is None:
         return ""
     option = next(each for each in ("--next-token", "--from-document") if each in method.parameters)
-    return f"; go on with {option} {error.next_token}"
+    return f"; go on with {quoted([option, error.next_token])}"
 
 
 async def _stream(listing: Paginator[Any], limit: int | None, *, raw: bool) -> None:
@@ -167,6 +176,8 @@ async def _put(line: bytes | Raw) -> None:
     """Write to stdout beside the event loop: who reads it may take their time, and the next page is under way."""
 
     def write() -> None:
+        if sys.stdout is None:  # it was closed before Python started
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         sys.stdout.buffer.writelines((line, b"\n"))
         sys.stdout.buffer.flush()
 

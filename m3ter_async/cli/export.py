@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shlex
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 
 from ..errors import APIError, M3terError
-from .console import PROGRAM, CommandFailed, connect, near, warnings_to
+from .client_options import add_to, connect, given_to
+from .console import PROGRAM, CommandFailed, as_text, near, quoted, warnings_to
 from .progress_lines import Display, Failure, JsonLines, Lines
 from .signals import Stopped, run
 
@@ -49,6 +50,7 @@ def _parser() -> _Parser:
     parser.add_argument("--until", type=_day, metavar="DATE", help="the day after the last one")
     parser.add_argument("--format", choices=("parquet", "csv", "ndjson"), help="of the files (ndjson)")
     parser.add_argument("--concurrency", type=_count, default=8, metavar="N", help="cursors side by side (8)")
+    parser.add_argument("--page-size", type=_count, metavar="N", help="records of a page (the most the service allows)")
     parser.add_argument(
         "--where", action="append", default=[], type=_condition, metavar="NAME=VALUE", help="a parameter of the listing"
     )
@@ -63,9 +65,16 @@ def _parser() -> _Parser:
     parser.add_argument(
         "--log-format", choices=("text", "json"), default="text", help="json: an object a line, for jobs"
     )
-    parser.add_argument("--base-url", metavar="URL", help="in place of M3TER_BASE_URL")
-    parser.add_argument("--org-id", metavar="ID", help="in place of M3TER_ORG_ID")
+    add_to(parser)
     return parser
+
+
+def _resolved(out: str) -> str:
+    """The folder as it is shown: wherever the command was started, it is the same."""
+    try:
+        return as_text(str(Path(out).resolve()))
+    except (OSError, ValueError, RuntimeError):  # it will be refused
+        return out
 
 
 def _day(text: str) -> date:
@@ -99,8 +108,8 @@ def main(arguments: Sequence[str], job: Job | None = None) -> int:
         The exit status; what is wrong, the display has told.
     """
     options, where = _parse(arguments)
-    display = _display_for(options.resources, options.out, options.log_format, quiet=options.quiet)
-    again = f"{PROGRAM} export {shlex.join(_to_resume(arguments))}"
+    display = _display_for(options.resources, _resolved(options.out), options.log_format, quiet=options.quiet)
+    again = as_text(quoted([PROGRAM, "export", *_to_resume(arguments)]))
     try:
         work = job or _exporter()
         with warnings_to(display.warned):
@@ -137,6 +146,8 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Mapping[str, s
         # only names are shown: what comes after one may be a secret
         option = next((each for each in unknown if each.startswith("-")), "").partition("=")[0]
         raise CommandFailed(f"export takes no {option}{near(option, parser._option_string_actions)}")
+    if options.page_size is not None:
+        options.where.append(("page_size", str(options.page_size)))
     where = dict(options.where)
     if len(where) < len(options.where):
         raise CommandFailed("export: two --where are of the same parameter")
@@ -147,7 +158,7 @@ async def _export(options: argparse.Namespace, where: Mapping[str, str], job: Jo
     """Run the job, and the display beside it."""
     report: ExportReport | None = None
     failure: Exception | None = None
-    async with connect(options.org_id, options.base_url) as client, anyio.create_task_group() as tasks:
+    async with connect(given_to(options)) as client, anyio.create_task_group() as tasks:
         tasks.start_soon(display.keep_showing)
         try:
             report = await job(
@@ -179,7 +190,7 @@ def _display_for(resources: Sequence[str], out: str, log_format: str, *, quiet: 
         return JsonLines(resources, out, quiet=quiet)
     if quiet:
         return Display(resources, out)
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+    if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         try:
             from .progress_bars import Bars
         except ModuleNotFoundError as missing:
@@ -192,7 +203,7 @@ def _display_for(resources: Sequence[str], out: str, log_format: str, *, quiet: 
 
 def _of_options(error: Exception) -> str:
     """The text of an error that speaks of arguments; of a command these are options."""
-    return re.sub(r"\b(?:by|with) (resume|overwrite|where)\b", r"by --\1", str(error))
+    return re.sub(r"^out\b", "--out", re.sub(r"\b(?:by|with) (resume|overwrite|where)\b", r"by --\1", str(error)))
 
 
 def _to_resume(arguments: Sequence[str]) -> list[str]:

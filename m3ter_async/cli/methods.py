@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast, get_type_hints
 
+import msgspec
+
 from .._paging.paginator import Paginator
 from ..resources._namespaces import Namespaces
-from .argument_values import Kind, kind_of
+from .argument_values import Kind, kind_of, takes_a_function
 from .console import CommandFailed, near
 
 _ARGUMENTS = "\n\nArgs:\n"  # where a docstring begins to tell of its arguments
@@ -109,7 +111,7 @@ class Method:
             parameter = self.parameters[option]
             try:
                 value = parameter.kind.read(text)
-            except (ValueError, ArithmeticError, RecursionError):
+            except (ValueError, msgspec.MsgspecError, ArithmeticError, RecursionError):
                 # without its cause, which may show the value
                 raise CommandFailed(f"{option} must be {parameter.kind.words}") from None
             (changes if parameter.change else arguments)[parameter.name] = value
@@ -122,7 +124,8 @@ def _parameters(call: Callable[..., Any]) -> Iterator[Parameter]:
     hints = get_type_hints(call, localns={"Paginator": Paginator})
     meanings = _meanings(call)
     for each in inspect.signature(call).parameters.values():
-        if each.name in ("change", "changes"):  # the fields themselves are parameters here
+        # `edit` takes the fields themselves here; and no function can be typed
+        if each.name in ("change", "changes") or takes_a_function(hints[each.name]):
             continue
         yield Parameter(
             each.name,

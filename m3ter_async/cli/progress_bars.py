@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
+from typing import TextIO, cast
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from ..export.report import ExportProgress
+from .console import Telling
 from .export_summary import duration, traffic
 from .progress_lines import Lines
 
@@ -38,7 +41,7 @@ class Bars(Lines):
             TextColumn("{task.description}", markup=False),
             BarColumn(None),
             *words,
-            console=console or Console(stderr=True),
+            console=console or Console(file=cast("TextIO", Telling(sys.stderr))),
             auto_refresh=False,  # the display has a task of its own; a thread would only draw what is old
             expand=True,
         )

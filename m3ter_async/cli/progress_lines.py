@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections import deque
@@ -11,10 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
-import msgspec
 
 from ..export.report import ExportProgress, ExportReport, ResourceProgress
-from .console import complain, note, one_line
+from .console import complain, note, one_line, tell
 from .export_summary import describe, duration, summary, traffic
 
 _WINDOW = 15.0  # seconds that a rate is taken over
@@ -155,7 +155,7 @@ class Lines(Display):
         """Where it ended, and a summary on stdout."""
         self.show_latest()
         self.close()
-        sys.stdout.writelines(f"{line}\n" for line in summary(report, self.out))
+        tell(sys.stdout, "".join(f"{line}\n" for line in summary(report, self.out)))
 
     def failed(self, failure: Failure) -> None:
         """Where it ended, and why."""
@@ -223,7 +223,7 @@ class JsonLines(Display):
     def _say(self, event: str, **fields: Any) -> None:
         if not self._quiet:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            note(msgspec.json.encode({"time": now, "event": event, **fields}).decode())
+            note(json.dumps({"time": now, "event": event, **fields}, separators=(",", ":")))  # in ASCII, for any place
 
 
 def _rounded(number: float | None) -> float | None:

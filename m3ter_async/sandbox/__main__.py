@@ -1,8 +1,12 @@
-"""`python -m m3ter_async.sandbox`: serve a sandbox until Ctrl-C."""
+"""`python -m m3ter_async.sandbox`: serve a sandbox until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
+import signal
+import socket
 import sys
 import threading
 from collections.abc import Sequence
@@ -18,10 +22,15 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "python -m m3
         program: What it is called in its help.
 
     Returns:
-        The exit status: 0 after Ctrl-C, 1 where the sandbox cannot start.
+        The exit status: 0 after Ctrl-C or SIGTERM, 1 where the sandbox cannot start.
     """
     parser = argparse.ArgumentParser(prog=program, description="Serve a local m3ter.")
-    parser.add_argument("--port", type=int, default=8080, help="TCP port on 127.0.0.1, 0 for a free one (8080)")
+    parser.add_argument("--port", type=int, default=8080, help="TCP port, 0 for a free one (8080)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 lets other machines and containers in (127.0.0.1)",
+    )
     parser.add_argument("--bills", type=int, default=2000, help="number of bills (2000)")
     parser.add_argument("--seed", type=int, default=7, help="decides data and credentials (7)")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds every answer is held back (0)")
@@ -47,15 +56,22 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "python -m m3
             options.seed,
             options.bills,
             port=options.port,
+            host=options.host,
             latency=options.latency,
             token_seconds=options.token_seconds,
             rate_limit=options.rate_limit,
             retry_after=options.retry_after,
             faults=faults,
         )
+        if threading.current_thread() is threading.main_thread():
+            # a container's first process is not stopped by a signal that it does not handle
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         with sandbox:
-            print(f"# m3ter sandbox at {sandbox.url}, stop with Ctrl-C")
-            print(*(f"export {name}={value}" for name, value in sandbox.environ.items()), sep="\n", flush=True)
+            lines = [f"# m3ter sandbox at {sandbox.url}, stop with Ctrl-C"]
+            if options.host in ("0.0.0.0", "::"):
+                url = f"http://{socket.gethostname()}:{sandbox.url.rpartition(':')[2]}"
+                lines.append(f"# from elsewhere: M3TER_BASE_URL={url}, with --allow-insecure-http")
+            _say([*lines, *map(_setting, sandbox.environ.items())])
             # With a timeout, because a wait without one keeps Windows from seeing Ctrl-C.
             while not threading.Event().wait(60):
                 pass
@@ -65,6 +81,21 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "python -m m3
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _say(lines: Sequence[str]) -> None:
+    """Print; where nobody reads it, the sandbox serves all the same."""
+    try:
+        print(*lines, sep="\n", flush=True)
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:  # what is left would be complained of at the end
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _setting(variable: tuple[str, str], platform: str = sys.platform) -> str:
+    """The line that sets a variable, for a POSIX shell or, on Windows, for PowerShell."""
+    name, value = variable
+    return f"$env:{name}='{value}'" if platform == "win32" else f"export {name}={shlex.quote(value)}"
 
 
 if __name__ == "__main__":

@@ -37,9 +37,9 @@ class Sandbox:
         seed: Decides everything the organization holds, its id and the credentials.
         bills: How many bills there are at first.
         port: The TCP port; 0 takes a free one.
-        host: The loopback address to listen on.
-        token_seconds: How many seconds an access token is valid.
-        upload_seconds: How many seconds an upload URL is valid.
+        host: The address to listen on. On ``0.0.0.0`` or ``::`` other machines and containers reach it as well.
+        token_seconds: How long an access token is good for.
+        upload_seconds: How long a URL to upload a file to is good for.
         latency: Seconds that every answer is held back, after the call took effect.
         rate_limit: Requests per second before 429 is answered for the rest of that second; None for no limit.
         retry_after: Seconds to name in a `Retry-After` header on a 429; None sends no such header.
@@ -47,7 +47,7 @@ class Sandbox:
         faults: How often and in which ways requests fail by chance; see also `fail_next`.
 
     Raises:
-        ValueError: `host` is not a loopback address, or a number is out of range.
+        ValueError: `host` is empty, or a number is out of range.
         OSError: On entering: the port cannot be listened on.
     """
 
@@ -66,8 +66,8 @@ class Sandbox:
         empty_pages: bool = True,
         faults: Faults | None = None,
     ) -> None:
-        if not _is_loopback(host):
-            raise ValueError(f"host must be a loopback address, not {host!r}")
+        if not host.strip():
+            raise ValueError("host must be an address: an empty one would listen on all of them")
         if bills < 0 or latency < 0 or token_seconds <= 0 or (rate_limit is not None and rate_limit < 1):
             raise ValueError("bills and latency must not be negative, token_seconds and rate_limit must be positive")
         self._seed, self._bills, self._host, self._port = seed, bills, host, port
@@ -77,10 +77,11 @@ class Sandbox:
         self._server = Server(
             self._world, self._access, RateLimit(rate_limit), latency, retry_after, faults or Faults()
         )
+        self._url = ""
         self._running: tuple[threading.Thread, asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
     def __repr__(self) -> str:
-        return f"Sandbox(seed={self._seed}, bills={self._bills}, url={self._world.url or None!r})"
+        return f"Sandbox(seed={self._seed}, bills={self._bills}, url={self._url or None!r})"
 
     @property
     def url(self) -> str:
@@ -91,7 +92,7 @@ class Sandbox:
         """
         if self._running is None:
             raise RuntimeError("the sandbox is not running: use it in a with block")
-        return self._world.url
+        return self._url
 
     @property
     def api_key(self) -> str:
@@ -187,8 +188,10 @@ class Sandbox:
             listener = socket.create_server((self._host, self._port), family=family)
         except (OSError, OverflowError) as error:
             raise OSError(f"the sandbox cannot listen on {self._host} port {self._port}: {error}") from error
-        name = f"[{self._host}]" if ":" in self._host else self._host
-        self._world.url = f"http://{name}:{listener.getsockname()[1]}"
+        # everybody's address is one to listen on; to call it, there is this machine's own
+        name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
+        self._url = f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
+        self._server.reached_at(self._url, anywhere=not _is_loopback(self._host))
         started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(listener, started)), name="m3ter-sandbox", daemon=True
@@ -202,7 +205,7 @@ class Sandbox:
     ) -> None:
         if self._running is not None:
             thread, loop, stop = self._running
-            self._running, self._world.url = None, ""
+            self._running, self._url = None, ""
             loop.call_soon_threadsafe(stop.set)
             thread.join()
 

@@ -39,14 +39,20 @@ class Exchange(msgspec.Struct, frozen=True):
 
 
 class _Line(msgspec.Struct, omit_defaults=True):
-    """An exchange as a line of a file. A body that is JSON stands there as it is, any other one as text in base64."""
+    """An exchange as a line of a file, from which each body comes back byte for byte.
+
+    A body that is JSON on one line stands there as it is, another text as ``sent_text`` or ``received_text``, and
+    what is no text in base64.
+    """
 
     method: str
     target: str
     sent: Raw = Raw(b"null")
+    sent_text: str | None = None
     status: int | None = None
     headers: Mapping[str, str] = {}
     received: Raw = Raw(b"null")
+    received_text: str | None = None
     failure: Failure | None = None
 
 
@@ -55,13 +61,17 @@ _lines = msgspec.json.Decoder(_Line)
 
 def to_line(exchange: Exchange) -> bytes:
     """The line of a file, with its end."""
+    sent, sent_text = _kept(exchange.sent)
+    received, received_text = _kept(exchange.received)
     line = _Line(
         exchange.method,
         exchange.target,
-        _to_json(exchange.sent),
+        sent,
+        sent_text,
         exchange.status,
         exchange.headers,
-        _to_json(exchange.received),
+        received,
+        received_text,
         exchange.failure,
     )
     return msgspec.json.encode(line) + b"\n"
@@ -75,26 +85,40 @@ def from_line(line: bytes) -> Exchange:
     """
     try:
         kept = _lines.decode(line)
-        sent, received = _from_json(kept.sent), _from_json(kept.received)
-    except ValueError as error:
+        sent, received = _body(kept.sent, kept.sent_text), _body(kept.received, kept.received_text)
+    except (ValueError, msgspec.MsgspecError) as error:
         raise ValueError(f"not a line of a recording: {error}") from None
     return Exchange(kept.method, kept.target, sent, kept.status, kept.headers, received, kept.failure)
 
 
-def _to_json(body: bytes) -> Raw:
+def _kept(body: bytes) -> tuple[Raw, str | None]:
+    """A body as JSON or as text."""
+    nothing = Raw(b"null")
     if not body:
-        return Raw(b"null")
+        return nothing, None
+    if _is_plain_json(body):
+        return Raw(body), None
+    try:
+        return nothing, body.decode()
+    except UnicodeDecodeError:
+        return Raw(msgspec.json.encode(b64encode(body).decode())), None
+
+
+def _is_plain_json(body: bytes) -> bool:
+    """Whether it comes back the same from within a line of JSON."""
+    if body.strip() != body or b"\n" in body or b"\r" in body:
+        return False
     try:
         value = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        value = ""
-    if value is None or isinstance(value, str):  # what stands for something else here
-        return Raw(msgspec.json.encode(b64encode(body).decode()))
-    return Raw(body.replace(b"\n", b" ").replace(b"\r", b" ").strip())  # within a JSON text, line ends are only blanks
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        return False
+    return value is not None and not isinstance(value, str)  # these stand for something else here
 
 
-def _from_json(raw: Raw) -> bytes:
-    text = bytes(raw)
-    if text == b"null":
+def _body(raw: Raw, text: str | None) -> bytes:
+    if text is not None:
+        return text.encode()
+    found = bytes(raw)
+    if found == b"null":
         return b""
-    return b64decode(msgspec.json.decode(text, type=str), validate=True) if text.startswith(b'"') else text
+    return b64decode(msgspec.json.decode(found, type=str), validate=True) if found.startswith(b'"') else found

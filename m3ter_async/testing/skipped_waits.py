@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import anyio.lowlevel
 
-from .._core.clock import Clock, make_clock
+from .._core.clock import Clock, clocks_made_by
 
 
 class SkippingClock(Clock):
@@ -40,13 +40,10 @@ class SkippingClock(Clock):
 def no_waits() -> Generator[None]:
     """Clients that are made within this block wait for nothing: neither back-offs nor pauses nor rate limits.
 
-    What they do is otherwise the same, as often and in the same order. Only tasks and functions that run in the
-    block's own context are concerned, and no client that was there before. Against a sandbox with a ``rate_limit`` of
-    its own, which counts real seconds, a client has to wait.
+    What they do is otherwise the same, as often and in the same order. The block holds for what runs in its own
+    context, and for threads that begin within it, such as that in which Starlette's ``TestClient`` runs an
+    application; no client that was there before is concerned. Against a sandbox with a ``rate_limit`` of its own,
+    which counts real seconds, a client has to wait.
     """
-    before = make_clock.get()
-    make_clock.set(SkippingClock)
-    try:
+    with clocks_made_by(SkippingClock):
         yield
-    finally:
-        make_clock.set(before)  # no reset by token: an async fixture may be torn down in another context

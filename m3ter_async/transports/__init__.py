@@ -39,6 +39,6 @@ if not TYPE_CHECKING:
             except ModuleNotFoundError as error:
                 if error.name != "httpx":
                     raise
-                raise ImportError("HttpxTransport needs httpx: pip install 'm3ter-async[httpx]'") from None
+                raise ImportError('HttpxTransport needs httpx: pip install "m3ter-async[httpx]"') from None
             return HttpxTransport
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

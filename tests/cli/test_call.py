@@ -6,6 +6,8 @@ import io
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +19,8 @@ import pytest
 
 from m3ter_async.cli import main
 from m3ter_async.cli.methods import every, find
+from m3ter_async.cli.patience import Patience
+from m3ter_async.events import CallInfo, Event, RequestSent, ResponseReceived, RetryScheduled
 from m3ter_async.sandbox import Sandbox
 
 from ..fakes import KEY, ORG, SECRET
@@ -245,7 +249,29 @@ def test_missing_credentials_are_named(
 @pytest.mark.usefixtures("credentials")
 def test_a_base_url_that_would_send_the_secret_in_the_clear_is_refused(capsys: Captured) -> None:
     text = complaint(capsys, "call", "bills.list", "--base-url", "http://example.com")
-    assert text.endswith("--base-url 'http://example.com' would send key and secret in the clear: use https\n")
+    assert text.endswith(
+        "--base-url 'http://example.com' would send key and secret in the clear: use https, or pass "
+        "--allow-insecure-http\n"
+    )
+
+
+def test_what_is_wrong_in_the_environment_is_named_by_its_variable(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, credentials: None
+) -> None:
+    monkeypatch.setenv("M3TER_BASE_URL", "http://example.com")
+    told = "m3ter-async: M3TER_BASE_URL='http://example.com' would send key and secret in the clear: use https, or pass"
+    assert complaint(capsys, "call", "bills.list") == f"{told} --allow-insecure-http\n"
+    monkeypatch.setenv("M3TER_API_SECRET", '"hush"')
+    told = "m3ter-async: M3TER_API_SECRET stands in quotation marks: set it without them\n"
+    assert complaint(capsys, "call", "bills.list") == told
+    monkeypatch.delenv("M3TER_API_SECRET")
+    monkeypatch.setenv("M3TER_ORG_ID", "\n")
+    told = "m3ter-async: no API secret and no organization: set the environment variables M3TER_API_SECRET and "
+    assert complaint(capsys, "call", "bills.list") == f"{told}M3TER_ORG_ID\n"
+    monkeypatch.setenv("M3TER_API_SECRET", "hush")
+    assert "no organization: pass --org-id or set the" in complaint(capsys, "call", "bills.list")
+    assert "--org-id is an empty text" in complaint(capsys, "call", "bills.list", "--org-id", "")
+    assert "--org-id is no id of an organization" in complaint(capsys, "call", "bills.list", "--org-id", "a/b")
 
 
 def test_a_refusal_is_one_line_with_the_request_id(sandbox: Sandbox, capsys: Captured) -> None:
@@ -258,14 +284,56 @@ def test_a_refusal_is_one_line_with_the_request_id(sandbox: Sandbox, capsys: Cap
 
 
 def test_a_listing_that_breaks_off_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capfdbinary: Capture) -> None:
-    made = pages(2, 2)
-    with Wire(listing(made, lambda token, _: say({"message": "no\nmore"}, 400) if token else None)) as wire:
+    first = {"data": [{"id": "b0"}, {"id": "b1"}], "nextToken": "t 1"}
+    with Wire([say(first), say({"message": "no\nmore"}, 400)]) as wire:
         point_at(monkeypatch, wire)
         assert main(["call", "bills.list"]) == 1
     out, err = capfdbinary.readouterr()
     assert [exact(line)["id"] for line in out.splitlines()] == ["b0", "b1"]
     assert rb"400 Bad Request: no\nmore" in err  # one line, whatever the service says
-    assert err.endswith(b"; go on with --next-token t1\n")
+    assert err.endswith(b"; go on with --next-token 't 1'\n")
+
+
+def test_a_service_that_cannot_be_reached_is_said_to_be_tried_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    environment = {"M3TER_BASE_URL": url, "M3TER_API_TOKEN": "a-token-of-the-tests", "M3TER_ORG_ID": ORG}
+    words = [*COMMAND, "call", "bills.list", "--max-retries", "3", "--max-retry-time", "3"]
+    result = subprocess.run(
+        words, env={**os.environ, **environment}, capture_output=True, text=True, timeout=30, check=False
+    )
+    first, last = result.stderr.splitlines()
+    assert first.startswith("m3ter-async: trying again: no connection")
+    assert last.startswith("m3ter-async: GET ")
+    assert result.returncode == 1
+
+
+def test_what_is_waited_for_is_told_now_and_then_and_not_what_is_under_way() -> None:
+    now, told = 100.0, list[str]()
+    patience = Patience(told.append, lambda: now)
+    of = CallInfo(1, "ListBills", "GET", None, "/bills", "/bills")
+
+    def after(seconds: float, *events: Event) -> list[str]:
+        nonlocal now
+        for each in events:
+            patience.take(each)
+        now += seconds
+        told.clear()
+        patience.look()
+        return told
+
+    assert after(60) == []  # nobody was asked anything
+    assert after(0.9, RequestSent(of, 1, 0), RetryScheduled(of, 1, 0.5, "no\nconnection", None, None)) == []
+    assert after(0.2) == ["trying again: no connection"]
+    assert after(4.0) == []
+    assert after(2.0) == ["trying again: no connection"]
+    assert after(60, ResponseReceived(of, 2, 200, 0.1, 9, None, None)) == []  # whoever reads takes their time
+    assert after(9.0, RequestSent(of, 1, 0)) == []
+    assert after(2.0) == ["no answer yet, after 11 s"]
+    assert (
+        after(0.1, RetryScheduled(of, 1, 0.5, "429", 429, None), ResponseReceived(of, 2, 429, 0.1, 9, None, None)) == []
+    )
+    assert after(6.0, RetryScheduled(of, 1, 0.5, "429", 429, None)) == []  # the client warns of that
 
 
 def test_every_operation_is_listed_and_has_help(capsys: Captured) -> None:
@@ -304,6 +372,11 @@ def test_the_help_says_what_a_text_may_be(capsys: Captured, operation: str, opti
     assert "Args:" not in before
     entry = after.partition("\n  -")[0]
     assert meaning.lower() in " ".join(entry.split()).lower()
+
+
+def test_what_is_a_function_is_no_option(capsys: Captured) -> None:
+    assert main(["call", "bill_jobs.wait", "--help"]) == 0
+    assert "--on-progress" not in capsys.readouterr().out
 
 
 def test_a_reader_who_has_enough_of_a_listing_ends_it_quietly() -> None:

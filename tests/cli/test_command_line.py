@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from m3ter_async import __version__
 from m3ter_async.cli import main
 from m3ter_async.cli.console import CommandFailed, one_line
+from m3ter_async.sandbox.__main__ import _setting as setting
 
 from ..processes import running
 from ..test_house import loaded
@@ -76,6 +78,33 @@ def test_the_sandbox_takes_its_own_options_and_serves() -> None:
     assert [line.split("=")[0] for line in lines[1:]] == [
         f"export M3TER_{name}" for name in ("BASE_URL", "API_KEY", "API_SECRET", "ORG_ID")
     ]
+
+
+def test_a_sandbox_for_other_containers_prints_what_can_be_called_and_ends_at_a_sigterm() -> None:
+    serve = [*COMMAND, "sandbox", "--port", "0", "--bills", "3", "--host", "0.0.0.0"]
+    with subprocess.Popen(serve, stdout=PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline().strip() for _ in range(6)]
+        environment = dict(line.removeprefix("export ").split("=", 1) for line in lines[2:])
+        called = subprocess.run(
+            [*COMMAND, "call", "bills.list", "--limit", "1"],
+            env={**os.environ, **environment},
+            capture_output=True,
+            check=False,
+            timeout=30,
+        )
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+    port = environment["M3TER_BASE_URL"].rpartition(":")[2]
+    assert lines[0] == f"# m3ter sandbox at http://127.0.0.1:{port}, stop with Ctrl-C"
+    assert lines[1].startswith("# from elsewhere: M3TER_BASE_URL=http://")
+    assert lines[1].endswith(f":{port}, with --allow-insecure-http")
+    assert (called.returncode, called.stderr) == (0, b"")
+
+
+def test_the_lines_that_set_variables_are_for_the_shell_of_the_place() -> None:
+    assert setting(("A", "x y")) == "export A='x y'"
+    assert setting(("A", "http://127.0.0.1:1"), "win32") == "$env:A='http://127.0.0.1:1'"
 
 
 def test_what_a_server_says_cannot_command_the_terminal_nor_fill_more_than_a_line() -> None:

@@ -21,6 +21,7 @@ import pytest
 
 from m3ter_async import APIError, AsyncM3ter
 from m3ter_async.cli import main
+from m3ter_async.cli.console import quoted
 from m3ter_async.cli.export import main as export
 from m3ter_async.export import ExportedFile, ExportError, ExportProgress, ExportReport, ResourceProgress
 from m3ter_async.sandbox import Sandbox
@@ -116,6 +117,9 @@ def test_every_option_is_handed_on_and_what_is_left_out_stays_open() -> None:
         ("bills --out x --since 2025-01-01 --until 2024-01-01", "since must be before until"),
         ("bills --out x --resume", "x holds no export to go on with"),
         ("bills --out x --base-url ftp://x", "--base-url 'ftp://x' is not an http or https URL"),
+        ("bills --out s3://hush/x", "--out begins with s3:, and must be a folder of this machine"),
+        ("bills --out ~/x", "--out begins with ~"),
+        ("bills --out=", "--out names no folder: it is empty"),
     ],
 )
 @pytest.mark.usefixtures("credentials")
@@ -131,7 +135,9 @@ def test_what_cannot_be_exported_is_one_line_and_leaves_no_folder(
 
 def test_missing_credentials_are_named(capsys: Captured, tmp_path: Path) -> None:
     text = complaint(capsys, "export", "bills", "--out", str(tmp_path / "x"))
-    assert text == "m3ter-async: no API key: set the environment variable M3TER_API_KEY\n"
+    variables = "M3TER_API_KEY, M3TER_API_SECRET and M3TER_ORG_ID"
+    told = f"no API key, no API secret and no organization: set the environment variables {variables}"
+    assert text == f"m3ter-async: {told}\n"
 
 
 @pytest.mark.usefixtures("credentials")
@@ -147,7 +153,7 @@ def test_a_missing_pyarrow_names_the_extra(tmp_path: Path) -> None:
     words = [sys.executable, "-c", script, "export", "bills", "--format", "parquet", "--out", str(tmp_path / "x")]
     result = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
     assert result.returncode == 2
-    assert "pip install 'm3ter-async[export]'" in result.stderr
+    assert 'pip install "m3ter-async[export]"' in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -170,6 +176,22 @@ def test_a_failure_on_the_way_says_how_to_go_on(capsys: Captured, failure: Excep
     assert shlex.split(command) == [
         *["m3ter-async", "export", "bills", "--out", "my export", "--where", "status=A", "--quiet", "--resume"]
     ]
+
+
+@pytest.mark.usefixtures("credentials")
+def test_the_command_that_goes_on_is_quoted_for_the_shell_of_the_place(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    words = ["bills", "--out", "C:\\My Data\\", "--where", "a=1&2", "--where", 'b="', "--where", "c=x,y", "--quiet"]
+    assert export(words, Job(FAILURES[0])) == 1
+    command = capsys.readouterr().err.rstrip().partition("; go on with: ")[2]
+    assert command == (
+        'm3ter-async export bills --out "C:\\My Data\\\\" --where "a=1&2" --where "b=\\"" --where "c=x,y" --quiet '
+        "--resume"
+    )
+    for word in ("C:\\My Data\\", 'x y\\"z', 'x "y" \\\\', ""):  # as a C runtime takes it apart
+        assert quoted([word]) == subprocess.list2cmdline([word])
 
 
 @pytest.mark.usefixtures("credentials")
@@ -221,15 +243,19 @@ def test_quiet_is_quiet(capsys: Captured) -> None:
 
 
 @pytest.mark.usefixtures("credentials")
-def test_elsewhere_than_on_a_terminal_it_is_plain_lines_and_a_summary(capsys: Captured) -> None:
+def test_elsewhere_than_on_a_terminal_it_is_plain_lines_and_a_summary(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert export(["bills", "--out", "x"], Job()) == 0
     out, err = capsys.readouterr()
+    where = tmp_path.resolve() / "x"
     assert err.splitlines() == [
-        "exporting bills to x",
+        f"exporting bills to {where}",
         "1:15  bills 1,200 rows, 25%; 3 requests in flight; 1 retry",
     ]
     assert out.splitlines() == [
-        "Exported bills, accounts in 1.3 s: 1 page, 2 retries, 2 files of 3.0 MB in x",
+        f"Exported bills, accounts in 1.3 s: 1 page, 2 retries, 2 files of 3.0 MB in {where}",
         "  bills               3,000 rows",
         "  bills: line_items  37,226 rows",
         "  accounts                1 rows",

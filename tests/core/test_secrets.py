@@ -12,11 +12,14 @@ import re
 import shutil
 import socket
 import ssl
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import chain as chain_of
+from itertools import cycle
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -537,13 +540,100 @@ def test_a_secret_across_the_cut_is_masked_however_often_it_comes() -> None:
 
 
 def test_a_mask_longer_than_the_secret_breaks_no_text() -> None:
-    assert "üü" in Redactor(["k"]).text("k" * 3 + "ü" * 20)
+    secret = "k" * 8
+    assert "üü" in Redactor([secret]).text(secret * 3 + "ü" * 20)
     for text in ("kü", "kkü", "ükü€", "k€k€", "€" * 9 + "k"):
-        assert "k" not in Redactor(["k"]).text(text).replace("[redacted]", "")
+        assert "k" not in Redactor([secret]).text(text.replace("k", secret)).replace("[redacted]", "")
 
 
-def test_an_empty_secret_masks_nothing() -> None:
-    assert Redactor([""]).text("plain") == "plain"
+@pytest.mark.parametrize("secret", ["", "k", "ess", "able", "process", "Entity"])
+def test_a_secret_that_is_too_short_for_one_masks_no_part_of_a_word(secret: str) -> None:
+    text = "422 Unprocessable Entity"
+    assert Redactor([secret, "a-real-secret"]).text(f"{text}: a-real-secret") == f"{text}: [redacted]"
+
+
+def test_a_character_beyond_the_basic_plane_is_masked_in_all_its_forms() -> None:
+    secret = "secret-𐀀\U0010ffff"
+    for form in forms(secret):
+        assert Redactor([secret]).text(f"a {form} b") == "a [redacted] b"
+
+
+QUIETLY = """
+import os, sys
+import anyio
+from m3ter_async import APIError, AsyncM3ter, AiohttpTransport, HttpxTransport
+from m3ter_async.testing import no_waits
+
+opened = []
+watching = False
+
+def hook(event, arguments):
+    if watching and event in ("open", "import", "os.listdir", "os.scandir"):
+        opened.append((event, str(arguments[0])))
+
+sys.addaudithook(hook)
+
+async def main(url, transport):
+    global watching
+    with no_waits():
+        m3ter = AsyncM3ter("key-of-the-tests", "secret-öf-the-t€sts-𐀀", "o", base_url=url, max_retries=1,
+                           transport=transport())
+        refused = AsyncM3ter("key-of-the-tests", "secret-of-the-tests", "o", base_url=sys.argv[4], max_retries=1,
+                             transport=transport())
+    async with m3ter, refused:
+        transactions = m3ter.balances.transactions
+        await m3ter.bills.retrieve("b")  # what a success needs is loaded
+        watching = True
+        for _ in range(int(sys.argv[2])):
+            try:
+                await m3ter.bills.retrieve("b")
+            except APIError as error:
+                str(error), repr(error)
+        for _ in range(int(sys.argv[2])):
+            try:
+                await transactions.create("b", amount=1, transaction_type_id="t")
+            except APIError as error:
+                str(error), repr(error)
+        for _ in range(3):
+            try:
+                await refused.bills.retrieve("b")
+            except APIError as error:
+                str(error), repr(error)
+        watching = False
+
+anyio.run(main, sys.argv[1], {"aiohttp": AiohttpTransport, "httpx": HttpxTransport}[sys.argv[3]])
+print(opened)
+"""
+
+
+def closed_port() -> str:
+    """A URL that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("backend", ["aiohttp", "httpx"])
+async def test_a_failure_neither_imports_nor_opens_anything(backend: str) -> None:
+    """It may be that no file can be opened any more that it came to it."""
+    good = say({"id": "b"})
+    bad = [
+        say({"message": "nö €"}, 422),
+        say(b"<html>", 500, Retry_After="0"),
+        say({}, 429, Retry_After="Thu, 01 Jan 1970 00:00:00 GMT"),
+        say({}, 302, Location="https://elsewhere.example/?a=1"),
+        say({}, 403),
+        say(b"\xff\xfe", 200),
+        say({"id": 7}, 200),
+        faults({})["closed instead of an answer"],
+        faults({})["closed mid-body"],
+    ]
+    moves = chain_of([good], cycle(bad))
+    with Wire(lambda _: next(moves)) as wire:
+        result = await anyio.run_process(
+            [sys.executable, "-c", QUIETLY, wire.url, str(len(bad)), backend, closed_port()], stderr=None, check=True
+        )
+    assert result.stdout.decode().strip() == "[]"
 
 
 @pytest.mark.parametrize("body", [b'{"access_token": "%b", "expires_in": "soon"}', b'{"access_token": "%b", "expi'])

@@ -236,7 +236,7 @@ async def test_without_pyarrow_the_error_says_what_to_install(
 ) -> None:
     no_pyarrow(monkeypatch)
     source = shelf()
-    with pytest.raises(ImportError, match=r"pip install 'm3ter-async\[export\]'"):
+    with pytest.raises(ImportError, match=r'pip install "m3ter-async\[export\]"'):
         await export(source.client(), ["bills"], out, **FORMS[name].options)
     assert not source.asked
     assert not snapshot(out.parent)

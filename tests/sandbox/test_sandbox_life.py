@@ -17,6 +17,7 @@ import anyio
 import httpx
 import pytest
 
+from m3ter_async import AsyncM3ter, HttpxTransport
 from m3ter_async.sandbox import Faults, Sandbox
 
 from ..processes import running
@@ -109,12 +110,40 @@ def test_a_taken_port_is_an_error_of_the_caller() -> None:
             pytest.fail("two sandboxes on one port")
 
 
-def test_it_listens_on_loopback_only() -> None:
-    for host in ("0.0.0.0", "example.com", "::", "10.0.0.1"):
-        with pytest.raises(ValueError, match="loopback"):
-            Sandbox(bills=1, host=host)
-    with Sandbox(bills=1, host="localhost") as sandbox:
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "0.0.0.0"])
+def test_it_listens_where_it_is_told_and_its_url_is_one_to_call(host: str) -> None:
+    with Sandbox(bills=1, host=host) as sandbox:
         assert reachable(sandbox.url)
+        assert "0.0.0.0" not in sandbox.url
+        assert sandbox.environ["M3TER_BASE_URL"] == sandbox.url
+
+
+def test_only_who_listens_everywhere_is_reached_by_another_address() -> None:
+    for sandbox, reached in ((Sandbox(bills=1, host="0.0.0.0"), True), (Sandbox(bills=1), False)):
+        with sandbox:
+            assert reachable(f"http://127.0.0.3:{urlsplit(sandbox.url).port}") is reached
+
+
+@pytest.mark.parametrize("host", ["", " "])
+def test_no_address_is_not_taken_for_all_of_them(host: str) -> None:
+    with pytest.raises(ValueError, match="empty"):
+        Sandbox(bills=1, host=host)
+
+
+@pytest.mark.anyio
+async def test_who_calls_it_by_another_name_gets_urls_of_files_by_that_name() -> None:
+    """As from another container: by a name that this machine does not know."""
+    with Sandbox(bills=1, host="0.0.0.0") as sandbox:
+        elsewhere = sandbox.url.replace("127.0.0.1", "127.0.0.4")
+        for url in (elsewhere, sandbox.url):
+            async with AsyncM3ter(
+                sandbox.api_key, sandbox.api_secret, sandbox.org_id, base_url=url, transport=HttpxTransport()
+            ) as m3ter:
+                bill = (await m3ter.bills.list(page_size=1)).data[0]
+                place = (await m3ter.statements.get_json(bill.id)).download_url
+                assert place is not None
+                assert place.startswith(f"{url}/")
+                assert await m3ter.download(place)
 
 
 def test_out_of_range_arguments_are_refused() -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import base64
+import contextvars
+import json
+import queue
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -14,6 +20,8 @@ import httpx
 import msgspec
 import pytest
 import respx
+from hypothesis import given
+from hypothesis import strategies as st
 
 from m3ter_async import (
     APIConnectionError,
@@ -29,6 +37,7 @@ from m3ter_async.models import Bill, BillLineItem, Charge
 from m3ter_async.sandbox import Sandbox
 from m3ter_async.sandbox.contract import ROUTES
 from m3ter_async.testing import Exchange, RecordingTransport, ReplayTransport, Routes, no_waits
+from m3ter_async.testing.exchanges import from_line, to_line
 from m3ter_async.testing.skipped_waits import SkippingClock
 from m3ter_async.transports.protocol import Request, Response
 
@@ -116,6 +125,72 @@ def test_the_fixtures_serve_tests_that_anyio_runs_on_either_loop(pytester: pytes
 def test_the_fixtures_serve_tests_that_pytest_asyncio_runs(pytester: pytest.Pytester) -> None:
     source = BY_PYTEST_ASYNCIO.replace("def test_one_that_is_not", "async def test_one_that_is_not")
     run(pytester, source, "-o", "asyncio_default_fixture_loop_scope=function").assert_outcomes(passed=6)
+
+
+BOTH = """
+import asyncio
+import pytest
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.fixture(autouse=True)
+def _everywhere(anyio_backend): ...
+
+loops = set()
+
+@pytest.mark.asyncio
+async def test_by_pytest_asyncio(m3ter_client, m3ter_sandbox):
+    assert len(await m3ter_client.bills.list().collect()) == 50
+    m3ter_sandbox.fail_next(2, 429, retry_after=20)
+    await m3ter_client.bills.list()
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("again", [False, True])
+async def test_in_a_loop_for_all(m3ter_client, again):
+    loops.add(asyncio.get_running_loop())
+    assert len(loops) == 1
+    assert len(await m3ter_client.bills.list().collect()) == 50
+"""
+
+
+@pytest.mark.parametrize("mode", ["auto", "strict"])
+def test_the_fixture_serves_pytest_asyncio_beside_a_fixture_for_anyio(pytester: pytest.Pytester, mode: str) -> None:
+    options = ("-o", f"asyncio_mode={mode}", "-o", "asyncio_default_fixture_loop_scope=function")
+    run(pytester, BOTH, *options).assert_outcomes(passed=3)
+
+
+SCOPES = """
+import asyncio
+import pytest
+
+loops = {}
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("scope", [
+    pytest.param(scope, marks=pytest.mark.asyncio(**({"loop_scope": scope} if scope else {})))
+    for scope in ("function", "class", "module", "package", "session", None)
+])
+class TestLoops:
+    async def test_the_client_lives_in_the_loop_of_the_test(self, m3ter_client, scope, again):
+        loop = loops.setdefault(scope, asyncio.get_running_loop())
+        assert (loop is asyncio.get_running_loop()) is (not again or scope != "function")
+        assert len(await m3ter_client.bills.list().collect()) == 50
+"""
+
+
+def test_the_fixture_follows_the_loop_that_pytest_asyncio_runs_the_test_in(pytester: pytest.Pytester) -> None:
+    # older ones leave a loop open now and then
+    lenient = ("-W", "ignore::ResourceWarning", "-W", "ignore::pytest.PytestUnraisableExceptionWarning")
+    options = (
+        *lenient,
+        "-o",
+        "asyncio_default_test_loop_scope=module",
+        "-o",
+        "asyncio_default_fixture_loop_scope=function",
+    )
+    run(pytester, SCOPES, *options).assert_outcomes(passed=12)
 
 
 @pytest.mark.usefixtures("no_other_plugins")
@@ -210,6 +285,72 @@ async def test_only_clients_made_within_the_block_are_concerned() -> None:
         await make()
     kinds = sorted(type(m3ter._pipeline.clock).__name__ for m3ter in clients)
     assert kinds == ["Clock", "Clock", "SkippingClock", "SkippingClock"]
+
+
+def test_threads_that_begin_within_the_block_are_concerned_and_no_other() -> None:
+    """An application that a test client runs is in such a thread, with a context of its own."""
+    work: queue.Queue[Callable[[], object]] = queue.Queue()
+    found: dict[str, str] = {}
+
+    def make(name: str) -> None:
+        client = AsyncM3ter(KEY, SECRET, ORG, transport=FakeTransport([]))
+        found[name] = type(client._pipeline.clock).__name__
+
+    def serve() -> None:
+        while True:
+            work.get()()
+            work.task_done()
+
+    def elsewhere(name: str) -> None:
+        thread = threading.Thread(target=make, args=[name])
+        thread.start()
+        thread.join()
+
+    threading.Thread(target=serve, daemon=True).start()
+    with no_waits():
+        elsewhere("begun within")
+        with no_waits():
+            elsewhere("begun within two")
+        elsewhere("begun after the inner one")
+        work.put(lambda: make("begun before"))
+        work.join()
+        contextvars.Context().run(make, "another context")
+    elsewhere("begun after")
+    make("after")
+    assert found == {
+        "begun within": "SkippingClock",
+        "begun within two": "SkippingClock",
+        "begun after the inner one": "SkippingClock",
+        "begun before": "Clock",
+        "another context": "Clock",
+        "begun after": "Clock",
+        "after": "Clock",
+    }
+
+
+def test_an_application_under_a_test_client_waits_for_nothing() -> None:
+    testclient = pytest.importorskip("fastapi.testclient")
+    fastapi = pytest.importorskip("fastapi")
+    transport = FakeTransport([answer({}, 429, retry_after="30"), answer({"id": "b"})])
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[dict[str, AsyncM3ter]]:
+        async with AsyncM3ter(KEY, SECRET, ORG, transport=transport) as m3ter:
+            yield {"m3ter": m3ter}
+
+    app = fastapi.FastAPI(lifespan=lifespan)
+
+    async def bill(request: Any) -> str:
+        found: str = (await request.state.m3ter.bills.retrieve("b")).id
+        return found
+
+    bill.__annotations__["request"] = fastapi.Request
+    app.get("/bill")(bill)
+    began = time.monotonic()
+    with no_waits(), testclient.TestClient(app) as caller:
+        assert caller.get("/bill").json() == "b"
+    assert time.monotonic() - began < 10
+    assert len(transport.requests) == 2
 
 
 # Recordings
@@ -346,7 +487,32 @@ BODIES = [
     b"[" * 5_000,
     "ümläut".encode(),
     b'{"lone":"\\ud800"}',
+    b' {"a": 1.10}',
+    b'{"a": 1.10}\n',
+    b'{\r\n "a": 1.10,\n\n "b": []\n}',
+    b'{"a":\t1}\t',
+    b"[1,\r2]",
+    b"\n",
+    b" ",
+    b"\xef\xbb\xbf{}",
+    "a\u2028b\u0085c".encode(),
+    b'{"a":1,"a":2}',
+    b"-0",
+    b"1E+2",
+    b'"\\u0041"',
+    b"a\x00b",
 ]
+
+
+JSON_TEXTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+).flatmap(
+    lambda value: st.sampled_from([None, 1]).map(
+        lambda indent: f"{json.dumps(value, indent=indent)}{indent or ''}".encode()
+    )
+)
 
 
 async def test_any_body_survives_the_file(tmp_path: Path) -> None:
@@ -361,14 +527,32 @@ async def test_any_body_survives_the_file(tmp_path: Path) -> None:
     assert [(await exchange(replay, "PUT", "/a", body)).content for body in BODIES] == BODIES
 
 
-async def test_json_on_many_lines_is_one_line_of_the_file(tmp_path: Path) -> None:
+@given(st.binary() | st.text().map(str.encode) | JSON_TEXTS)
+def test_every_body_comes_back_byte_for_byte(body: bytes) -> None:
+    kept = Exchange("PUT", "/a", body, 200, {}, body)
+    line = to_line(kept)
+    assert line.count(b"\n") == 1
+    assert from_line(line[:-1]) == kept
+
+
+async def test_json_on_many_lines_is_one_line_of_the_file_that_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
-    recorder = RecordingTransport(FakeTransport([Response(200, {}, b' {\r\n "a": 1.10\n}\n')]), path)
+    body = b' {\r\n "a": 1.10\n}\n'
+    recorder = RecordingTransport(FakeTransport([Response(200, {}, body)]), path)
     await exchange(recorder, "GET", "/a")
     await recorder.aclose()
-    assert b'"received":{' in path.read_bytes()
-    kept = (await exchange(ReplayTransport(path), "GET", "/a")).content
-    assert msgspec.json.decode(kept) == {"a": 1.1}
+    assert rb'"received_text":" {\r\n \"a\": 1.10\n}\n"' in path.read_bytes()
+    assert (await exchange(ReplayTransport(path), "GET", "/a")).content == body
+
+
+async def test_a_recording_of_before_can_still_be_played(tmp_path: Path) -> None:
+    path = tmp_path / "old.jsonl"
+    path.write_bytes(b'{"method":"GET","target":"/a","status":200,"received":{"a":1.10}}\n' * 2)
+    with path.open("ab") as file:
+        file.write(b'{"method":"GET","target":"/b","status":200,"received":"YSxi"}\n')
+    replay = ReplayTransport(path)
+    assert (await exchange(replay, "GET", "/a")).content == b'{"a":1.10}'
+    assert (await exchange(replay, "GET", "/b")).content == b"a,b"
 
 
 async def test_of_a_presigned_url_everything_but_its_signature_is_kept(tmp_path: Path) -> None:

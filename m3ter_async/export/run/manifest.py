@@ -17,6 +17,7 @@ import msgspec
 
 from ..errors import ExportError
 from ..slices.slice import START, Position, Slice
+from .folder import Folder
 
 NAME = "manifest.jsonl"
 _VERSION = 1
@@ -133,18 +134,22 @@ class Manifest:
     """The journal of one export folder; nobody else may write to it meanwhile.
 
     Attributes:
+        place: The folder, and what its file system can do.
         begun: What is exported.
         resources: What is done, by resource.
         finished: Whether all of it is.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the journal in `folder`, or an empty one where there is none.
+        """Open the journal in `folder`, or an empty one where there is none; the folder is made if it is not there.
 
         Raises:
             ExportError: Another export holds it, or it cannot be read.
+            OSError: It cannot be written to.
         """
         self.folder = folder
+        self.place = Folder(folder)
+        self.place.make(folder)
         self.begun: Begun | None = None
         self.resources: dict[str, Progress] = {}
         self.finished: bool = False
@@ -153,7 +158,7 @@ class Manifest:
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         with ExitStack() as undo:
             undo.callback(self.close)
-            _lock(self._file, folder)
+            self.place.lock(self._file)
             self._load()
             undo.pop_all()
 
@@ -167,20 +172,22 @@ class Manifest:
                 reason = f"{self._path} is damaged after {good} bytes ({error}): remove {self.folder} and export anew"
                 raise ExportError(reason, resumable=False) from None
             good += len(line) + 1
-        os.ftruncate(self._file, good)
+        if os.fstat(self._file).st_size > good:
+            os.ftruncate(self._file, good)
 
     def append(self, entry: Entry) -> None:
         """Write an entry, see it on the disk, and only then count it in. Blocking; any thread may."""
         with self._turn:
             self._write(entry)
             if isinstance(entry, Begun):
-                sync_folder(self.folder)
+                self.place.sync_names(self.folder)
             self._take(entry)
 
     def clear(self) -> None:
         """Forget all of it. Blocking."""
-        os.ftruncate(self._file, 0)
-        os.fsync(self._file)
+        if os.fstat(self._file).st_size:
+            os.ftruncate(self._file, 0)
+            self.place.sync(self._file, self._path)
         self.begun, self.resources, self.finished = None, {}, False
 
     def close(self) -> None:
@@ -191,10 +198,10 @@ class Manifest:
         line = msgspec.json.encode(entry) + b"\n"
         size = os.fstat(self._file).st_size
         try:
-            written = os.write(self._file, line)
-            if written != len(line):
-                raise OSError(28, "no space for the whole line", str(self._path))
-            os.fsync(self._file)
+            rest = memoryview(line)
+            while rest:  # what is left over after a part was written says why when it is tried
+                rest = rest[os.write(self._file, rest) :]
+            self.place.sync(self._file, self._path)
         except OSError:
             with suppress(OSError):  # half a line would hide those after it
                 os.ftruncate(self._file, size)
@@ -211,25 +218,3 @@ class Manifest:
             self.finished = True
         else:
             self.resources[entry.resource].take(entry)
-
-
-def sync_folder(folder: Path) -> None:
-    """See the names in a folder on the disk; a file that is renamed may else be gone after a power cut."""
-    if os.name == "nt":  # where folders cannot be opened, and renaming is journaled
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _lock(file: int, folder: Path) -> None:
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # on Windows: nothing keeps two exports apart there
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise ExportError(f"another export is writing to {folder}") from None

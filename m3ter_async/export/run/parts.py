@@ -17,8 +17,8 @@ from ..errors import ExportError
 from ..formats.layout import Layout
 from ..formats.sink import Sink
 from ..slices.slice import Position, Slice, SlicePage
-from .exported_ids import Ids
-from .manifest import File, Manifest, Part, sync_folder
+from .exported_ids import FOLDER, Ids
+from .manifest import File, Manifest, Part
 
 # JSON that is collected before it is converted, and that is converted in one go: more takes more memory, and no less
 # time.
@@ -88,7 +88,7 @@ class OpenPart:
         self.sound = False
         if self._sink is None:
             for table in self._layout.tables:
-                folder(self._manifest.folder, self.resource, table).mkdir(parents=True, exist_ok=True)
+                self._manifest.place.make(folder(self._manifest.folder, self.resource, table))
             paths = {table: self._path(table, _TEMPORARY) for table in self._layout.tables}
             self._sink = self._layout.open(paths)
         for some in _in_pieces(self._waiting):
@@ -117,11 +117,13 @@ class OpenPart:
         files: list[File] = []
         for table in self._layout.tables:
             path = self._path(table)
-            os.replace(_synced(self._path(table, _TEMPORARY)), path)
-            sync_folder(path.parent)
+            os.replace(self._synced(self._path(table, _TEMPORARY)), path)
+            self._manifest.place.sync_names(path.parent)
             name = path.relative_to(self._manifest.folder).as_posix()
             files.append(File(name, table, sink.rows[table], path.stat().st_size))
-        _synced(self._ids.save(self._manifest.folder, self.resource, self._number))
+        self._manifest.place.make(self._manifest.folder / FOLDER)
+        ids = self._synced(self._ids.save(self._manifest.folder, self.resource, self._number))
+        self._manifest.place.sync_names(ids.parent)
         self._manifest.append(Part(self._number, self.resource, self.records, files, self._slices))
 
     def discard(self) -> None:
@@ -131,6 +133,14 @@ class OpenPart:
                 self._sink.close()
         for table in self._layout.tables:
             self._path(table, _TEMPORARY).unlink(missing_ok=True)
+
+    def _synced(self, path: Path) -> Path:
+        handle = os.open(path, os.O_RDWR)
+        try:
+            self._manifest.place.sync(handle, path)
+        finally:
+            os.close(handle)
+        return path
 
     def _path(self, table: str, ending: str = "") -> Path:
         name = f"{self._number:05d}{self._layout.suffix}{ending}"
@@ -175,12 +185,3 @@ def remove_unfinished(manifest: Manifest, layouts: Mapping[str, Layout]) -> None
 def found(out: Path, resource: str = "*", table: str = "*") -> list[Path]:
     """What looks like a file of a part, finished or not; nothing else in an export is ours."""
     return [path for path in sorted(out.glob(f"{resource}/{table}/*")) if _NAME.fullmatch(path.name)]
-
-
-def _synced(path: Path) -> Path:
-    handle = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    return path

@@ -17,6 +17,7 @@ from ..formats.layout import FORMATS, Compression, FormatName, Layout, layout
 from ..report import ExportedFile, ExportProgress, ExportReport
 from ..slices.listings import Listing, day, find
 from .exported_ids import FOLDER
+from .folder import local_folder
 from .manifest import NAME, Begun, Manifest
 from .parts import found, remove_unfinished
 from .progress import Tally
@@ -87,7 +88,7 @@ async def export(
     }
     given = {name: value for name, value in asked.items() if value is not None}
     try:
-        manifest = open_manifest(client, Path(out), given, resume=resume, overwrite=overwrite)
+        manifest = open_manifest(client, local_folder(out), given, resume=resume, overwrite=overwrite)
     except OSError as error:
         raise ValueError(f"cannot write to {error.filename or out}: {error.strerror or error}") from error
     try:
@@ -115,7 +116,6 @@ def open_manifest(
     new = msgspec.convert({"type": "begun", "format": "ndjson", **given}, Begun)
     if not resume:
         plan(client, new)  # refused before there is a folder
-        folder.mkdir(parents=True, exist_ok=True)
     elif not (folder / NAME).is_file():
         raise ValueError(f"{folder} holds no export to go on with")
     with ExitStack() as undo:

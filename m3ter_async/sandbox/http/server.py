@@ -62,6 +62,17 @@ class Server:
         self._limit = limit
         self._latency = latency
         self._retry_after = retry_after
+        self._anywhere = False
+
+    def reached_at(self, url: str, *, anywhere: bool) -> None:
+        """Say where the service is.
+
+        Args:
+            url: By which this machine reaches it.
+            anywhere: Whether others may reach it by other names; then URLs of files have the name that was called.
+        """
+        self._world.url = url
+        self._anywhere = anywhere
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, or let it fail as ordered."""
@@ -72,6 +83,8 @@ class Server:
             operation = route.operation if route is not None else request.raw_path.split("/")[1]
             fault = self.fault_injector.next(operation, operation == TOKEN_OPERATION)
             body = await _read(request, operation)
+            if self._anywhere and (called := request.headers.get("Host")):
+                self._world.url = f"http://{called}"  # until the answer is made, nothing else runs
             answer = _failure(fault) if fault and not fault.applied else self._answer(request, route, path, body)
         except Refusal as problem:
             answer = _refusal(problem)
