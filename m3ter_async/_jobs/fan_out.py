@@ -14,8 +14,9 @@ from typing import Any, Generic, TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
+from .._core.attempts import in_bulk
 from .._core.background import ELSEWHERE, ElsewhereError, Task, inside
-from .._core.pipeline import Pipeline, in_bulk
+from .._core.pipeline import Pipeline
 from ..errors import ClientClosedError, M3terError
 
 T = TypeVar("T")
