@@ -30,7 +30,10 @@ class Clock:
 
     def left(self) -> float:
         """Seconds until the cancel scopes around the caller end it; infinite where none does."""
-        deadline = anyio.current_effective_deadline()
+        try:
+            deadline = anyio.current_effective_deadline()
+        except RuntimeError:  # no event loop here, such as after a fork: that is told when the call is to be sent
+            return math.inf
         return deadline if math.isinf(deadline) else deadline - anyio.current_time()
 
     async def sleep(self, seconds: float) -> None:

@@ -12,7 +12,6 @@ import anyio.lowlevel
 import pytest
 
 from m3ter_async import (
-    APIConnectionError,
     APIError,
     APIResponseValidationError,
     APIStatusError,
@@ -115,8 +114,8 @@ async def test_views_share_the_token() -> None:
 
 
 async def test_a_failed_login_fails_all_who_wait_each_with_an_error_of_its_own() -> None:
-    transport = FakeTransport(bill, login=lambda _: answer({"message": "no such key"}, 401))
-    async with client(transport, rate_limit=None) as m3ter:
+    transport, clock = FakeTransport(bill, login=lambda _: answer({"message": "no such key"}, 401)), FakeClock()
+    async with client(transport, clock, rate_limit=None) as m3ter:
         errors = await together(m3ter, 50)
         assert len(transport.logins) == 1
         assert {type(error) for error in errors} == {AuthenticationError}
@@ -127,8 +126,31 @@ async def test_a_failed_login_fails_all_who_wait_each_with_an_error_of_its_own()
             assert "no such key" in str(error)
             assert not error.outcome_unknown
         transport._login = numbered()
-        await m3ter.bills.retrieve("b")  # and the next call tries again
+        with pytest.raises(AuthenticationError, match="no such key"):
+            await m3ter.bills.retrieve("b")  # told at once, without another login
+        clock.time += 1
+        await m3ter.bills.retrieve("b")  # and a second later the next call tries again
+    assert len(transport.logins) == 2
     assert len(transport.requests) == 1
+
+
+async def test_refused_credentials_are_not_tried_in_a_storm() -> None:
+    transport, clock = FakeTransport(bill, login=lambda _: answer({"message": "no such key"}, 401)), FakeClock()
+    async with client(transport, clock, rate_limit=None) as m3ter:
+        for _ in range(200):
+            with pytest.raises(AuthenticationError):
+                await m3ter.bills.retrieve("b")
+            clock.time += 0.1
+    assert len(transport.logins) == 5  # after 0, 1, 3, 7 and 15 s
+
+
+async def test_who_cannot_wait_for_the_next_try_of_a_login_is_told_at_once_what_is_wrong() -> None:
+    transport = FakeTransport(bill, login=lambda _: answer({"message": "down"}, 503, retry_after="30"))
+    async with client(transport) as m3ter:
+        with pytest.raises(InternalServerError, match="down") as caught:
+            await m3ter.with_options(total_timeout=3).bills.retrieve("b")
+    assert caught.value.out_of_time
+    assert transport.requests == []
 
 
 @pytest.mark.parametrize(
@@ -148,11 +170,12 @@ async def test_a_login_is_repeated_like_any_safe_call(answers: list[Response | T
 
 
 async def test_a_service_that_cannot_log_anyone_in_is_given_up_on() -> None:
-    transport = FakeTransport(bill, login=lambda _: TransportError("no route", sent=False))
-    async with client(transport, max_retries=3) as m3ter:
-        with pytest.raises(APIConnectionError, match="no route"):
-            await m3ter.bills.retrieve("b")
-    assert len(transport.logins) == 4
+    for fault, most in ((answer({}, 503), 4), (TransportError("no route", sent=False), 60)):
+        transport = FakeTransport(bill, login=lambda _, fault=fault: fault)
+        async with client(transport, max_retries=3) as m3ter:
+            with pytest.raises(APIError):
+                await m3ter.bills.retrieve("b")
+        assert 4 <= len(transport.logins) <= most
     assert transport.requests == []
 
 
@@ -399,6 +422,7 @@ async def test_a_failed_renewal_keeps_the_old_token_until_its_end() -> None:
         with pytest.raises(PermissionDeniedError):
             await m3ter.bills.retrieve("b")
         broken = False
+        clock.time += 60  # a login that was refused rests
         await m3ter.bills.retrieve("b")
     assert bearers(transport)[-1] == "t2"
 
@@ -436,13 +460,40 @@ async def test_a_refusal_that_stays_is_never_a_loop(status: int) -> None:
     assert len(transport.logins) == 2
 
 
-async def test_a_403_on_a_fresh_token_is_about_permissions() -> None:
-    transport = FakeTransport(lambda _: answer({"message": "no"}, 403), login=numbered())
-    async with client(transport) as m3ter:
+async def test_a_403_about_permissions_costs_one_login_a_minute_and_nobody_the_token() -> None:
+    transport, clock = FakeTransport(lambda _: answer({"message": "no"}, 403), login=numbered()), FakeClock()
+    async with client(transport, clock) as m3ter:
         for _ in range(3):
             with pytest.raises(PermissionDeniedError):
                 await m3ter.bills.retrieve("b")
-    assert bearers(transport) == ["t1"] * 3
+        assert bearers(transport) == ["t1", "t2", "t2", "t2"]
+        clock.time += 61
+        with pytest.raises(PermissionDeniedError):
+            await m3ter.bills.retrieve("b")
+    assert len(transport.logins) == 3
+
+
+async def test_a_403_is_the_answer_where_no_other_token_can_be_had() -> None:
+    logins = numbered()
+    transport = FakeTransport(lambda _: answer({"message": "no"}, 403), login=logins)
+    async with client(transport) as m3ter:
+        with pytest.raises(PermissionDeniedError):
+            await m3ter.bills.retrieve("b")
+        transport._login = lambda _: answer({"message": "down"}, 503)
+        m3ter._pipeline.parts.tokens._suspect_from = 0.0
+        with pytest.raises(PermissionDeniedError, match="no"):
+            await m3ter.bills.retrieve("b")
+        transport._handler = bill  # and the token that was there still serves
+        await m3ter.bills.retrieve("b")
+    assert bearers(transport)[-1] == "t2"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_token_that_ended_early_is_replaced_at_once(status: int) -> None:
+    transport = FakeTransport(accepting("t2", status=status), login=numbered())
+    async with client(transport) as m3ter:
+        assert (await m3ter.bills.retrieve("b")).id == "b"
+    assert bearers(transport) == ["t1", "t2"]
 
 
 async def test_a_403_on_a_token_that_is_no_longer_fresh_gets_a_new_one() -> None:

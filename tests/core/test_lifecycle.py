@@ -25,6 +25,7 @@ from m3ter_async import (
     APIConnectionError,
     APIError,
     AsyncM3ter,
+    ClientClosedError,
     ConfigurationError,
     M3terError,
     TransportError,
@@ -497,10 +498,10 @@ def test_a_client_in_a_second_loop_after_the_first_says_so(library: Any, monkeyp
                 lambda: anyio.to_thread.run_sync(asyncio.run, m3ter.request("GET", "/x")),
             ]
             for call in calls:
-                with pytest.raises(APIConnectionError, match=ELSEWHERE) as caught:
+                with pytest.raises(ClientClosedError, match=ELSEWHERE) as caught:
                     await call()
                 assert not caught.value.outcome_unknown
-            with pytest.raises(APIConnectionError, match=ELSEWHERE):
+            with pytest.raises(ClientClosedError, match=ELSEWHERE):
                 [row async for row in rows]
             with pytest.raises(ConfigurationError, match=ELSEWHERE):
                 await m3ter.aclose()
@@ -525,7 +526,7 @@ def test_a_client_in_two_loops_at_once_serves_the_first_and_tells_the_second(
         def other() -> str:
             try:
                 asyncio.run(m3ter.bills.retrieve("b1"))
-            except APIConnectionError as error:
+            except ClientClosedError as error:
                 return str(error)
             return "worked"
 

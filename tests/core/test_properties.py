@@ -136,7 +136,7 @@ WAITS = st.none() | st.floats(0, 1000)
 
 
 @given(POLICIES, st.lists(st.tuples(st.floats(0, 100), WAITS, st.floats(0, 1, exclude_max=True)), max_size=20))
-def test_a_policy_never_exceeds_its_count_and_its_time(
+def test_a_policy_never_exceeds_its_time(
     policy: RetryPolicy, attempts: list[tuple[float, float | None, float]]
 ) -> None:
     elapsed = 0.0
@@ -144,9 +144,8 @@ def test_a_policy_never_exceeds_its_count_and_its_time(
         elapsed += took
         delay = policy.delay(number, elapsed, asked, chance)
         if delay is None:
-            assert number > policy.max_retries or elapsed + (asked or 0.0) + policy.longest > policy.total
+            assert elapsed + (asked or 0.0) + policy.longest > policy.total
             return
-        assert number <= policy.max_retries
         assert delay >= (asked or 0.0)
         assert delay <= (asked or 0.0) + policy.longest
         elapsed += delay
@@ -190,7 +189,10 @@ async def test_a_call_is_not_sent_more_often_or_later_than_allowed(
             told = error.attempts
         else:
             raise AssertionError("nothing of that is an answer")
-    assert told == len(times) <= most + 1
+    assert told == len(times)
+    refused = [fault in (425, 429) or (isinstance(fault, TransportError) and not fault.sent) for fault in before]
+    assert len(times) - sum(refused) <= most + 1
+    assert most or len(times) == 1
     assert all(then - began <= total for then in times[1:])
 
 
@@ -202,9 +204,10 @@ def test_a_budget_never_pays_more_than_it_holds(successes: list[bool], size: flo
         if success:
             budget.refill()
             earned += deposit
-        else:
-            paid += budget.spend()
-        assert 0 <= budget.left <= size
+        elif budget.wait(0.0) == 0:
+            budget.spend(0.0)
+            paid += 1
+        assert 0 <= budget.left(0.0) <= size
         assert paid <= size + earned + 1e-9
 
 

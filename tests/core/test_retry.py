@@ -55,10 +55,31 @@ def test_a_retry_after_is_a_floor_with_the_back_off_on_top() -> None:
     assert policy.delay(1, 0, 0.0, 0.5) == 0.25
 
 
-def test_there_are_no_more_repeats_than_allowed() -> None:
-    policy = RetryPolicy(max_retries=2)
-    assert [policy.delay(attempt, 0, None, 0.0) is None for attempt in (1, 2, 3, 4)] == [False, False, True, True]
-    assert RetryPolicy(max_retries=0).delay(1, 0, None, 0.0) is None
+async def test_there_are_no_more_repeats_than_allowed_of_what_may_have_taken_effect() -> None:
+    for most in (0, 2):
+        transport = FakeTransport(lambda _: answer({}, 503))
+        async with client(transport, max_retries=most) as m3ter:
+            with pytest.raises(APIError):
+                await m3ter.bills.retrieve("b")
+        assert len(transport.requests) == most + 1
+
+
+@pytest.mark.parametrize("fault", [answer({}, 429), answer({}, 425), TransportError("no route", sent=False)])
+async def test_a_certain_refusal_costs_time_and_not_tries(fault: Answer) -> None:
+    clock = FakeClock()
+    transport = FakeTransport(lambda _: answer(OK) if clock.time > 1_060 else fault)
+    async with client(transport, clock, max_retries=1) as m3ter:
+        assert (await m3ter.bills.retrieve("b")).id == "b"
+        assert len(transport.requests) > 10
+        transport._handler = lambda _: fault
+        with pytest.raises(APIError) as caught:
+            await m3ter.bills.retrieve("b")
+        assert caught.value.out_of_time
+        assert 100 < clock.time - 1_060 < 200
+        transport.requests.clear()
+        with pytest.raises(APIError):
+            await m3ter.with_options(max_retries=0).bills.retrieve("b")
+        assert len(transport.requests) <= 1
 
 
 def test_no_repeat_begins_after_the_total_time() -> None:
@@ -128,8 +149,15 @@ def timezone_of_the_machine(request: pytest.FixtureRequest, monkeypatch: pytest.
 @pytest.mark.usefixtures("timezone_of_the_machine")
 def test_a_retry_after_may_be_a_date_in_any_form_of_http(header: str) -> None:
     assert retry_after(header, 1_700_000_000.0) == 60.0
-    assert retry_after(header, 1_700_000_050.5) == 9.5
+    assert retry_after(header, 1_700_000_050.5) == 10.0  # never too short: a date has whole seconds
     assert retry_after(header, 1_700_000_100.0) == 0.0
+
+
+def test_a_date_is_measured_by_the_date_of_the_same_answer() -> None:
+    until, now = "Tue, 14 Nov 2023 22:14:20 GMT", "Tue, 14 Nov 2023 22:14:13 GMT"
+    for wall in (0.0, 1_700_000_000.0, 9e9):  # this machine's clock may be wrong
+        assert retry_after(until, wall, now) == 7.0
+    assert retry_after(until, 1_700_000_000.0, "no date") == 60.0
 
 
 def test_no_text_at_all_makes_a_retry_after_fail() -> None:
@@ -153,15 +181,17 @@ def test_what_each_status_says_of_its_request() -> None:
 
 
 def test_a_repeat_costs_one_and_a_success_gives_half_of_one_back() -> None:
-    budget = RetryBudget(size=2, deposit=0.5)
-    assert [budget.spend() for _ in range(3)] == [True, True, False]
-    budget.refill()
-    assert not budget.spend()
-    budget.refill()
-    assert budget.spend()
-    for _ in range(100):
+    budget = RetryBudget(size=2, deposit=0.5, refill=4)
+    waits = []
+    for _ in range(4):
+        waits.append(budget.wait(10.0))
+        budget.spend(10.0)
+    assert waits == [0, 0, 0.25, 0.5]  # spaced out, a quarter of a second each
+    assert budget.left(10.0) == -2
+    for _ in range(6):
         budget.refill()
-    assert budget.left == 2
+    assert budget.wait(10.0) == 0
+    assert budget.left(11.0) == 2  # time gives back too, up to its size
 
 
 async def every(m3ter: AsyncM3ter, calls: int) -> list[APIError]:
@@ -182,15 +212,13 @@ async def every(m3ter: AsyncM3ter, calls: int) -> list[APIError]:
 
 @pytest.mark.parametrize("fault", [answer({}, 503), TransportError("reset"), answer(b"<html>")])
 async def test_an_outage_is_not_answered_by_more_load(fault: Answer) -> None:
-    transport = FakeTransport(lambda _: fault)
-    async with client(transport, rate_limit=None) as m3ter:
+    transport, clock = FakeTransport(lambda _: fault), FakeClock()
+    began = clock.time
+    async with client(transport, clock, rate_limit=None) as m3ter:
         errors = await every(m3ter, 200)
         assert len(errors) == 200
-        assert len(transport.requests) <= 300
-        assert "not repeated" in str(errors[-1])
-        transport.requests.clear()
-        assert len(await every(m3ter, 200)) == 200
-        assert len(transport.requests) == 200
+        # what is in the budget at once, and then a few a second: what is lacking is time, and not tries
+        assert len(transport.requests) <= 300 + (clock.time - began) * 5 + 1
         # and when the service is back, so are the repeats
         transport._handler = lambda _: answer(OK)
         assert await every(m3ter, 200) == []
@@ -200,12 +228,16 @@ async def test_an_outage_is_not_answered_by_more_load(fault: Answer) -> None:
         assert len(transport.requests) == 6
 
 
-async def test_views_spend_from_one_budget() -> None:
-    transport = FakeTransport(lambda _: answer({}, 503))
-    async with client(transport, rate_limit=None) as m3ter:
-        for view in range(10):
-            await every(m3ter.with_options(org_id=f"org-{view}"), 20)
-    assert len(transport.requests) == 300
+async def test_views_of_one_organization_spend_from_one_budget_and_each_organization_has_its_own() -> None:
+    transport, clock = FakeTransport(lambda _: answer({}, 503)), FakeClock(chance=0.0)
+    async with client(transport, clock, rate_limit=None, max_retries=1) as m3ter:
+        for _ in range(5):
+            await every(m3ter.with_options(timeout=1), 20)
+        assert clock.sleeps == [0.0] * 100
+        await every(m3ter.with_options(org_id="other"), 20)
+        assert clock.sleeps == [0.0] * 120
+        await every(m3ter, 1)
+        assert clock.sleeps[-1] > 0
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -214,7 +246,8 @@ def test_the_budget_outlasts_any_length_of_one_failure_in_five(seed: int) -> Non
     budget = RetryBudget()
     for _ in range(50_000):
         if draw.random() < 0.2:
-            assert budget.spend()
+            assert budget.wait(0.0) == 0
+            budget.spend(0.0)
         else:
             budget.refill()
 

@@ -13,7 +13,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from m3ter_async import AsyncM3ter, M3terError, NotFoundError
+from m3ter_async import AsyncM3ter, ClientClosedError, M3terError, NotFoundError
 from m3ter_async.models import Account, Bill
 from m3ter_async.sandbox import Sandbox
 from m3ter_async.transports.protocol import Request, Response
@@ -368,7 +368,7 @@ async def test_a_client_that_closes_ends_it_with_an_error(anyio_backend: str) ->
             await m3ter.aclose()
 
         group.start_soon(close)
-        with pytest.raises(M3terError, match="client closed"):
+        with pytest.raises(ClientClosedError, match="client is closed"):
             async for _ in m3ter.map(range(5), fetch):
                 pass
     assert fetch.working == 0

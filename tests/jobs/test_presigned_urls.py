@@ -24,6 +24,7 @@ from m3ter_async import (
     APIError,
     APIResponseValidationError,
     APITimeoutError,
+    ClientClosedError,
     ConfigurationError,
     M3terError,
     PermissionDeniedError,
@@ -513,7 +514,7 @@ class TestWhatIsAllowed:
         transport = FakeTransport([])
         m3ter = client(transport)
         await m3ter.aclose()
-        with pytest.raises(APIConnectionError, match="closed"):
+        with pytest.raises(ClientClosedError, match="closed"):
             await m3ter.download("https://a.b/x?s=1")
 
 

@@ -69,14 +69,46 @@ def bill_job(m3ter: AsyncM3ter, **options: Any) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_wait_ends_with_the_job_as_it_is_when_it_is_done(kind: str) -> None:
     pick, field, on_the_way, done, _ = KINDS[kind]
-    transport = FakeTransport(states(field, *on_the_way, "NEW_TOMORROW", None, done))
+    transport = FakeTransport(states(field, *on_the_way, done))
     async with client(transport, clock := FakeClock()) as m3ter:
         job = await pick(m3ter)("j1")
     assert done in (getattr(job, "status", None), getattr(job, "statement_job_status", None))
-    assert len(transport.requests) == len(on_the_way) + 3
+    assert len(transport.requests) == len(on_the_way) + 1
     assert len(clock.sleeps) == len(transport.requests) - 1  # done at the first look is done without a wait
     assert {request.method for request in transport.requests} == {"GET"}
     assert all(request.url.endswith("/j1") for request in transport.requests)
+
+
+@pytest.mark.parametrize("state", ["EXPIRED", "PARTIALLY_COMPLETE", "", None])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_state_that_is_not_known_to_go_on_ends_the_wait_and_is_told(kind: str, state: str | None) -> None:
+    pick, field, on_the_way, *_ = KINDS[kind]
+    transport = FakeTransport(states(field, *on_the_way, state))
+    async with client(transport) as m3ter:
+        with pytest.raises(JobError, match=state or "in no state") as caught:
+            await pick(m3ter)("j1")
+    assert type(caught.value) is JobError
+    assert caught.value.job.id == "j1"
+
+
+async def test_an_outage_in_between_does_not_end_a_wait() -> None:
+    clock = FakeClock()
+
+    def look(_: Request) -> Response:
+        return answer({}, 503) if clock.time < 1_300 else answer({"id": "j1", "status": "COMPLETE"})
+
+    async with client(FakeTransport(look), clock) as m3ter:
+        assert (await bill_job(m3ter, timeout=1800)).status == "COMPLETE"
+
+
+async def test_a_failure_at_the_end_of_the_time_is_told_as_the_end_of_the_time() -> None:
+    clock = FakeClock()
+    looks: list[Response] = [answer({"id": "j1", "status": "RUNNING"})]
+    transport = FakeTransport(lambda _: looks.pop() if looks else answer({"message": "down"}, 503))
+    async with client(transport, clock) as m3ter:
+        with pytest.raises(JobTimeoutError, match=r"is RUNNING after 60 s; the last look failed: .*503") as caught:
+            await bill_job(m3ter, timeout=60)
+    assert caught.value.job.status == "RUNNING"
 
 
 @pytest.mark.parametrize(("kind", "end"), [(kind, end) for kind, found in KINDS.items() for end in found[4]])
@@ -198,7 +230,7 @@ async def test_a_bill_job_waits_for_a_place_as_long_as_it_is_told() -> None:
 async def test_a_place_that_does_not_come_ends_as_the_429_it_is() -> None:
     transport, clock = FakeTransport(lambda _: answer({}, 429)), FakeClock()
     async with client(transport, clock) as m3ter:
-        for seconds, most in ((0, 0), (100, 100), (None, 30)):
+        for seconds, most in ((0, 0), (100, 100), (None, 120)):
             before = sum(clock.sleeps)
             with pytest.raises(RateLimitError):
                 await m3ter.bill_jobs.create(wait_for_slot=seconds)
