@@ -48,7 +48,7 @@ class APIError(M3terError):
     Attributes:
         method: The HTTP method.
         path: The path called, percent-encoded, without host and query.
-        status: The HTTP status, or None where nothing was answered.
+        status: The HTTP status, also where the answer broke off behind it; None where nothing was answered.
         request_id: What the service calls this request, for its support, or None.
         body: The body as it came, at most 64 KiB of it, with secrets masked.
         outcome_unknown: True where a write may or may not have taken effect: look before you repeat it.

@@ -368,7 +368,7 @@ async def test_what_is_no_mere_exception_passes_through_and_leaves_the_numbers_s
     with pytest.raises(KeyboardInterrupt):
         await m3ter.bills.retrieve("b1")
     assert m3ter.stats().in_flight == 0
-    assert m3ter._pipeline._slots.value == 100
+    assert m3ter._pipeline.parts.admission.free == 100
 
 
 async def never_awaited(event: Event) -> None: ...

@@ -163,7 +163,9 @@ class FailureReader:
 
 def passes(error: APIError) -> bool:
     """Whether an error speaks of the moment: the same call may succeed later."""
-    return isinstance(error, APIConnectionError) if error.status is None else verdict(error.status) != "final"
+    if isinstance(error, APIConnectionError):
+        return True
+    return error.status is not None and verdict(error.status) != "final"
 
 
 def held_back(method: str, path: str, seconds: float) -> RateLimitError:

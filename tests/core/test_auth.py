@@ -170,8 +170,9 @@ async def test_a_login_is_repeated_like_any_safe_call(answers: list[Response | T
 
 
 async def test_a_service_that_cannot_log_anyone_in_is_given_up_on() -> None:
-    for fault, most in ((answer({}, 503), 4), (TransportError("no route", sent=False), 60)):
-        transport = FakeTransport(bill, login=lambda _, fault=fault: fault)
+    faults: dict[int, Response | TransportError] = {4: answer({}, 503), 60: TransportError("no route", sent=False)}
+    for most in faults:
+        transport = FakeTransport(bill, login=lambda _: faults[most])  # noqa: B023  asked within the turn
         async with client(transport, max_retries=3) as m3ter:
             with pytest.raises(APIError):
                 await m3ter.bills.retrieve("b")

@@ -131,13 +131,20 @@ async def test_for_good_and_it_ends_in_an_error_of_its_type_from_which_one_can_g
             assert b"sorry" in error.body or "redirect" in fault.name or call == "login"  # of which nothing is kept
             assert "another-host.invalid" in str(error) or "redirect" not in fault.name
         elif isinstance(error, APIConnectionError):
-            assert error.status is None
+            assert error.status in (None, 200)  # which was answered before the answer broke off
         settled = "timeout" in fault.options or "~" in (error.next_token or "")
-        assert error.attempts == (2 if call in fault.again and not settled else 1)
+        if fault.refused:
+            assert error.attempts >= 1  # what is refused for good is repeated as long as there is time
+        else:
+            # a 403 is asked for again under a new token, once
+            again = (call in fault.again and not settled) or (fault.name == "answer 403" and call != "login")
+            assert error.attempts == (2 if again else 1)
+
+    options: dict[str, Any] = {**fault.options, **({"max_retry_time": 0.5} if fault.refused else {})}
 
     async def read(retries: int) -> None:
         with Wire([fault.make(BILL)]) as wire:
-            async with wire.client(pair, max_retries=retries, **fault.options) as m3ter:
+            async with wire.client(pair, max_retries=retries, **options) as m3ter:
                 with pytest.raises(APIError) as caught:
                     await m3ter.bills.retrieve("b1")
         typed(caught.value, "read")
@@ -145,7 +152,7 @@ async def test_for_good_and_it_ends_in_an_error_of_its_type_from_which_one_can_g
 
     async def login(retries: int) -> None:
         with Wire(login=[fault.make(GRANT)]) as wire:
-            async with wire.client(pair, max_retries=retries, **fault.options) as m3ter:
+            async with wire.client(pair, max_retries=retries, **options) as m3ter:
                 with pytest.raises(APIError) as caught:
                     await m3ter.bills.list(next_token="t2").collect()
         typed(caught.value, "login")
@@ -160,7 +167,7 @@ async def test_for_good_and_it_ends_in_an_error_of_its_type_from_which_one_can_g
             return page_under(fault, token) if token == "t2" and broken else None
 
         with Wire(listing(PAGES, lasting)) as wire:
-            async with wire.client(pair, max_retries=retries, **fault.options) as m3ter:
+            async with wire.client(pair, max_retries=retries, **options) as m3ter:
                 bills: Any = m3ter.bills.list(page_size=1)  # which nothing makes smaller
                 bills = bills.raw() if call == "raw" else bills
                 count = 0
@@ -173,8 +180,9 @@ async def test_for_good_and_it_ends_in_an_error_of_its_type_from_which_one_can_g
                 assert (error.method, error.path, bare(error.next_token or "")) == ("GET", PATH, "t2")
                 assert not bills.finished
                 broken = False
-                assert await LISTS[call](m3ter, error.next_token) == ROWS[3:]
-                assert await _rows(m3ter, bills.next_token) == ROWS[3:]
+                patient = m3ter.with_options(max_retry_time=120)
+                assert await LISTS[call](patient, error.next_token) == ROWS[3:]
+                assert await _rows(patient, bills.next_token) == ROWS[3:]
 
     async def one(call: str) -> None:
         retries = 0 if "timeout" in fault.options else 1
@@ -189,7 +197,8 @@ async def test_a_service_that_is_down_is_called_again_and_named_in_the_end(pair:
         async with wire.client(pair, base_url=base_url, token="t", api_key=None, api_secret=None) as m3ter:
             with pytest.raises(APIConnectionError) as caught:
                 await m3ter.bills.retrieve("b1")
-    assert (caught.value.attempts, caught.value.status) == (6, None)
+    assert caught.value.attempts > 6
+    assert (caught.value.out_of_time, caught.value.status) == (True, None)
 
 
 async def test_connections_closed_after_accepting_are_made_again(pair: Pair) -> None:
@@ -327,13 +336,15 @@ async def test_a_token_that_ended_is_replaced_once(pair: Pair) -> None:
 
 
 async def test_an_outage_is_not_answered_with_ever_more_requests(pair: Pair) -> None:
-    """What all calls of a client spend on repeats together is bounded."""
+    """What all calls of an organization spend on repeats together is bounded: a stock, and then a few a second."""
+    clock = FakeClock()
+    began = clock.time
     with Wire([say(b"", 503)]) as wire:
-        async with wire.client(pair, rate_limit=None) as m3ter:
+        async with wire.client(pair, clock=clock, rate_limit=None) as m3ter:
             for number in range(60):
                 with pytest.raises(InternalServerError):
                     await m3ter.bills.retrieve(f"b{number}")
-    assert len(wire.requests) < 60 + 110
+    assert len(wire.requests) < 60 + 110 + 5 * (clock.time - began)
 
 
 async def test_waits_between_attempts_end_with_the_time_for_them(pair: Pair) -> None:
