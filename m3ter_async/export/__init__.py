@@ -7,7 +7,7 @@ for those who spread the work over machines of their own.
 from __future__ import annotations
 
 from .errors import ExportError
-from .report import ExportedFile, ExportProgress, ExportReport, ResourceProgress
+from .report import ExportedFile, ExportProgress, ExportReport, Note, ResourceProgress
 from .run.start import export
 from .slices.planning import plan_slices
 from .slices.slice import Position, Slice, SlicePage, read_slice
@@ -17,6 +17,7 @@ __all__ = [
     "ExportProgress",
     "ExportReport",
     "ExportedFile",
+    "Note",
     "Position",
     "ResourceProgress",
     "Slice",

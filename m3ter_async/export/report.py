@@ -3,6 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
+
+NoteKind: TypeAlias = Literal[
+    "record", "parent", "slice", "parents", "gone", "twice", "unknown_field", "undated", "other_parent"
+]
+_ASIDE: frozenset[NoteKind] = frozenset(("record", "parent", "slice", "parents"))
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,35 @@ class ExportedFile:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something that a user could expect in the files and that is not there, or not as it was sent.
+
+    Attributes:
+        kind: ``record``, ``parent``, ``slice`` or ``parents`` for what was set aside; ``gone`` for parents that were
+            not there any more; ``twice`` for ids that came twice; ``unknown_field`` for a field that the models do not
+            name; ``undated`` for what a range of dates leaves out; ``other_parent`` for records that named another
+            parent than theirs.
+        resource: What it is of.
+        count: How many, or None where nobody can tell.
+        text: All of it, in a sentence.
+        names: Which: ids, or the name of the field; of many only some.
+    """
+
+    kind: NoteKind
+    resource: str
+    count: int | None
+    text: str
+    names: tuple[str, ...] = ()
+
+    @property
+    def aside(self) -> bool:
+        """Whether it tells of something that was set aside, so that the export is not complete."""
+        return self.kind in _ASIDE
+
+
+@dataclass(frozen=True)
 class ExportReport:
-    """A finished export; every id in it was counted, and none was there twice.
+    """A finished export; every id in its files was counted, and none is there twice.
 
     Attributes:
         records: Records by resource.
@@ -79,6 +112,7 @@ class ExportReport:
         bytes: JSON of the records read by this run.
         retries: Repeated requests of this run.
         seconds: How long this run took.
+        notes: What is not in the files although somebody could expect it there; see `complete`.
     """
 
     records: Mapping[str, int]
@@ -88,3 +122,9 @@ class ExportReport:
     bytes: int
     retries: int
     seconds: float
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was set aside."""
+        return not any(note.aside for note in self.notes)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from m3ter_async import AsyncM3ter, Transport
 from m3ter_async._core.clock import Clock
-from m3ter_async.export import ExportedFile, ExportReport
+from m3ter_async.export import ExportedFile, ExportReport, Note
 from m3ter_async.export.formats.layout import layout
 from m3ter_async.export.formats.pyarrow_import import pa, pq
 from m3ter_async.export.slices.listings import find
@@ -123,19 +123,21 @@ def written(records: Sequence[bytes], form: Form, resource: str = "bills", **whe
         paths = {table: Path(folder, table + form_layout.suffix) for table in form_layout.tables}
         sink = form_layout.open(paths)
         try:
-            sink.write(records)
+            misfits = sink.write(records).misfits
         finally:
             sink.close()
         files = [
             ExportedFile(path, resource, table, sink.rows[table], path.stat().st_size) for table, path in paths.items()
         ]
-        yield ExportReport({resource: len(records)}, {resource: dict(sink.rows)}, tuple(files), 0, 0, 0, 0.0)
+        notes = [Note("record", resource, 1, f"{one.where}: {one.why}", (str(one.place),)) for one in misfits]
+        count = len(records) - len(misfits)
+        yield ExportReport({resource: count}, {resource: dict(sink.rows)}, tuple(files), 0, 0, 0, 0.0, tuple(notes))
 
 
 def files(out: Path) -> list[str]:
-    """All files of a folder but the manifest and the ids."""
+    """All files of a folder but the manifest and what is kept of the ids."""
     found = (path.relative_to(out) for path in out.rglob("*") if path.is_file())
-    return sorted(path.as_posix() for path in found if path.parts[0] not in (MANIFEST, ".ids"))
+    return sorted(path.as_posix() for path in found if path.parts[0] not in (MANIFEST, "_ids"))
 
 
 def lines(report: ExportReport, resource: str, table: str) -> list[bytes]:

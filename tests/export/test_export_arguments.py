@@ -223,7 +223,7 @@ async def test_a_journal_of_another_version_is_refused(out: Path) -> None:
 
 def no_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    for module in ("pyarrow_import", "parquet", "nested"):
+    for module in ("pyarrow_import", "arrays", "batches", "parquet", "nested"):
         monkeypatch.delitem(sys.modules, f"m3ter_async.export.formats.{module}", raising=False)
 
 

@@ -55,7 +55,7 @@ async def listed(sandbox: Sandbox, pair: Pair, method: str) -> list[bytes]:
     """The records of a plain listing, sorted."""
     async with sandbox_client(sandbox, pair.transport()) as m3ter:
         if method == "bills":
-            return sorted(await m3ter.bills.list().raw().collect())
+            return sorted(await m3ter.bills.list(include_bill_total=True).raw().collect())
         found: list[bytes] = []
         for balance in await m3ter.balances.list().collect():
             rows = await m3ter.balances.transactions.list(balance.id).raw().collect()

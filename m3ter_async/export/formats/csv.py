@@ -7,44 +7,61 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from ..errors import ExportError
-from .sink import close_all
-from .tables import Column, Table, amounts, read_rows, split, texts
+from .amounts import spellings
+from .fitting import Unfit, in_halves
+from .shapes import Reader, unknown_fields
+from .sink import Written, close_all
+from .tables import Column, Part, Table, split, texts
 
 
 class CsvSink:
     """A file for each table, with a header; amounts digit for digit as they were sent."""
 
-    def __init__(self, table: Table, paths: Mapping[str, Path]) -> None:
+    def __init__(self, table: Table, reader: Reader, paths: Mapping[str, Path]) -> None:
         self.rows: dict[str, int] = {each.name: 0 for each in table.walk()}
         self._table = table
-        self._decoder = msgspec.json.Decoder(table.row)
+        self._reader = reader
         self._files = {name: path.open("w", encoding="utf-8", newline="") for name, path in paths.items()}
         self._writers = {name: csv.writer(file) for name, file in self._files.items()}
         for each in table.walk():
             self._writers[each.name].writerow([column.title for column in each.header])
 
-    def write(self, records: Sequence[bytes]) -> None:
+    def write(self, records: Sequence[bytes]) -> Written:
         """Append records and the rows in them."""
-        for table, columns in split(self._table, read_rows(self._decoder, records)):
-            cells = [_cells(table, column, values) for column, values in zip(table.header, columns, strict=True)]
-            rows = list(zip(*cells, strict=True))
-            self._writers[table.name].writerows(rows)
-            self.rows[table.name] += len(rows)
+        rows, places, misfits = self._reader.read(records)
+        pieces, unfit = in_halves(rows, self._lines) if rows else ([], [])
+        written = Written()
+        for piece in pieces:
+            for part, lines in piece:
+                name = part.table.name
+                self._writers[name].writerows(lines)
+                self.rows[name] += len(lines)
+                if (counts := part.counts) is not None:
+                    written.below.setdefault(name, []).extend(counts)
+        lost = {each.place for each in unfit}
+        written.misfits = sorted([*misfits, *(each._replace(place=places[each.place]) for each in unfit)])
+        written.unknown = dict(unknown_fields(self._table.shape, [r for n, r in enumerate(rows) if n not in lost]))
+        return written
+
+    def _lines(self, rows: Sequence[Any]) -> list[tuple[Part, list[tuple[Any, ...]]]]:
+        """The lines for rows that were read, by table."""
+        lines: list[tuple[Part, list[tuple[Any, ...]]]] = []
+        for part in split(self._table, rows):
+            cells = [_cells(part, column, each) for column, each in zip(part.table.header, part.columns, strict=True)]
+            lines.append((part, list(zip(*cells, strict=True))))
+        return lines
 
     def close(self) -> None:
         """Finish the files."""
         close_all(self._files.values())
 
 
-def _cells(table: Table, column: Column, values: Sequence[Any]) -> Sequence[Any]:
+def _cells(part: Part, column: Column, values: Sequence[Any]) -> Sequence[Any]:
     if column.kind == "boolean":
         return [None if value is None else "true" if value else "false" for value in values]
     try:
         if column.kind == "number":
-            return amounts(values)
+            return spellings(values)
         return texts(values) if column.kind == "json" else values
-    except ExportError as error:
-        raise ExportError(f"{table.name}.{column.title}: {error}", resumable=False) from None
+    except Unfit as error:
+        raise Unfit(f"{part.table.name}.{column.title}", error.why) from None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
 from ..slices.listings import Listing
-from ..slices.slice import parent_key
+from ..slices.parent_names import parent_column
 from .csv import CsvSink
 from .ndjson import NdjsonSink
+from .shapes import Reader
 from .sink import Sink
 from .tables import flat
 
@@ -24,14 +25,16 @@ class Layout:
     """The files that one resource is exported into.
 
     Attributes:
-        tables: A file for each makes a part.
+        tables: A file for each makes a part; the first has a row for each record.
         suffix: What their names end with.
         open: Begins a part, given a path for each table.
+        columns: What each table has, where the format has columns: names and kinds.
     """
 
     tables: Sequence[str]
     suffix: str
     open: Callable[[Mapping[str, Path]], Sink]
+    columns: Mapping[str, Sequence[str]] = field(default_factory=lambda: {})
 
 
 def layout(listing: Listing, format: str, *, nested: bool, compression: str | None) -> Layout:
@@ -40,26 +43,27 @@ def layout(listing: Listing, format: str, *, nested: bool, compression: str | No
     Raises:
         ImportError: The format needs pyarrow, which is not installed.
     """
-    name, key = listing.table, parent_key(listing)
+    name, parent = listing.table, parent_column(listing)
+    child = listing.parent is not None
     if format == "ndjson":
         if compression is None:
-            return Layout([name], ".ndjson", lambda paths: NdjsonSink(name, paths[name].open("wb")))
+            return Layout([name], ".ndjson", lambda paths: NdjsonSink(name, paths[name].open("wb"), objects=child))
         from .pyarrow_import import pa
 
         return Layout(
             [name],
             ".ndjson.zst",
-            lambda paths: NdjsonSink(name, pa.CompressedOutputStream(str(paths[name]), compression)),
+            lambda paths: NdjsonSink(name, pa.CompressedOutputStream(str(paths[name]), compression), objects=child),
         )
     record = listing.operation.answer
     if format == "csv":
-        table = flat(record, name, key)
-        return Layout([each.name for each in table.walk()], ".csv", lambda paths: CsvSink(table, paths))
-    if nested:
-        from .nested import NestedSink
-
-        return Layout([name], ".parquet", lambda paths: NestedSink(record, name, key, paths[name]))
+        table = flat(record, name, parent)
+        reader = Reader(table.shape)
+        columns = {each.name: [f"{column.title} {column.kind}" for column in each.header] for each in table.walk()}
+        return Layout(list(columns), ".csv", lambda paths: CsvSink(table, reader, paths), columns)
+    from .batches import RecordBatches
     from .parquet import ParquetSink
 
-    table = flat(record, name, key)
-    return Layout([each.name for each in table.walk()], ".parquet", lambda paths: ParquetSink(table, paths))
+    batches = RecordBatches(record, name, parent, nested=nested)
+    columns = {table: [f"{each.name} {each.type}" for each in schema] for table, schema in batches.schemas.items()}
+    return Layout(list(columns), ".parquet", lambda paths: ParquetSink(batches, paths), columns)

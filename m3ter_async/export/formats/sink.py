@@ -4,7 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from .fitting import Misfit
+
+
+@dataclass
+class Written:
+    """What became of some records.
+
+    Attributes:
+        misfits: Those that the format cannot hold, of which nothing was written.
+        below: For each table below the first, the rows in it of each record that was written.
+        unknown: How often each field came that the models do not name; as ``line_items.region``.
+    """
+
+    misfits: Sequence[Misfit] = ()
+    below: dict[str, list[int]] = field(default_factory=lambda: {})
+    unknown: Mapping[str, int] = field(default_factory=lambda: {})
 
 
 class Sink(Protocol):
@@ -15,11 +33,10 @@ class Sink(Protocol):
         """How many rows each table has got."""
         ...
 
-    def write(self, records: Sequence[bytes]) -> None:
-        """Append records, each the JSON of one.
+    def write(self, records: Sequence[bytes]) -> Written:
+        """Append records, each the JSON of one; those that do not fit are given back.
 
         Raises:
-            ExportError: One of them cannot be kept exactly.
             OSError: The disk is full, or not there.
         """
         ...

@@ -1,29 +1,31 @@
 """Records as tables: which columns the rows of a listing have, and how JSON becomes those columns.
 
 Amounts, free-form maps and whatever is no plain value are taken from the JSON as the text that they are there: nothing
-is computed on the way, so nothing can be rounded.
+is computed on the way, so nothing can be rounded. Fields that the models do not name are in the column ``_extra`` of
+the table whose rows have them, as a JSON object.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import chain, repeat
+from itertools import accumulate, chain, repeat
 from operator import attrgetter
 from types import UnionType
-from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Raw
 
 from ...models._base import dt
-from ..errors import ExportError
+from .fitting import Unfit, shown
+from .shapes import Member, Shape
 
 Kind = Literal["text", "integer", "boolean", "number", "date", "instant", "json"]
 
 NULL = Raw(b"null")
+EXTRA = "_extra"
 _KINDS: Mapping[type, Kind] = {
     str: "text",
     int: "integer",
@@ -34,7 +36,6 @@ _KINDS: Mapping[type, Kind] = {
 }
 # How a field of each kind is read: dates and date-times as text, what has to stay exact as it stands in the JSON.
 READ: Mapping[Kind, Any] = {"text": str, "integer": int, "boolean": bool, "date": str, "instant": str}
-_PLAIN = re.compile(r"[-+.0-9eE\nnul]*")  # what numbers and null are made of
 # Lists that are tables of their own.
 _CHILDREN: Mapping[tuple[str, str], str] = {
     ("Bill", "line_items"): "line_items",
@@ -63,23 +64,24 @@ class Table:
     Attributes:
         name: Of the table.
         columns: What its rows have, in order, the lists that are tables left out.
-        row: A struct with a field for each column, and for each child a list of its rows.
+        shape: What its rows are read into: a field for each column, and for each child a list of its rows.
         above: The ids, and the places where there are any, of the rows that a row of this table lies in.
         nested: Whether it lies in another; then each row has its place there, counted from 0.
-        children: The tables below, by the field of `row` that holds them.
+        children: The tables below, by the field that holds them.
     """
 
     name: str
     columns: Sequence[Column]
-    row: type[Any]
+    shape: Shape
     above: Sequence[Column] = ()
     nested: bool = False
     children: Mapping[str, Table] = field(default_factory=lambda: {})
 
     @property
     def header(self) -> list[Column]:
-        """All columns of the table, those that say where a row lies first."""
-        return [*self.above, *([Column("position", "integer")] if self.nested else []), *self.columns]
+        """All columns of the table: those that say where a row lies first, what no model names last."""
+        place = [Column("position", "integer")] if self.nested else []
+        return [*self.above, *place, *self.columns, Column(EXTRA, "text")]
 
     def walk(self) -> Iterator[Table]:
         """The table and all below it."""
@@ -88,21 +90,21 @@ class Table:
             yield from child.walk()
 
 
-def flat(record: type[Any], name: str, extra: str | None = None, above: Sequence[Column] | None = None) -> Table:
+def flat(record: type[Any], name: str, parent: str | None = None, above: Sequence[Column] | None = None) -> Table:
     """The tables for records of a struct: plain values in columns, other tables for the lists that have rows.
 
     Args:
         record: The struct that the records decode to.
         name: What to call the table.
-        extra: A key, as it stands in the JSON, that the records have before all else.
+        parent: A key, as it stands in the JSON, that names the parent of a record before all else.
         above: Where this is a table below another, what says in which rows of those above it lies.
     """
     columns: list[Column] = []
-    fields: list[tuple[str, Any, Any]] = []
+    members: list[Member] = []
     children: dict[str, Table] = {}
-    if extra is not None:
-        columns.append(Column(snake(extra), "text"))
-        fields.append((snake(extra), str | None, msgspec.field(default=None, name=extra)))
+    if parent is not None:
+        columns.append(Column(snake(parent), "text"))
+        members.append(Member(snake(parent), parent, str | None))
     model = msgspec.structs.fields(record)
     one = name.removesuffix("s")
     below = [*(above or ())]
@@ -113,18 +115,18 @@ def flat(record: type[Any], name: str, extra: str | None = None, above: Sequence
     for each in model:
         kind, items = kind_of(each.type)
         title = _CHILDREN.get((record.__name__, each.name))
-        read: Any = Raw
         if title is not None and items is not None:
             child = children[each.name] = flat(items, title, above=below)
-            read = list[child.row] | None  # type: ignore[name-defined]
-        else:
-            columns.append(Column(each.name, kind))
-            if kind in READ:
-                read = READ[kind] | None
-        default = NULL if read is Raw else None
-        fields.append((each.name, read, msgspec.field(default=default, name=each.encode_name)))
-    row = msgspec.defstruct(f"{record.__name__}Row", fields, frozen=True, gc=False)
-    return Table(name, columns, row, above or (), above is not None, children)
+            members.append(Member(each.name, each.encode_name, inner=child.shape, many=True))
+            continue
+        columns.append(Column(each.name, kind))
+        members.append(plain(each.name, each.encode_name, kind))
+    return Table(name, columns, Shape(name, members), above or (), above is not None, children)
+
+
+def plain(name: str, wire: str, kind: Kind) -> Member:
+    """A field that is read as a plain value, or as it stands in the JSON."""
+    return Member(name, wire, READ[kind] | None) if kind in READ else Member(name, wire, Raw, NULL)
 
 
 def kind_of(type_: Any) -> tuple[Kind, type[Any] | None]:
@@ -149,40 +151,49 @@ def snake(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
-def read_rows(decoder: msgspec.json.Decoder[Any], records: Iterable[bytes]) -> list[Any]:
-    """The rows of some records.
-
-    Raises:
-        ExportError: One is not what its listing promises; the text names it.
-    """
-    rows: list[Any] = []
-    for record in records:
-        try:
-            rows.append(decoder.decode(record))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            reason = f"a record is not as the contract says: {error} (in {record[:80]!r}...)"
-            raise ExportError(reason, resumable=False) from None
-    return rows
-
-
 Columns: TypeAlias = list[Sequence[Any]]
 
 
-def split(table: Table, rows: Sequence[Any]) -> Iterator[tuple[Table, Columns]]:
-    """The columns of `table` and of the tables below it, in the order of their headers, for rows that were read."""
-    return _split(table, rows, [], [])
+class Part(NamedTuple):
+    """What some records are in one table.
+
+    Attributes:
+        table: The table.
+        columns: In the order of its header.
+        ends: For each record, how many rows of the table are there up to its own; None where that is one for each.
+    """
+
+    table: Table
+    columns: Columns
+    ends: Sequence[int] | None
+
+    @property
+    def counts(self) -> list[int] | None:
+        """The rows of each record; None where each has one."""
+        if self.ends is None:
+            return None
+        return [end - start for start, end in zip([0, *self.ends], self.ends, strict=False)]
 
 
-def _split(table: Table, rows: Sequence[Any], above: Columns, position: Columns) -> Iterator[tuple[Table, Columns]]:
-    own = [list(map(attrgetter(column.name), rows)) for column in table.columns]
-    yield table, [*above, *position, *own]
+def split(table: Table, rows: Sequence[Any]) -> Iterator[Part]:
+    """What rows that were read are in `table` and in the tables below it."""
+    return _split(table, rows, [], [], None)
+
+
+def _split(
+    table: Table, rows: Sequence[Any], above: Columns, position: Columns, ends: Sequence[int] | None
+) -> Iterator[Part]:
+    own: Columns = [list(map(attrgetter(column.name), rows)) for column in table.columns]
+    yield Part(table, [*above, *position, *own, table.shape.extras(rows)], ends)
     ids = [values for column, values in zip(table.columns, own, strict=True) if column.name == "id"]
     for name, child in table.children.items():
         lists: list[Any] = [items or () for items in map(attrgetter(name), rows)]
         counts = list(map(len, lists))
         carried: Columns = [_repeated(values, counts) for values in (*above, *ids, *position)]
         places = list(chain.from_iterable(map(range, counts)))
-        yield from _split(child, list(chain.from_iterable(lists)), carried, [places])
+        totals = list(accumulate(counts))
+        below = totals if ends is None else [totals[end - 1] if end else 0 for end in ends]
+        yield from _split(child, list(chain.from_iterable(lists)), carried, [places], below)
 
 
 def _repeated(values: Sequence[Any], counts: Sequence[int]) -> list[Any]:
@@ -193,35 +204,9 @@ def texts(values: Iterable[Raw]) -> list[str | None]:
     """What was taken from the JSON as it stands there, as text; None for null.
 
     Raises:
-        ExportError: It is no UTF-8.
+        Unfit: It is no UTF-8.
     """
     try:
         return [None if value == b"null" else value.decode() for value in map(bytes, values)]
     except UnicodeDecodeError as error:
-        raise ExportError(f"{error.object[:80]!r} is no UTF-8", resumable=False) from None
-
-
-def amounts(values: Sequence[Raw]) -> list[str | None]:
-    """The digits of amounts as they were sent; None for null.
-
-    Raises:
-        ExportError: One of them is no amount.
-    """
-    joined = b"\n".join(values).decode(errors="replace")
-    found = joined.split("\n")
-    if len(found) != len(values) or not _PLAIN.fullmatch(joined):
-        return list(map(amount, values))
-    return [None if value == "null" else value for value in found]
-
-
-def amount(value: Raw) -> str | None:
-    """The digits of one amount as they were sent, be it as a number or in quotes.
-
-    Raises:
-        ExportError: It is no amount.
-    """
-    try:
-        found = msgspec.json.decode(value, type=Decimal | None)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ExportError(f"{bytes(value)[:80]!r} is no amount", resumable=False) from None
-    return None if found is None else bytes(value).strip(b'"').decode()
+        raise Unfit("", f"{shown(error.object)} is no UTF-8") from None

@@ -1,13 +1,17 @@
-"""The ids of what was exported: counted at the end, each of them once.
+"""What is kept of each record beside the files, until an export is finished: its id, and where its rows are.
 
-Of each id a digest is kept on disk, beside the parts, until the export is finished: so that the check needs no more
-memory for more records.
+Of each id a digest is kept on disk, so that finding those that came twice needs no more memory for more records. With
+it stands whether the record is in the files or was set aside, and how many rows it has in the tables below the first:
+so that a record can be taken out of its files again.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from shutil import rmtree
@@ -16,9 +20,12 @@ import msgspec
 
 from ..errors import ExportError
 from ..slices.slice import SlicePage
+from .entries import Part
 
-FOLDER = ".ids"
+FOLDER = "_ids"  # with a dot before it copies would lack it; readers of data sets pass over both
 _SIZE = 16  # bytes of a digest
+_NONE = bytes(_SIZE)
+_COUNT = array("I").itemsize
 _AT_ONCE = 200_000  # ids whose digests are held in memory together
 # The id stands first in most records, at the most behind that of the parent: then nothing of the rest has to be read.
 _FIRST = re.compile(rb'\{(?:"\w+":"[^"\\]*",)?"id":"([^"\\]+)"')
@@ -31,89 +38,185 @@ class _Identified(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Identified)
 
 
-class Ids:
-    """The ids of one part.
+def id_of(record: bytes) -> bytes | None:
+    """The id of a record, or None where it has none that can be read."""
+    found = _FIRST.match(record)
+    if found is not None:
+        return found[1]
+    try:
+        name = _decoder.decode(record).id
+        return None if name is None else str(name).encode()
+    except (msgspec.DecodeError, UnicodeError):
+        return None
 
-    Args:
-        record: The type of its records; those without an id are not told apart.
+
+@dataclass
+class Taken:
+    """What is kept of the records of one part, in the order in which they were read.
+
+    Attributes:
+        tables: The tables below the first.
+        digests: Of their ids; zeros where there is none.
+        kept: For each record 1 if it is in the files, 0 if it was set aside.
+        below: For each table below the first, how many rows each record that is in the files has there.
     """
 
-    def __init__(self, record: type[object]) -> None:
-        self._identified = "id" in getattr(record, "__struct_encode_fields__", ())
-        self._digests = bytearray()
+    tables: Sequence[str]
+    digests: bytearray = field(default_factory=bytearray)
+    kept: bytearray = field(default_factory=bytearray)
+    below: dict[str, array[int]] = field(default_factory=lambda: {})
 
-    def add(self, page: SlicePage) -> None:
-        """Take the ids of a page, those of different parents apart.
-
-        Raises:
-            ExportError: A record has an id that is none.
-        """
-        if not self._identified:
+    def add(self, page: SlicePage, *, identified: bool) -> None:
+        """Take the ids of a page, those of different parents apart."""
+        if not identified:
+            self.digests += bytes(_SIZE * len(page.records))
             return
         parent = (page.parent or "").encode() + b"\0"
         for record in page.records:
-            found = _FIRST.match(record)
-            name = found[1] if found else _slowly(record)
-            if name is not None:
-                self._digests += blake2b(parent + name, digest_size=_SIZE).digest()
+            name = id_of(record)
+            self.digests += _NONE if name is None else blake2b(parent + name, digest_size=_SIZE).digest()
 
-    def save(self, out: Path, resource: str, number: int) -> Path:
-        """Write them where `check` finds them."""
-        path = _path(out, resource, number)
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(self._digests)
-        return path
+    def converted(self, count: int, aside: Iterable[int], below: Mapping[str, Sequence[int]]) -> None:
+        """So many records more were written but for those set aside, with so many rows in the tables below."""
+        flags = bytearray(b"\1") * count
+        for place in aside:
+            flags[place] = 0
+        self.kept += flags
+        for table in self.tables:
+            self.below.setdefault(table, array("I")).extend(below.get(table) or [0] * sum(flags))
+
+    def save(self, path: Path) -> None:
+        """Write it. Blocking."""
+        with path.open("wb") as file:
+            file.write(self.digests)
+            file.write(self.kept)
+            for table in self.tables:
+                self.below.get(table, array("I")).tofile(file)
+
+    @classmethod
+    def load(cls, path: Path, part: Part, tables: Sequence[str]) -> Taken:
+        """Read it. Blocking."""
+        content = path.read_bytes()
+        taken = cls(tables)
+        start = _SIZE * part.taken
+        taken.digests += content[:start]
+        taken.kept += content[start : start + part.taken]
+        start += part.taken
+        for table in tables:
+            end = start + part.records * _COUNT
+            taken.below[table] = array("I", content[start:end])
+            start = end
+        return taken
+
+    def without(self, dropped: Sequence[tuple[int, int]]) -> Taken:
+        """The same without some ranges of records."""
+        rest = Taken(self.tables)
+        rows = _positions(self.kept)
+        for start, end in _gaps(dropped, len(self.kept)):
+            rest.digests += self.digests[start * _SIZE : end * _SIZE]
+            rest.kept += self.kept[start:end]
+            for table in self.tables:
+                rest.below.setdefault(table, array("I")).extend(self.below[table][rows[start] : rows[end]])
+        return rest
+
+    def rows(self, table: str | None, dropped: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """The ranges of rows that are left of a table without some records; None is the first table."""
+        rows = _positions(self.kept)
+        left = [(rows[start], rows[end]) for start, end in _gaps(dropped, len(self.kept))]
+        if table is None:
+            return left
+        ends = [0]
+        for count in self.below[table]:
+            ends.append(ends[-1] + count)
+        return [(ends[start], ends[end]) for start, end in left]
 
 
-def check(out: Path, resource: str, parts: Iterable[int]) -> int:
-    """Count the ids of all parts of a resource. Blocking.
+def _positions(kept: bytes | bytearray) -> list[int]:
+    """For each record, and for the end, how many rows are before it."""
+    found = [0]
+    for flag in kept:
+        found.append(found[-1] + flag)
+    return found
+
+
+def _gaps(ranges: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]:
+    """What is left of so many places without some ranges, which are in order."""
+    edges = [0, *(edge for each in ranges for edge in each), size]
+    return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+
+
+def path_of(out: Path, resource: str, number: int) -> Path:
+    """Where it is kept for a part."""
+    return out / FOLDER / f"{resource}-{number:05d}"
+
+
+def check(out: Path, resource: str, parts: Iterable[Part], tables: int) -> None:
+    """See that it is there for all parts, and whole. Blocking.
 
     Raises:
-        ExportError: One is there more than once.
+        ExportError: It is not.
     """
+    for part in parts:
+        path = path_of(out, resource, part.number)
+        size = part.taken * (_SIZE + 1) + part.records * tables * _COUNT
+        if part.taken and not (path.is_file() and path.stat().st_size == size):
+            raise ExportError(
+                f"{path} is not as it was finished; was the folder copied without {FOLDER}? "
+                f"Copy it with {FOLDER}, or export anew with overwrite",
+                resumable=False,
+            )
+
+
+def find_twice(out: Path, resource: str, parts: Sequence[Part]) -> dict[int, list[tuple[int, int]]]:
+    """By part, the records whose ids came again later, as ranges. Blocking.
+
+    Args:
+        parts: In the order in which they were finished: of two records the one in the later part is later.
+    """
+    parts = [part for part in parts if part.taken]
+    twice = _repeated(out, resource, parts)
+    if not twice:
+        return {}
+    latest: dict[bytes, tuple[int, int]] = {}
+    dropped: dict[int, list[tuple[int, int]]] = {}
+    for part in parts:
+        content = path_of(out, resource, part.number).read_bytes()
+        for place in range(part.taken):
+            digest = content[place * _SIZE : (place + 1) * _SIZE]
+            if digest in twice and content[part.taken * _SIZE + place]:
+                if (before := latest.get(digest)) is not None:
+                    dropped.setdefault(before[0], []).append((before[1], before[1] + 1))
+                latest[digest] = part.number, place
+    return {number: sorted(ranges) for number, ranges in dropped.items()}
+
+
+def _repeated(out: Path, resource: str, parts: Sequence[Part]) -> set[bytes]:
+    """The digests that are there more than once."""
     scratch = out / FOLDER / "sorted"
     rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    sizes = {number: _path(out, resource, number).stat().st_size // _SIZE for number in parts}
-    groups = min(sum(sizes.values()) // _AT_ONCE + 1, 256)
-    for number in sizes:
-        digests = _path(out, resource, number).read_bytes()
+    groups = min(sum(part.taken for part in parts) // _AT_ONCE + 1, 256)
+    for part in parts:
+        content = path_of(out, resource, part.number).read_bytes()
         sorted_in: list[bytearray] = [bytearray() for _ in range(groups)]
-        for start in range(0, len(digests), _SIZE):
-            sorted_in[digests[start] % groups] += digests[start : start + _SIZE]
+        for start in range(0, part.taken * _SIZE, _SIZE):
+            sorted_in[content[start] % groups] += content[start : start + _SIZE]
         for group, found in enumerate(sorted_in):
             with (scratch / str(group)).open("ab") as file:
                 file.write(found)
-    count = unique = 0
+    twice: set[bytes] = set()
     for group in range(groups):
         path = scratch / str(group)
         digests = path.read_bytes() if path.exists() else b""
-        count += len(digests) // _SIZE
-        unique += len({digests[start : start + _SIZE] for start in range(0, len(digests), _SIZE)})
+        if len({digests[start : start + _SIZE] for start in range(0, len(digests), _SIZE)}) * _SIZE != len(digests):
+            counted = Counter(digests[start : start + _SIZE] for start in range(0, len(digests), _SIZE))
+            twice.update(digest for digest, times in counted.items() if times > 1)
+            del counted
     rmtree(scratch)
-    if unique != count:
-        raise ExportError(
-            f"{count - unique} of {count} ids of {resource} came more than once, perhaps because records changed while "
-            "they were read: export anew with overwrite",
-            resumable=False,
-        )
-    return count
+    twice.discard(_NONE)
+    return twice
 
 
 def forget(out: Path) -> None:
-    """Remove what is kept of them; it is of no more use. Blocking."""
+    """Remove all of it; it is of no more use. Blocking."""
     rmtree(out / FOLDER, ignore_errors=True)
-
-
-def _slowly(record: bytes) -> bytes | None:
-    try:
-        name = _decoder.decode(record).id
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ExportError(
-            f"a record has no id that can be read: {error} (in {record[:80]!r}...)", resumable=False
-        ) from None
-    return None if name is None else str(name).encode()
-
-
-def _path(out: Path, resource: str, number: int) -> Path:
-    return out / FOLDER / f"{resource}-{number:05d}"

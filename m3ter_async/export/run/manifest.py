@@ -7,127 +7,21 @@ line names; they are removed before it is gone on with. A last line that is cut 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Lock
-from typing import TypeAlias
+from zlib import crc32
 
 import msgspec
 
 from ..errors import ExportError
-from ..slices.slice import START, Position, Slice
+from .entries import VERSION, Begun, Entry, Finished, Planned, Retried
 from .folder import Folder
+from .standing import Standing
 
 NAME = "manifest.jsonl"
-_VERSION = 1
-
-
-class Begun(msgspec.Struct, frozen=True, tag="begun", omit_defaults=True):
-    """What is exported, and how; nothing of it may change on the way."""
-
-    org_id: str
-    resources: Sequence[str]
-    format: str
-    since: str | None = None
-    until: str | None = None
-    where: Mapping[str, str] = {}
-    nested: bool = False
-    compression: str | None = None
-    version: int = _VERSION
-
-
-class Planned(msgspec.Struct, frozen=True, tag="planned", omit_defaults=True):
-    """Slices to be read, and the page of parents to make the next ones from."""
-
-    resource: str
-    slices: Sequence[Slice]
-    next_parents: str | None = None
-
-
-class Split(msgspec.Struct, frozen=True, tag="split", omit_defaults=True):
-    """A slice that others are read in place of: what it brought so far is void."""
-
-    resource: str
-    slice: str
-    into: Sequence[Slice]
-
-
-class File(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A finished file; its path is relative to the export."""
-
-    path: str
-    table: str
-    rows: int
-    bytes: int
-
-
-class Part(msgspec.Struct, frozen=True, tag="part", omit_defaults=True):
-    """Files that were finished together, and where that leaves the slices they are of (None: read to the end)."""
-
-    number: int
-    resource: str
-    records: int
-    files: Sequence[File]
-    slices: Mapping[str, Position | None]
-
-
-class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """All is there, and was counted."""
-
-    records: Mapping[str, int]
-
-
-Entry: TypeAlias = Begun | Planned | Split | Part | Finished
+_PLANNED = b'{"type":"planned",'
 _decoder = msgspec.json.Decoder(Entry)
-
-
-class Progress:
-    """What the entries come to, for one resource."""
-
-    def __init__(self) -> None:
-        self.slices: dict[str, Slice] = {}  # those that are not read to the end
-        self.positions: dict[str, Position] = {}
-        self.parts: dict[int, Part] = {}
-        self.planned: bool = False
-        self.next_parents: str | None = None
-        self.parents_seen: set[str | None] = {None}
-        self.named: int = 0  # slices that were ever planned, so that the next ones get other names
-        self.ended: float = 0.0  # how much of the listing those were that were read to the end
-
-    def take(self, entry: Planned | Split | Part) -> None:
-        """Count an entry in."""
-        if isinstance(entry, Planned):
-            self.planned, self.next_parents = True, entry.next_parents
-            self.parents_seen.add(entry.next_parents)
-            self._add(entry.slices)
-        elif isinstance(entry, Split):
-            self.slices.pop(entry.slice, None)
-            self.positions.pop(entry.slice, None)
-            self.parts = {number: part for number, part in self.parts.items() if entry.slice not in part.slices}
-            self._add(entry.into)
-        else:
-            self.parts[entry.number] = entry
-            for name, position in entry.slices.items():
-                if position is None:
-                    if (ended := self.slices.pop(name, None)) is not None:
-                        self.ended += ended.weight
-                    self.positions.pop(name, None)
-                else:
-                    self.positions[name] = position
-
-    def _add(self, slices: Sequence[Slice]) -> None:
-        self.slices.update((each.id, each) for each in slices)
-        self.named += len(slices)
-
-    def position(self, slice: Slice) -> Position:
-        """Where a slice stands by what is finished."""
-        return self.positions.get(slice.id, START)
-
-    @property
-    def records(self) -> int:
-        """Records in finished files."""
-        return sum(part.records for part in self.parts.values())
 
 
 class Manifest:
@@ -151,7 +45,7 @@ class Manifest:
         self.place = Folder(folder)
         self.place.make(folder)
         self.begun: Begun | None = None
-        self.resources: dict[str, Progress] = {}
+        self.resources: dict[str, Standing] = {}
         self.finished: bool = False
         self._turn = Lock()
         self._path = folder / NAME
@@ -168,6 +62,8 @@ class Manifest:
         for line in lines:
             try:
                 self._take(_decoder.decode(line))
+                if not line.endswith(_check(line[: -len(_check(b""))])):
+                    raise KeyError("it is not as it was written")
             except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
                 reason = f"{self._path} is damaged after {good} bytes ({error}): remove {self.folder} and export anew"
                 raise ExportError(reason, resumable=False) from None
@@ -183,6 +79,17 @@ class Manifest:
                 self.place.sync_names(self.folder)
             self._take(entry)
 
+    def parents_planned(self, resource: str) -> set[str]:
+        """The parents that slices were planned of, whether these are read or not. Blocking."""
+        found: set[str] = set()
+        with self._path.open("rb") as file:
+            for line in file:
+                if line.startswith(_PLANNED):
+                    entry = _decoder.decode(line)
+                    if isinstance(entry, Planned) and entry.resource == resource:
+                        found.update(parent for slice in entry.slices for parent in slice.parents)
+        return found
+
     def clear(self) -> None:
         """Forget all of it. Blocking."""
         if os.fstat(self._file).st_size:
@@ -195,7 +102,8 @@ class Manifest:
         os.close(self._file)
 
     def _write(self, entry: Entry) -> None:
-        line = msgspec.json.encode(entry) + b"\n"
+        content = msgspec.json.encode(entry)[:-1]
+        line = content + _check(content) + b"\n"
         size = os.fstat(self._file).st_size
         try:
             rest = memoryview(line)
@@ -209,12 +117,19 @@ class Manifest:
 
     def _take(self, entry: Entry) -> None:
         if isinstance(entry, Begun):
-            if entry.version != _VERSION:
+            if entry.version != VERSION:
                 reason = f"{self._path} is of another version of this package: remove {self.folder} and export anew"
                 raise ExportError(reason, resumable=False)
             self.begun = entry
-            self.resources = {name: Progress() for name in entry.resources}
+            self.resources = {name: Standing() for name in entry.resources}
         elif isinstance(entry, Finished):
             self.finished = True
         else:
+            if isinstance(entry, Retried):
+                self.finished = False
             self.resources[entry.resource].take(entry)
+
+
+def _check(content: bytes) -> bytes:
+    """What ends a line: a checksum of all before it, so that damage does not go by unseen."""
+    return b',"crc":"%08x"}' % crc32(content)

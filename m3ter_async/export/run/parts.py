@@ -7,18 +7,22 @@ there. Killed before that, nothing of them counts; killed after, all of it does.
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from ..errors import ExportError
+import msgspec
+
 from ..formats.layout import Layout
 from ..formats.sink import Sink
 from ..slices.slice import Position, Slice, SlicePage
-from .exported_ids import FOLDER, Ids
-from .manifest import File, Manifest, Part
+from .aside import AsideFile, groups, line
+from .entries import File, Part, Unit
+from .exported_ids import FOLDER, Taken, path_of
+from .files import TEMPORARY, file_of, folder_of
+from .manifest import Manifest
 
 # JSON that is collected before it is converted, and that is converted in one go: more takes more memory, and no less
 # time.
@@ -28,9 +32,6 @@ _PIECE = 1 * 2**20
 _FULL = 96 * 2**20
 _OLD = 60.0
 
-_TEMPORARY = ".tmp"
-_NAME = re.compile(r"\d{5,}\.(ndjson|ndjson\.zst|csv|parquet)(\.tmp)?")
-
 
 class OpenPart:
     """A part that is being written.
@@ -39,7 +40,7 @@ class OpenPart:
         manifest: Where it is entered when it is finished.
         layout: Its files.
         number: Which no other part of the resource has.
-        record: The type of its records.
+        record: The type of its records; those without an id are not told apart.
     """
 
     def __init__(self, manifest: Manifest, resource: str, layout: Layout, number: int, record: type[object]) -> None:
@@ -47,27 +48,65 @@ class OpenPart:
         self.resource = resource
         self._layout = layout
         self._number = number
-        self._ids = Ids(record)
+        self._identified = "id" in getattr(record, "__struct_encode_fields__", ())
+        self._taken = Taken(layout.tables[1:])
         self._began = time.monotonic()
         self._sink: Sink | None = None
         self._waiting: list[bytes] = []
         self._waiting_bytes = self._bytes = 0
         self._slices: dict[str, Position | None] = {}
+        self._begun: dict[str, tuple[int, int]] = {}
+        self._units: list[Unit] = []
+        self._gone: list[str] = []
+        self._unknown: Counter[str] = Counter()
+        self._contradicted = 0
+        self._aside: list[bytes] = []
+        self._witness: Slice | None = None
         self.records: int = 0
         self.sound: bool = True  # whether what was taken is either waiting or in the files
 
     def add(self, slice: Slice, page: SlicePage) -> int:
         """Take a page, and what it means for its slice, both or neither; returns the bytes of its records."""
         self.sound = False
-        self._ids.add(page)
+        self._taken.add(page, identified=self._identified)
         size = sum(map(len, page.records))
         self._waiting += page.records
         self._waiting_bytes += size
         self._bytes += size
+        before = self.records
         self.records += len(page.records)
-        self._slices[slice.id] = page.position
+        self._stand(slice, page.position, before)
+        self._contradicted += page.contradicted
+        if self._witness is None:
+            parents = () if page.parent is None else (page.parent,)
+            self._witness = msgspec.structs.replace(slice, parents=parents)
         self.sound = True
         return size
+
+    def _stand(self, slice: Slice, position: Position | None, before: int) -> None:
+        """Note where a slice stands, and which records are of a parent that is not read to its end."""
+        last = self._slices.get(slice.id)
+        self._slices[slice.id] = position
+        if position is None or position.token is None or slice.parent_argument is None:
+            self._begun.pop(slice.id, None)
+            return
+        start = before
+        if last is not None and last.parent == position.parent and slice.id in self._begun:
+            start = self._begun[slice.id][0]
+        self._begun[slice.id] = (start, self.records)
+
+    def pass_over(
+        self, slice: Slice, after: Position | None, *, unit: Unit | None = None, gone: str | None = None
+    ) -> None:
+        """Note that a parent or the rest of a slice is not read, and where that leaves the slice."""
+        if unit is not None:
+            self._units.append(unit)
+            if unit.slice.id != slice.id and unit.position.token is not None and slice.id in self._begun:
+                self._begun[unit.slice.id] = self._begun.pop(slice.id)
+        if gone is not None:
+            self._gone.append(gone)
+        self._slices[slice.id] = after
+        self._begun.pop(slice.id, None)
 
     @property
     def ripe(self) -> bool:
@@ -83,56 +122,97 @@ class OpenPart:
         """Write what is waiting into the files. Blocking.
 
         Raises:
-            ExportError: A record cannot be kept exactly; the part is to be discarded.
+            OSError: The disk is full, or not there; the part is to be discarded.
         """
         self.sound = False
-        if self._sink is None:
-            for table in self._layout.tables:
-                self._manifest.place.make(folder(self._manifest.folder, self.resource, table))
-            paths = {table: self._path(table, _TEMPORARY) for table in self._layout.tables}
-            self._sink = self._layout.open(paths)
-        for some in _in_pieces(self._waiting):
-            self._sink.write(some)
+        if self._waiting:
+            sink = self._opened()
+            for some in _in_pieces(self._waiting):
+                self._write(sink, some)
         self._waiting, self._waiting_bytes = [], 0
         self.sound = True
 
-    def finish(self) -> None:
+    def _opened(self) -> Sink:
+        if self._sink is None:
+            for table in self._layout.tables:
+                self._manifest.place.make(folder_of(self._manifest.folder, self.resource, table))
+            self._sink = self._layout.open({table: self._path(table, TEMPORARY) for table in self._layout.tables})
+        return self._sink
+
+    def _write(self, sink: Sink, records: Sequence[bytes]) -> None:
+        written = sink.write(records)
+        first = len(self._taken.kept)
+        self._taken.converted(len(records), (each.place for each in written.misfits), written.below)
+        self._aside += [line(self._number, first + each.place, each, records[each.place]) for each in written.misfits]
+        self._unknown.update(written.unknown)
+
+    def finish(self, headers: Iterable[str] = ()) -> None:
         """Finish the files and enter them in the manifest, or leave nothing of them. Blocking; not to be interrupted.
 
+        Args:
+            headers: Tables that get a file even if it has no row.
+
         Raises:
-            ExportError: A record cannot be kept exactly.
             OSError: The disk is full, or not there.
         """
         with ExitStack() as undo:
             undo.callback(self.discard)
-            self._finish()
+            self._finish(set(headers))
             undo.pop_all()
 
-    def _finish(self) -> None:
+    def _finish(self, headers: set[str]) -> None:
         self.convert()
-        sink = self._sink
-        assert sink is not None
         self.sound = False
-        sink.close()
+        if headers:
+            self._opened()
         files: list[File] = []
-        for table in self._layout.tables:
-            path = self._path(table)
-            os.replace(self._synced(self._path(table, _TEMPORARY)), path)
+        if (sink := self._sink) is not None:
+            sink.close()
+            files = [
+                self._published(table, sink.rows[table])
+                for table in self._layout.tables
+                if sink.rows[table] or table in headers
+            ]
+        self.discard()
+        if self.records:
+            self._manifest.place.make(self._manifest.folder / FOLDER)
+            path = path_of(self._manifest.folder, self.resource, self._number)
+            self._taken.save(path)
+            self._synced(path)
             self._manifest.place.sync_names(path.parent)
-            name = path.relative_to(self._manifest.folder).as_posix()
-            files.append(File(name, table, sink.rows[table], path.stat().st_size))
-        self._manifest.place.make(self._manifest.folder / FOLDER)
-        ids = self._synced(self._ids.save(self._manifest.folder, self.resource, self._number))
-        self._manifest.place.sync_names(ids.parent)
-        self._manifest.append(Part(self._number, self.resource, self.records, files, self._slices))
+        AsideFile(self._manifest.place, self.resource).append(self._aside)
+        self._manifest.append(self._entry(files))
+
+    def _entry(self, files: Sequence[File]) -> Part:
+        return Part(
+            self._number,
+            self.resource,
+            sum(self._taken.kept),
+            files,
+            self._slices,
+            self.records,
+            groups(self._aside),
+            self._units,
+            self._gone,
+            dict(self._unknown),
+            self._contradicted,
+            self._begun,
+            self._witness,
+        )
+
+    def _published(self, table: str, rows: int) -> File:
+        path = self._path(table)
+        os.replace(self._synced(self._path(table, TEMPORARY)), path)
+        self._manifest.place.sync_names(path.parent)
+        return File(path.relative_to(self._manifest.folder).as_posix(), table, rows, path.stat().st_size)
 
     def discard(self) -> None:
-        """Remove what was written; the slices stand where they stood before."""
+        """Remove what was written and is not finished; the slices stand where they stood before."""
         if self._sink is not None:
             with suppress(OSError, ValueError):  # what failed to be written fails again to be closed
                 self._sink.close()
         for table in self._layout.tables:
-            self._path(table, _TEMPORARY).unlink(missing_ok=True)
+            self._path(table, TEMPORARY).unlink(missing_ok=True)
 
     def _synced(self, path: Path) -> Path:
         handle = os.open(path, os.O_RDWR)
@@ -143,12 +223,11 @@ class OpenPart:
         return path
 
     def _path(self, table: str, ending: str = "") -> Path:
-        name = f"{self._number:05d}{self._layout.suffix}{ending}"
-        return folder(self._manifest.folder, self.resource, table) / name
+        return file_of(self._manifest.folder, self.resource, table, self._number, self._layout.suffix + ending)
 
 
 def _in_pieces(records: list[bytes]) -> Iterator[list[bytes]]:
-    """The records in a few lists, of which none is much larger than a piece, and at least one is there."""
+    """The records in a few lists, of which none is much larger than a piece."""
     start = size = 0
     for end, record in enumerate(records):
         if size + len(record) > _PIECE and end > start:
@@ -156,32 +235,3 @@ def _in_pieces(records: list[bytes]) -> Iterator[list[bytes]]:
             start, size = end, 0
         size += len(record)
     yield records[start:]
-
-
-def folder(out: Path, resource: str, table: str) -> Path:
-    """Where the files of a table are."""
-    return out / resource / table
-
-
-def remove_unfinished(manifest: Manifest, layouts: Mapping[str, Layout]) -> None:
-    """Remove what a killed run left behind and the manifest does not name.
-
-    Raises:
-        ExportError: What it does name is not there, or not as it was.
-    """
-    for resource, layout in layouts.items():
-        parts = manifest.resources[resource].parts
-        kept = {file.path: file.bytes for part in parts.values() for file in part.files}
-        for name, size in kept.items():
-            path = manifest.folder / name
-            if not path.is_file() or path.stat().st_size != size:
-                raise ExportError(f"{path} is not as it was finished: export anew with overwrite", resumable=False)
-        for table in layout.tables:
-            for path in found(manifest.folder, resource, table):
-                if path.relative_to(manifest.folder).as_posix() not in kept:
-                    path.unlink()
-
-
-def found(out: Path, resource: str = "*", table: str = "*") -> list[Path]:
-    """What looks like a file of a part, finished or not; nothing else in an export is ours."""
-    return [path for path in sorted(out.glob(f"{resource}/{table}/*")) if _NAME.fullmatch(path.name)]

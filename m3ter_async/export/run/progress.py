@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ...client import AsyncM3ter
 from ..report import ExportProgress, ResourceProgress
 from ..slices.slice import Slice, SlicePage
-from .manifest import Progress
+from .standing import Standing
 
 
 @dataclass
@@ -19,8 +19,12 @@ class _Count:
     bytes: int = 0
     weight: float = 0.0
     ended: float = 0.0
+    open: int = 0
     planned: bool = False
-    finished: bool = False
+
+    @property
+    def finished(self) -> bool:
+        return self.planned and not self.open
 
 
 class Tally:
@@ -38,15 +42,19 @@ class Tally:
         self._retries = client.stats().retries
         self._counts: dict[str, _Count] = {}
 
-    def begin(self, resource: str, done: Progress) -> None:
+    def begin(self, resource: str, done: Standing) -> None:
         """Start with what earlier runs finished."""
         self._counts[resource] = _Count(rows=done.records, ended=done.ended, weight=done.ended)
 
     def planned(self, resource: str, slices: Iterable[Slice], *, last: bool = False, instead_of: float = 0.0) -> None:
         """There are more slices to read, perhaps the last ones, perhaps in place of others."""
         count = self._counts[resource]
-        count.weight += sum(each.weight for each in slices) - instead_of
+        more = list(slices)
+        count.weight += sum(each.weight for each in more) - instead_of
+        count.open += len(more) - (1 if instead_of else 0)
         count.planned = count.planned or last
+        if count.finished:
+            self._report()
 
     def page(self, resource: str, page: SlicePage) -> None:
         """A page was read."""
@@ -57,18 +65,15 @@ class Tally:
         self._report()
 
     def ended(self, resource: str, slice: Slice) -> None:
-        """A slice was read to its end."""
-        self._counts[resource].ended += slice.weight
+        """A slice was read to its end, or the rest of it is set aside."""
+        count = self._counts[resource]
+        count.ended += slice.weight
+        count.open -= 1
         self._report()
 
     def void(self, resource: str, rows: int) -> None:
         """So many rows will be read again."""
         self._counts[resource].rows -= rows
-
-    def finished(self, resource: str) -> None:
-        """All of it is read."""
-        self._counts[resource].finished = True
-        self._report()
 
     @property
     def now(self) -> ExportProgress:

@@ -16,18 +16,32 @@ from ..slices.slice import Slice, Window
 
 @dataclass(frozen=True)
 class Plan:
-    """A page of parents that slices are to be made of; None is the first."""
+    """A page of parents that slices are to be made of; None is the first.
+
+    Attributes:
+        listing: What is read of each parent.
+        token: The page.
+        last: Whether it was tried before, and is not to be tried again by this run.
+    """
 
     listing: Listing
     token: str | None
+    last: bool = False
 
 
 @dataclass(frozen=True)
 class Read:
-    """A slice to be read."""
+    """A slice to be read.
+
+    Attributes:
+        listing: Of its resource.
+        slice: The slice.
+        last: Whether it was tried before, and is not to be tried again by this run.
+    """
 
     listing: Listing
     slice: Slice
+    last: bool = False
 
 
 Work: TypeAlias = Read | Plan
@@ -78,6 +92,12 @@ class Schedule:
     def done(self) -> None:
         """A piece of work that was taken is done, and what follows from it was added."""
         self._busy -= 1
+        self._wake()
+
+    def drop(self, resource: str) -> None:
+        """Hand out nothing more of a resource."""
+        self._slices = deque(each for each in self._slices if each.listing.resource != resource)
+        self._plans = deque(each for each in self._plans if each.listing.resource != resource)
         self._wake()
 
     def cut(self, window: Window, pages: int, seen: list[date]) -> list[Window] | None:

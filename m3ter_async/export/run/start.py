@@ -7,22 +7,26 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import msgspec
 
 from ...client import AsyncM3ter
+from ..errors import ExportError
 from ..formats.layout import FORMATS, Compression, FormatName, Layout, layout
 from ..report import ExportedFile, ExportProgress, ExportReport
-from ..slices.listings import Listing, day, find
-from .exported_ids import FOLDER
+from ..slices.arguments import Value, as_texts, day
+from ..slices.listings import PAGE_SIZE, Listing, find
+from . import aside
+from .entries import Begun
+from .exported_ids import forget
+from .files import found, look_over
 from .folder import local_folder
-from .manifest import NAME, Begun, Manifest
-from .parts import found, remove_unfinished
+from .manifest import NAME, Manifest
+from .notes import notes
 from .progress import Tally
+from .run import Run
 from .side_by_side import together
-from .workers import Run
 
 
 async def export(
@@ -33,10 +37,11 @@ async def export(
     format: FormatName | None = None,
     since: date | str | None = None,
     until: date | str | None = None,
-    where: Mapping[str, str] | None = None,
+    where: Mapping[str, Value] | None = None,
     nested: bool | None = None,
     compression: Compression | None = None,
     concurrency: int = 8,
+    page_size: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[ExportProgress], None] | None = None,
@@ -47,6 +52,10 @@ async def export(
     they are finished. An export that is killed, cancelled or that fails keeps them; with `resume` it goes on from
     there, and ends with the rows of one that was never interrupted.
 
+    What cannot be read or kept does not hold up the rest. A record that the format cannot hold exactly is set aside
+    whole, with the reason, in ``out/aside/bills.ndjson``. A parent or a slice that the service does not give is set
+    aside too, and with `resume` it is asked for again. The report's notes tell of all that.
+
     Args:
         client: Its limits hold over all that is read side by side.
         resources: Dotted names: ``bills``, ``balances.transactions``, ``bills.search``. What belongs to a parent is
@@ -56,10 +65,13 @@ async def export(
             (bills, line items and pricing bands as three tables).
         since: The first day, by the bill's date; only bills, and what belongs to them, are selected by date.
         until: The day after the last.
-        where: Other arguments of the listings: ``{"status": "APPROVED"}``.
+        where: Other arguments of the listings: ``{"status": "APPROVED", "locked": False}``; texts, numbers, booleans,
+            days, and lists of them.
         nested: One nested Parquet table in place of three.
         compression: Of NDJSON.
         concurrency: How many cursors read side by side.
+        page_size: How many records to ask for in a page; the largest that the service gives is the default. It may be
+            another one when an export is gone on with.
         resume: Go on with the export that is in `out`; arguments that are left out are as they were.
         overwrite: Remove the export that is in `out` first.
         on_progress: Told after every page; it should be quick.
@@ -68,7 +80,7 @@ async def export(
         ValueError: An argument cannot be used, `out` cannot be written to, or holds another export.
         ImportError: The format needs pyarrow.
         APIError: The service failed; what was finished is kept.
-        ExportError: The disk is full, an amount does not fit its column, ids came twice, or such.
+        ExportError: The disk is full, or the folder was changed by somebody else.
     """
     if isinstance(resources, str) or not resources or len(set(resources)) < len(resources):
         raise ValueError(f"resources must be a list of different names, not {resources!r}")
@@ -82,7 +94,7 @@ async def export(
         "format": format,
         "since": None if since is None else day("since", since),
         "until": None if until is None else day("until", until),
-        "where": None if where is None else dict(where),
+        **_where(where, page_size),
         "nested": nested,
         "compression": compression,
     }
@@ -95,14 +107,35 @@ async def export(
         assert manifest.begun is not None
         listings, layouts = plan(client, manifest.begun)
         tally = Tally(client, on_progress)
-        if manifest.finished:
-            remove_unfinished(manifest, layouts)
+        again = any(standing.aside for standing in manifest.resources.values())
+        if manifest.finished and not again:
+            look_over(manifest, layouts, ids=False)
         else:
-            run = Run(client, manifest, listings, layouts, concurrency, tally)
+            run = Run(patient(client), manifest, listings, layouts, concurrency, tally)
             await together(run.run)
-        return report(manifest, tally.now)
+        return report(manifest, listings, layouts, tally.now)
     finally:
         manifest.close()
+
+
+def patient(client: AsyncM3ter) -> AsyncM3ter:
+    """The client as an export uses it."""
+    return client
+
+
+def _where(where: Mapping[str, Value] | None, page_size: int | None) -> dict[str, Any]:
+    """The arguments of the listings, and the size of the pages, which may be among them."""
+    texts = None if where is None else as_texts(where)
+    size = None if texts is None else texts.pop(PAGE_SIZE, None)
+    if size is not None and page_size is not None:
+        raise ValueError(f"{PAGE_SIZE} is given twice")
+    if size is not None:
+        if not (size.isascii() and size.isdecimal()):
+            raise ValueError(f"{PAGE_SIZE} must be a whole number from 1, not {size}")
+        page_size = int(size)
+    if page_size is not None and page_size < 1:
+        raise ValueError(f"{PAGE_SIZE} must be a whole number from 1, not {page_size}")
+    return {"where": texts, PAGE_SIZE: page_size}
 
 
 def open_manifest(
@@ -115,7 +148,9 @@ def open_manifest(
     """
     new = msgspec.convert({"type": "begun", "format": "ndjson", **given}, Begun)
     if not resume:
-        plan(client, new)  # refused before there is a folder
+        _, layouts = plan(client, new)  # refused before there is a folder
+        columns = {name: each.columns for name, each in layouts.items() if each.columns}
+        new = msgspec.structs.replace(new, columns=columns)
     elif not (folder / NAME).is_file():
         raise ValueError(f"{folder} holds no export to go on with")
     with ExitStack() as undo:
@@ -124,6 +159,7 @@ def open_manifest(
         if not resume:
             begin(manifest, new, overwrite=overwrite)
         check_same(manifest, given)
+        check_columns(client, manifest)
         undo.pop_all()
     return manifest
 
@@ -140,7 +176,8 @@ def plan(client: AsyncM3ter, begun: Begun) -> tuple[dict[str, Listing], dict[str
         raise ValueError(f"nested is for Parquet: {begun.format} has no such tables")
     if begun.compression is not None and (begun.format != "ndjson" or begun.compression != "zstd"):
         raise ValueError(f"compression can only be zstd, and of NDJSON; not {begun.compression} of {begun.format}")
-    listings = {name: find(client, name, begun.where).narrowed(begun.since, begun.until) for name in begun.resources}
+    where = begun.where if begun.page_size is None else {**begun.where, PAGE_SIZE: str(begun.page_size)}
+    listings = {name: find(client, name, where).narrowed(begun.since, begun.until) for name in begun.resources}
     layouts = {
         name: layout(each, begun.format, nested=begun.nested, compression=begun.compression)
         for name, each in listings.items()
@@ -164,7 +201,8 @@ def begin(manifest: Manifest, begun: Begun, *, overwrite: bool) -> None:
     for resource in ours:
         for path in found(folder, resource):
             path.unlink()
-    rmtree(folder / FOLDER, ignore_errors=True)
+        aside.remove(manifest.place, resource)
+    forget(folder)
     manifest.clear()
     manifest.append(begun)
 
@@ -178,13 +216,37 @@ def check_same(manifest: Manifest, given: Mapping[str, Any]) -> None:
     begun = manifest.begun
     if begun is None:
         raise ValueError(f"{manifest.folder} holds no export to go on with")
+    if PAGE_SIZE in given:
+        manifest.begun = begun = msgspec.structs.replace(begun, page_size=given[PAGE_SIZE])
     for name, value in given.items():
         before = getattr(begun, name)
         if value != before:
             raise ValueError(f"{manifest.folder} was begun with {name}={before!r}, not {value!r}: it cannot go on so")
 
 
-def report(manifest: Manifest, end: ExportProgress) -> ExportReport:
+def check_columns(client: AsyncM3ter, manifest: Manifest) -> None:
+    """See that the next parts have the columns of those that are there.
+
+    Raises:
+        ExportError: They have others: it was begun by a version with other models.
+    """
+    assert manifest.begun is not None
+    _, layouts = plan(client, manifest.begun)
+    for resource, before in manifest.begun.columns.items():
+        for table, columns in layouts[resource].columns.items():
+            differ = sorted(set(columns) ^ set(before.get(table, ())))
+            if differ or list(columns) != list(before.get(table, ())):
+                what = f"{differ[0]} is in one and not in the other" if differ else "they are in another order"
+                raise ExportError(
+                    f"{manifest.folder} was begun with other columns of {resource}: {table} ({what}): go on with the "
+                    "version of this package that began it, or export anew with overwrite",
+                    resumable=False,
+                )
+
+
+def report(
+    manifest: Manifest, listings: Mapping[str, Listing], layouts: Mapping[str, Layout], end: ExportProgress
+) -> ExportReport:
     """What a finished export comes to."""
     files = [
         ExportedFile(manifest.folder / file.path, name, file.table, file.rows, file.bytes)
@@ -192,7 +254,7 @@ def report(manifest: Manifest, end: ExportProgress) -> ExportReport:
         for part in progress.parts.values()
         for file in part.files
     ]
-    rows: dict[str, dict[str, int]] = {name: {} for name in manifest.resources}
+    rows: dict[str, dict[str, int]] = {name: dict.fromkeys(layouts[name].tables, 0) for name in manifest.resources}
     for file in files:
         rows[file.resource][file.table] = rows[file.resource].get(file.table, 0) + file.rows
     return ExportReport(
@@ -203,4 +265,5 @@ def report(manifest: Manifest, end: ExportProgress) -> ExportReport:
         sum(each.bytes for each in end.resources),
         end.retries,
         end.seconds,
+        tuple(notes(manifest, listings)),
     )

@@ -1,145 +1,30 @@
-"""The run of one export: workers read slices, each into parts of its own, until nothing is left to read."""
+"""A worker of an export: it reads one slice after the other into parts that are its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from datetime import date
-from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 import msgspec
 
-from ...client import AsyncM3ter
-from ..errors import ExportError
-from ..formats.layout import Layout
+from ...errors import APIError
 from ..slices.listings import Listing
-from ..slices.planning import first_slices, parent_slices
-from ..slices.slice import START, SlicePage, Window, read_slice
-from .exported_ids import check, forget
-from .manifest import Finished, Manifest, Planned, Split
-from .memory_budget import Room
-from .parts import OpenPart, remove_unfinished
-from .progress import Tally
-from .schedule import Plan, Read, Schedule
-from .side_by_side import together
+from ..slices.slice import START, Position, Slice, SlicePage, read_slice
+from .entries import Unit
+from .judgement import certain, gone, refused
+from .parts import OpenPart
+from .schedule import Plan, Read
 
-T = TypeVar("T")
-P = ParamSpec("P")
+if TYPE_CHECKING:
+    from .run import Run
 
-# So many slices for each worker to begin with, where both ends of the dates are known.
-_SLICES_EACH = 4
-# With more workers than this, none reads a page ahead: it would only cost memory.
-_FEW = 4
+# Into so many windows a slice is divided of which some day cannot be read.
+_WAYS = 8
 
 
-class Run:
-    """One run of an export, the first or one that goes on.
-
-    Args:
-        client: Reads the slices.
-        manifest: What was done so far.
-        listings: By resource.
-        layouts: By resource.
-        concurrency: How many slices are read side by side.
-        tally: Is told of what is read.
-    """
-
-    def __init__(
-        self,
-        client: AsyncM3ter,
-        manifest: Manifest,
-        listings: Mapping[str, Listing],
-        layouts: Mapping[str, Layout],
-        concurrency: int,
-        tally: Tally,
-    ) -> None:
-        self.client = client
-        self.manifest = manifest
-        self.schedule: Schedule = Schedule(concurrency)
-        self.tally = tally
-        self.room: Room = Room()
-        self.ahead: bool = concurrency <= _FEW
-        self._listings = listings
-        self._layouts = layouts
-        self._concurrency = concurrency
-        # one thread: several would only take turns at the interpreter, each with memory of its own
-        self._thread = anyio.CapacityLimiter(1)
-        self._numbers: dict[str, int] = {}
-
-    async def run(self) -> None:
-        """Read all that is left, and count it.
-
-        Raises:
-            APIError: The service failed.
-            ExportError: A record cannot be kept, its id came twice, or the disk failed.
-        """
-        await self.blocking(remove_unfinished, self.manifest, self._layouts)
-        for resource, listing in self._listings.items():
-            self._numbers[resource] = max(self.manifest.resources[resource].parts, default=-1) + 1
-            await self._begin(resource, listing)
-        await together(*[_Worker(self).work for _ in range(self._concurrency)])
-        for resource, listing in self._listings.items():
-            progress = self.manifest.resources[resource]
-            if progress.slices or progress.next_parents is not None:
-                raise ExportError(f"{len(progress.slices)} slices of {resource} were not read; this is a bug, resume")
-            if not progress.parts:  # a header is of more use than no file
-                await self.blocking(self.open_part(listing).finish)
-            await self.blocking(check, self.manifest.folder, resource, list(progress.parts))
-            self.tally.finished(resource)
-        records = {name: self.manifest.resources[name].records for name in self._listings}
-        await self.blocking(self.manifest.append, Finished(records))
-        await self.blocking(forget, self.manifest.folder)
-
-    async def _begin(self, resource: str, listing: Listing) -> None:
-        """Schedule what is left of a resource."""
-        progress = self.manifest.resources[resource]
-        self.tally.begin(resource, progress)
-        if not progress.planned and listing.parent is None:
-            slices = first_slices(listing, _SLICES_EACH * self._concurrency)
-            await self.blocking(self.manifest.append, Planned(resource, slices))
-        more = listing.parent is not None and (not progress.planned or progress.next_parents is not None)
-        self.tally.planned(resource, progress.slices.values(), last=not more)
-        self.schedule.add(Read(listing, each) for each in progress.slices.values())
-        if more:
-            self.schedule.add([Plan(listing, progress.next_parents)])
-
-    async def plan(self, plan: Plan) -> None:
-        """Make slices of a page of parents."""
-        listing, resource = plan.listing, plan.listing.resource
-        named = self.manifest.resources[resource].named
-        slices, token = await parent_slices(self.client, listing, plan.token, first=named, count=2 * self._concurrency)
-        if token is not None and token in self.manifest.resources[resource].parents_seen:
-            raise ExportError(f"the service gave a page of the parents of {resource} that it gave before")
-        await self.blocking(self.manifest.append, Planned(resource, slices, token))
-        self.tally.planned(resource, slices, last=token is None)
-        self.schedule.add(Read(listing, each) for each in slices)
-        if token is not None:
-            self.schedule.add([Plan(listing, token)])
-
-    def open_part(self, listing: Listing) -> OpenPart:
-        """The next part of a resource."""
-        resource = listing.resource
-        number = self._numbers[resource]
-        self._numbers[resource] += 1
-        return OpenPart(self.manifest, resource, self._layouts[resource], number, listing.operation.answer)
-
-    async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run what would hold up the event loop; it is seen to its end whoever is cancelled meanwhile.
-
-        Raises:
-            ExportError: The disk failed.
-        """
-        try:
-            return await anyio.to_thread.run_sync(partial(call, *args, **kwargs), limiter=self._thread)
-        except OSError as error:
-            where = error.filename or self.manifest.folder
-            raise ExportError(f"cannot write {where}: {error.strerror or error}") from error
-
-
-class _Worker:
+class Worker:
     """Reads one slice after the other into parts that are its own.
 
     Slices share a part, so that short ones do not come to a file each. Only one that may still be replaced by others
@@ -150,6 +35,7 @@ class _Worker:
         self._run = run
         self._shared: OpenPart | None = None
         self._own: OpenPart | None = None
+        self._at: Position | None = START  # where the slice stands that is being read
 
     async def work(self) -> None:
         """Work until there is nothing left; what was read before an error or a cancellation is kept."""
@@ -167,32 +53,48 @@ class _Worker:
                 await self._finish_shared()
 
     async def _read(self, work: Read) -> None:
+        """Read a slice to its end, or as far as it can be read."""
+        self._at = self._run.standing(work.listing.resource).position(work.slice)
+        while self._at is not None:
+            try:
+                if await self._pages(work, self._at):
+                    return
+            except APIError as error:
+                if await self._failed(work, self._at, error):
+                    return
+        await self._finish_own()
+        self._run.tally.ended(work.listing.resource, work.slice)
+
+    async def _pages(self, work: Read, start: Position) -> bool:
+        """Read a slice from a position on; True if the rest of it is for others."""
         run, slice = self._run, work.slice
-        start = run.manifest.resources[work.listing.resource].position(slice)
         pages = 0
-        async with aclosing(read_slice(run.client, slice, start, ahead=run.ahead)) as stream:
+        asked = run.asked(work.listing, slice)
+        async with aclosing(read_slice(run.client, asked, start, ahead=run.ahead)) as stream:
             while True:
                 async with run.room.one_page():
                     page = await anext(stream, None)
                     if page is None:
-                        break
+                        self._at = None
+                        return False
                     pages += 1
                     short = pages == 1 and start == START and page.position is None
-                    if await self._take(work, page, pages, own=slice.window is not None and not short):
-                        return
-        await self._finish_own()
-        run.tally.ended(work.listing.resource, slice)
+                    own = slice.parent_argument is None and not short
+                    if await self._take(work, page, pages, own=own):
+                        return True
 
     async def _take(self, work: Read, page: SlicePage, pages: int, *, own: bool) -> bool:
         """Put a page into a part; True if the rest of its slice is for others."""
         run, window = self._run, work.slice.window
         part = await self._part(work.listing, own=own)
         run.room.seen(part.add(work.slice, page))
+        self._at = page.position
+        run.judge.answered(work.listing.resource, _only(work.slice, page.parent))
         run.tally.page(work.listing.resource, page)
-        if window is not None and page.position is not None:
+        if window is not None and page.position is not None and not work.last:
             windows = run.schedule.cut(window, pages, _dates(page))
             if windows is not None:
-                await self._share_out(work, windows)
+                await self._replace(work, work.slice.cut(windows))
                 return True
         page.records.clear()  # whoever handed out the page holds on to it until the next one has come
         if part.ripe:
@@ -200,6 +102,66 @@ class _Worker:
         if part.full:
             await (self._finish_own() if own else self._finish_shared())
         return False
+
+    async def _failed(self, work: Read, at: Position, error: APIError) -> bool:
+        """What becomes of a slice that cannot be read on; True if it is out of the worker's hands."""
+        run, slice, resource = self._run, work.slice, work.listing.resource
+        place = (resource, slice.id, at.parent)
+        if refused(error) and at.token is not None and place not in run.restarted:
+            run.restarted.add(place)
+            return await self._restart(work, at)
+        if slice.parent_argument is not None:
+            after = Position(at.parent + 1) if at.parent + 1 < len(slice.parents) else None
+            parent = slice.parents[at.parent]
+            if gone(error):
+                await self._pass_over(work, after, lost=parent)
+            elif not await run.is_its_own(resource, error):
+                return True
+            else:
+                alone = len(slice.parents) == 1
+                name = slice.id if alone else f"{slice.id}-{at.parent}"
+                one = msgspec.structs.replace(slice, id=name, parents=[parent])
+                unit = Unit(one, Position(0, at.token), str(error), error.status)
+                if not work.last:
+                    run.may_pass(resource, name, error)
+                await self._pass_over(work, at if alone else after, unit=unit)
+            self._at = after
+            return False
+        if not await run.is_its_own(resource, error):
+            return True
+        window = slice.window
+        if window is not None and (work.last or certain(error)) and (window.days or 0) > 1:
+            # only the day that cannot be read shall be missing; what was read is given up for that only if others can be
+            if not await run.answers(resource):
+                return True
+            await self._replace(work, slice.cut(window.split(_WAYS)), last=True)
+            return True
+        if not work.last:
+            run.may_pass(resource, slice.id, error)
+        await self._pass_over(work, at, unit=Unit(slice, at, str(error), error.status))
+        self._at = None
+        return False
+
+    async def _restart(self, work: Read, at: Position) -> bool:
+        """Read anew what a page token was refused in the middle of."""
+        await self._finish_own()
+        await self._finish_shared()
+        if work.slice.parent_argument is None:
+            anew = msgspec.structs.replace(work.slice, id=f"{work.slice.id}.0")
+            self._run.restarted.add((work.listing.resource, anew.id, 0))
+            await self._replace(work, [anew], last=work.last)
+            return True
+        with anyio.CancelScope(shield=True):
+            self._at = await self._run.restart_parent(work.listing, work.slice, at)
+        return False
+
+    async def _pass_over(
+        self, work: Read, after: Position | None, *, unit: Unit | None = None, lost: str | None = None
+    ) -> None:
+        part = await self._part(work.listing, own=work.slice.parent_argument is None)
+        part.pass_over(work.slice, after, unit=unit, gone=lost)
+        if part.full:
+            await self._finish_shared()
 
     async def _part(self, listing: Listing, *, own: bool) -> OpenPart:
         if own:
@@ -210,24 +172,15 @@ class _Worker:
         self._shared = self._shared or self._run.open_part(listing)
         return self._shared
 
-    async def _share_out(self, work: Read, windows: list[Window]) -> None:
+    async def _replace(self, work: Read, slices: list[Slice], *, last: bool = False) -> None:
         """Have others read the slice in pieces, and forget what this one brought."""
-        run, resource = self._run, work.listing.resource
-        parts = list(run.manifest.resources[resource].parts.values())
-        void = [part for part in parts if work.slice.id in part.slices]
-        slices = work.slice.cut(windows)
+        run = self._run
         with anyio.CancelScope(shield=True):
-            await run.blocking(run.manifest.append, Split(resource, work.slice.id, slices))
             part, self._own = self._own, None
             if part is not None:
-                run.tally.void(resource, part.records)
+                run.tally.void(work.listing.resource, part.records)
                 await run.blocking(part.discard)
-        run.tally.void(resource, sum(each.records for each in void))
-        for each in void:
-            for file in each.files:
-                (run.manifest.folder / file.path).unlink()
-        run.tally.planned(resource, slices, instead_of=work.slice.weight)
-        run.schedule.add(Read(work.listing, each) for each in slices)
+            await run.replace(work, slices, last=last)
 
     async def _finish_own(self) -> None:
         part, self._own = self._own, None
@@ -241,6 +194,11 @@ class _Worker:
         if part is not None:
             with anyio.CancelScope(shield=True):
                 await self._run.blocking(part.finish if part.sound else part.discard)
+
+
+def _only(slice: Slice, parent: str | None) -> Slice:
+    """A slice with one of its parents."""
+    return slice if parent is None else msgspec.structs.replace(slice, parents=(parent,))
 
 
 def _dates(page: SlicePage) -> list[date]:

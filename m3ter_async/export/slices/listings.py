@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, cast
@@ -14,12 +13,16 @@ from ..._core.operation import Operation
 from ..._paging.paginator import Paginator
 from ...client import AsyncM3ter
 from ...resources._base import Resource, camel
+from .arguments import as_arguments, day
 
 # The arguments of a listing that select by date: a half-open range, which can be cut into smaller ones.
 DATES: Mapping[str, tuple[str, str]] = {"bills.list": ("bill_date_start", "bill_date_end")}
 # What a listing need not send where only the ids of its records are asked for.
 _IDS_ONLY: Mapping[str, Mapping[str, str]] = {"bills.list": {"exclude_line_items": "true"}}
-_PAGING = {"page_size", "next_token", "from_document"}
+# What a record lacks unless it is asked for.
+_ASKED_FOR = {"include_bill_total": "true"}
+_PLACE = {"next_token", "from_document"}
+PAGE_SIZE = "page_size"
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,14 @@ class Listing:
 def paginator(client: AsyncM3ter, method: str, arguments: Mapping[str, str], token: str | None) -> Paginator[Any]:
     """The listing `method` from the page `token` on."""
     call = _method(client, method)
-    if token is not None and "from_document" in inspect.signature(call).parameters:
-        return call(**arguments, from_document=token)
-    return call(**arguments, next_token=token) if token is not None else call(**arguments)
+    given = as_arguments(call, arguments)
+    if token is not None:
+        by_offset = "from_document" in inspect.signature(call).parameters
+        if by_offset and token.isdecimal():
+            given["from_document"] = int(token)
+        else:
+            given["next_token"] = token
+    return call(**given)
 
 
 def find(client: AsyncM3ter, resource: str, where: Mapping[str, str]) -> Listing:
@@ -100,9 +108,10 @@ def find(client: AsyncM3ter, resource: str, where: Mapping[str, str]) -> Listing
         hint = f"; near to it: {', '.join(near)}" if near else ""
         raise ValueError(f"{resource!r} is no listing of this API{hint}")
     method = resource if resource.rpartition(".")[2] == call.__name__ else f"{resource}.{call.__name__}"
-    given = {name: value for name, value in where.items() if name in _parameters(call)}
+    given = _given(call, where)
     missing = [name for name in _required(call) if name not in given]
     operation = _operation(call)
+    _check_page_size(resource, operation, given)
     parent = None
     if len(missing) == 1:
         parent = _parent(client, operation, missing[0], where)
@@ -117,19 +126,8 @@ def find(client: AsyncM3ter, resource: str, where: Mapping[str, str]) -> Listing
     for name in DATES.get(method, ()):
         if name in given:
             given[name] = day(name, given[name])
+    as_arguments(call, given)
     return Listing(resource, method, operation, given, parent, missing[0] if parent else None)
-
-
-def day(name: str, value: date | str) -> str:
-    """A day as the service writes it.
-
-    Raises:
-        ValueError: It is none.
-    """
-    try:
-        return date.fromisoformat(value if isinstance(value, str) else value.isoformat()).isoformat()
-    except ValueError:
-        raise ValueError(f"{name} must be a day such as 2024-01-31, not {value!s}") from None
 
 
 def _parent(client: AsyncM3ter, child: Operation[Any], argument: str, where: Mapping[str, str]) -> Listing | None:
@@ -138,8 +136,11 @@ def _parent(client: AsyncM3ter, child: Operation[Any], argument: str, where: Map
     if "{" in below:
         return None  # what is below another is not there for each of them
     for resource, call in _all(client):
-        given = {name: value for name, value in where.items() if name in _parameters(call)}
+        given = _given(call, where, asked_for=False)
         if set(_required(call)) <= set(given) and _operation(call).path == prefix:
+            if PAGE_SIZE in given:
+                largest = _operation(call).page_size
+                given[PAGE_SIZE] = str(min(int(given[PAGE_SIZE]), largest or int(given[PAGE_SIZE])))
             method = f"{resource}.{call.__name__}" if call.__name__ == "list" else resource
             return Listing(resource, method, _operation(call), {**_IDS_ONLY.get(method, {}), **given})
     return None
@@ -191,7 +192,23 @@ def _method(client: AsyncM3ter, method: str) -> Callable[..., Paginator[Any]]:
 
 
 def _parameters(call: Callable[..., Any]) -> set[str]:
-    return set(inspect.signature(call).parameters) - _PAGING
+    return set(inspect.signature(call).parameters) - _PLACE
+
+
+def _given(call: Callable[..., Any], where: Mapping[str, str], *, asked_for: bool = True) -> dict[str, str]:
+    """Those of the arguments that a listing takes, and what is always asked for."""
+    wanted = {**_ASKED_FOR, **where} if asked_for else where
+    return {name: value for name, value in wanted.items() if name in _parameters(call)}
+
+
+def _check_page_size(resource: str, operation: Operation[Any], given: Mapping[str, str]) -> None:
+    size = given.get(PAGE_SIZE)
+    if size is None:
+        return
+    largest = operation.page_size
+    if not (size.isascii() and size.isdecimal() and int(size)) or (largest is not None and int(size) > largest):
+        bound = f"from 1 to {largest}" if largest is not None else "from 1"
+        raise ValueError(f"page_size of {resource} must be a whole number {bound}, not {size}")
 
 
 def _required(call: Callable[..., Any]) -> list[str]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import msgspec
 
 from ...client import AsyncM3ter
-from .listings import Listing, day, find, paginator
-from .slice import Slice, parent_key
+from ..errors import ExportError
+from .arguments import Value, as_texts, day
+from .listings import Listing, find, paginator
+from .parent_names import parent_key
+from .slice import Slice
 
 
 class _Identified(msgspec.Struct):
-    id: str
+    id: str | int
+
+
+_identified = msgspec.json.Decoder(_Identified)
 
 
 def first_slices(listing: Listing, count: int) -> list[Slice]:
@@ -24,29 +31,47 @@ def first_slices(listing: Listing, count: int) -> list[Slice]:
     return [whole] if window is None else whole.cut(window.split(count, [datetime.now(UTC).date()]))
 
 
-async def parent_slices(
-    client: AsyncM3ter, listing: Listing, token: str | None, *, first: int, count: int
-) -> tuple[list[Slice], str | None]:
-    """One page of parents in about so many slices, and the token of the next page.
+@dataclass
+class Parents:
+    """A page of parents.
 
-    Args:
-        client: Reads the parents.
-        listing: What is read of each parent.
-        token: The page of parents.
-        first: What the first slice is called; those after it count on.
-        count: How many slices to make.
+    Attributes:
+        ids: Of those that can be asked for their children.
+        unusable: The JSON of the others, and why.
+        next_token: The page after it, or None.
     """
-    parent = listing.parent
-    assert parent is not None
-    page = await paginator(client, parent.method, parent.arguments, token).as_type(_Identified)
-    ids = [each.id for each in page.data]
+
+    ids: list[str]
+    unusable: list[tuple[bytes, str]]
+    next_token: str | None
+
+
+async def parents_on(client: AsyncM3ter, parent: Listing, token: str | None) -> Parents:
+    """One page of the records that a listing fans out over."""
+    page = await paginator(client, parent.method, parent.arguments, token).raw()
+    found = Parents([], [], page.next_token)
+    for record in page.data:
+        try:
+            name = str(_identified.decode(record).id)
+            name.encode()
+        except (msgspec.DecodeError, UnicodeError) as error:
+            found.unusable.append((record, f"no id that can be read: {error}"))
+            continue
+        if name in ("", ".", ".."):
+            found.unusable.append((record, f"{name!r} is no id: nothing can be asked for by it"))
+        else:
+            found.ids.append(name)
+    return found
+
+
+def parent_slices(listing: Listing, ids: Sequence[str], *, first: int, count: int) -> list[Slice]:
+    """The children of some parents in about so many slices, of which the first is called `first`."""
     size = -(-len(ids) // count)
     groups = [ids[start : start + size] for start in range(0, len(ids), size or 1)]
-    slices = [
+    return [
         Slice(str(number), listing.method, listing.arguments, listing.parent_argument, group, parent_key(listing))
         for number, group in enumerate(groups, first)
     ]
-    return slices, page.next_token
 
 
 async def plan_slices(
@@ -55,7 +80,7 @@ async def plan_slices(
     *,
     since: date | str | None = None,
     until: date | str | None = None,
-    where: Mapping[str, str] | None = None,
+    where: Mapping[str, Value] | None = None,
     count: int = 32,
 ) -> AsyncGenerator[Slice]:
     """Divide a listing into slices that are read independently of each other, by `read_slice`, wherever that is.
@@ -65,15 +90,16 @@ async def plan_slices(
         resource: Its dotted name.
         since: The first day.
         until: The day after the last.
-        where: Other arguments of the listing.
+        where: Other arguments of the listing; ``page_size`` too.
         count: About how many slices to make, of each page of parents where there are any.
 
     Raises:
         ValueError: There is no such listing, it does not take these arguments, or one of them is none.
+        ExportError: After the slices of all others: a parent has no id that can be asked for.
     """
     if count < 1:
         raise ValueError(f"count must be 1 or more, not {count}")
-    listing = find(client, resource, where or {}).narrowed(
+    listing = find(client, resource, as_texts(where or {})).narrowed(
         None if since is None else day("since", since), None if until is None else day("until", until)
     )
     if listing.parent is None:
@@ -81,10 +107,19 @@ async def plan_slices(
             yield each
         return
     token, named = None, 0
+    unusable: list[tuple[bytes, str]] = []
     while True:
-        slices, token = await parent_slices(client, listing, token, first=named, count=count)
+        page = await parents_on(client, listing.parent, token)
+        unusable += page.unusable
+        slices = parent_slices(listing, page.ids, first=named, count=count)
         for each in slices:
             yield each
         named += len(slices)
+        token = page.next_token
         if token is None:
-            return
+            break
+    if unusable:  # only now: the slices of all others are there
+        record, why = unusable[0]
+        raise ExportError(
+            f"{len(unusable)} parents of {resource} are left out: {why} ({record[:80]!r})", resumable=False
+        )

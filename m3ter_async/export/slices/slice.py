@@ -8,9 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from ...client import AsyncM3ter
-from ...resources._base import camel
-from ..errors import ExportError
-from .listings import DATES, Listing, paginator
+from .listings import DATES, paginator
+from .parent_names import ParentName
 
 # Where neither end of a range is known, so many days before the newest record is cut into slices of its own.
 _PAST = 730
@@ -81,7 +80,7 @@ class Slice(msgspec.Struct, frozen=True, omit_defaults=True):
         arguments: What the listing is called with, by Python names.
         parent_argument: Where a listing fans out, the argument that takes a parent's id.
         parents: Those ids, read one after the other.
-        parent_key: The name under which each record gets its parent's id, where it does not have it itself.
+        parent_key: The name under which each record has its parent's id.
     """
 
     id: str
@@ -123,14 +122,16 @@ class SlicePage(msgspec.Struct, frozen=True):
     """Some records of a slice, and where it stands after them.
 
     Attributes:
-        records: The JSON of each, as the service sent it (with its parent's id before it, where it has none itself).
+        records: The JSON of each, as the service sent it (with its parent's id, where it does not name it itself).
         parent: The id of the parent they belong to, or None.
         position: Where to go on, or None after the last page.
+        contradicted: How many of the records named another parent than the one that they were listed for.
     """
 
     records: list[bytes]
     parent: str | None
     position: Position | None
+    contradicted: int = 0
 
 
 async def read_slice(
@@ -149,32 +150,19 @@ async def read_slice(
     """
     parents: Sequence[str | None] = slice.parents if slice.parent_argument is not None else [None]
     for number in range(position.parent, len(parents)):
-        parent, arguments, opening = parents[number], slice.arguments, b""
+        parent, arguments = parents[number], slice.arguments
+        naming: ParentName | None = None
         if slice.parent_argument is not None and parent is not None:
             arguments = {**arguments, slice.parent_argument: parent}
-        if slice.parent_key is not None:
-            opening = b'{"%b":%b,' % (slice.parent_key.encode(), msgspec.json.encode(parent))
+            naming = ParentName(slice.parent_key, parent) if slice.parent_key is not None else None
         token = position.token if number == position.parent else None
         async for page in paginator(client, slice.method, arguments, token).raw().pages(ahead=ahead):
-            records = [_with_parent(opening, record) for record in page.data] if opening else page.data
+            records, contradicted = page.data, 0
+            if naming is not None:
+                before = naming.contradicted
+                records = [naming.into(record) for record in records]
+                contradicted = naming.contradicted - before
             after: Position | None = Position(number, page.next_token)
             if page.next_token is None:
                 after = Position(number + 1) if number + 1 < len(parents) else None
-            yield SlicePage(records, parent, after)
-
-
-def _with_parent(opening: bytes, record: bytes) -> bytes:
-    if record[:1] != b"{":
-        raise ExportError(f"a record is not an object but {record[:40]!r}", resumable=False)
-    rest = record[1:].lstrip()
-    return opening + rest if rest != b"}" else opening[:-1] + rest
-
-
-def parent_key(listing: Listing) -> str | None:
-    """The name for the parent's id in a record of `listing`, or None where the record names it itself."""
-    if listing.parent is None or listing.parent_argument is None:
-        return None
-    name = camel(listing.parent_argument)
-    if name == "id":  # that is the record's own
-        name = f"{listing.parent.table.removesuffix('s')}Id"
-    return None if name in getattr(listing.operation.answer, "__struct_encode_fields__", ()) else name
+            yield SlicePage(records, parent, after, contradicted)

@@ -1,0 +1,305 @@
+"""The run of one export: workers read slices, each into parts of its own, until nothing is left to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from ...client import AsyncM3ter
+from ...errors import APIError
+from ..errors import ExportError
+from ..formats.layout import Layout
+from ..slices.listings import PAGE_SIZE, Listing
+from ..slices.planning import Parents, first_slices, parent_slices, parents_on
+from ..slices.slice import Position, Slice
+from .entries import Finished, Group, Planned, Replanned, Retried, Split, Unplanned
+from .exported_ids import find_twice, forget
+from .files import look_over
+from .judgement import Judge, certain, refused
+from .manifest import Manifest
+from .memory_budget import Room
+from .parts import OpenPart
+from .progress import Tally
+from .rewriting import drop
+from .schedule import Plan, Read, Schedule
+from .side_by_side import together
+from .standing import Standing
+from .workers import Worker
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+# So many slices for each worker to begin with, where both ends of the dates are known.
+_SLICES_EACH = 4
+# With more workers than this, none reads a page ahead: it would only cost memory.
+_FEW = 4
+
+
+class Run:
+    """One run of an export, the first or one that goes on.
+
+    Args:
+        client: Reads the slices.
+        manifest: What was done so far.
+        listings: By resource.
+        layouts: By resource.
+        concurrency: How many slices are read side by side.
+        tally: Is told of what is read.
+    """
+
+    def __init__(
+        self,
+        client: AsyncM3ter,
+        manifest: Manifest,
+        listings: Mapping[str, Listing],
+        layouts: Mapping[str, Layout],
+        concurrency: int,
+        tally: Tally,
+    ) -> None:
+        self.client = client
+        self.manifest = manifest
+        self.schedule: Schedule = Schedule(concurrency)
+        self.tally = tally
+        self.room: Room = Room()
+        self.judge: Judge = Judge(client, manifest.resources)
+        self.ahead: bool = concurrency <= _FEW
+        self.restarted: set[tuple[str, str, int]] = set()
+        self._listings = listings
+        self._layouts = layouts
+        self._concurrency = concurrency
+        # one thread: several would only take turns at the interpreter, each with memory of its own
+        self._thread = anyio.CapacityLimiter(1)
+        self._numbers: dict[str, int] = {}
+        # the parents that slices were planned of, where a page of parents may bring some of them again
+        self._known: dict[str, set[str]] = {}
+        self._passing: dict[str, list[str]] = {name: [] for name in listings}
+        self._passing_parents: set[str] = set()
+        self._given_up: dict[str, APIError] = {}
+
+    async def run(self) -> None:
+        """Read all that is left, and count it.
+
+        Raises:
+            APIError: The service failed.
+            ExportError: The disk failed, or what was finished before is not there any more.
+        """
+        await self.blocking(look_over, self.manifest, self._layouts, ids=True)
+        for resource, listing in self._listings.items():
+            self._numbers[resource] = self.manifest.resources[resource].last_number + 1
+            await self._begin(resource, listing)
+        await self._read_all()
+        await self._try_again()
+        for error in self._given_up.values():
+            raise error
+        for resource, listing in self._listings.items():
+            await self._complete(resource, listing)
+        await self.blocking(look_over, self.manifest, self._layouts, ids=True)
+        records = {name: self.manifest.resources[name].records for name in self._listings}
+        await self.blocking(self.manifest.append, Finished(records))
+        if not any(each.aside for each in self.manifest.resources.values()):
+            await self.blocking(forget, self.manifest.folder)
+
+    async def _read_all(self) -> None:
+        await together(*[Worker(self).work for _ in range(self._concurrency)])
+        for resource in self._listings:
+            await self.answers(resource)
+
+    async def answers(self, resource: str) -> bool:
+        """Whether anything of a resource can be read; else it is given up for this run."""
+        if not await self.judge.answers(resource):
+            self._give_up(resource)
+            return False
+        return True
+
+    def _give_up(self, resource: str) -> None:
+        """Read nothing more of a resource of which nothing can be read; the others go on."""
+        self._given_up.setdefault(resource, self.judge.first(resource))
+        self.schedule.drop(resource)
+
+    async def is_its_own(self, resource: str, error: APIError) -> bool:
+        """Whether a failure is that of one parent or slice; else the resource is given up for this run.
+
+        Raises:
+            APIError: It is the service's failure, whatever is asked for.
+        """
+        if await self.judge.is_its_own(resource, error):
+            return True
+        self._give_up(resource)
+        return False
+
+    async def _begin(self, resource: str, listing: Listing) -> None:
+        """Schedule what is left of a resource, and what an earlier run set aside."""
+        standing = self.manifest.resources[resource]
+        self.tally.begin(resource, standing)
+        if standing.aside:
+            again = Retried(resource, list(standing.units), parents=standing.unplanned is not None)
+            await self.blocking(self.manifest.append, again)
+        if not standing.planned and listing.parent is None:
+            slices = first_slices(listing, _SLICES_EACH * self._concurrency)
+            await self.blocking(self.manifest.append, Planned(resource, slices))
+        more = listing.parent is not None and (not standing.planned or standing.next_parents is not None)
+        if more and standing.named:
+            self._known[resource] = await self.blocking(self.manifest.parents_planned, resource)
+        self.tally.planned(resource, standing.slices.values(), last=not more)
+        self.schedule.add(Read(listing, each) for each in standing.slices.values())
+        if more:
+            self.schedule.add([Plan(listing, standing.next_parents)])
+
+    async def _try_again(self) -> None:
+        """Read once more what failed with something that may be over by now."""
+        for resource, listing in self._listings.items():
+            standing = self.manifest.resources[resource]
+            names = [name for name in self._passing[resource] if name in standing.units]
+            parents = resource in self._passing_parents and standing.unplanned is not None
+            if resource in self._given_up or not (names or parents):
+                continue
+            await self.blocking(self.manifest.append, Retried(resource, names, parents=parents))
+            slices = [standing.slices[name] for name in names]
+            self.tally.planned(resource, slices)
+            self.schedule.add(Read(listing, each, last=True) for each in slices)
+            if parents:
+                self._known[resource] = await self.blocking(self.manifest.parents_planned, resource)
+                self.schedule.add([Plan(listing, standing.next_parents, last=True)])
+        await self._read_all()
+
+    async def _complete(self, resource: str, listing: Listing) -> None:
+        """Count a resource that was read."""
+        standing = self.manifest.resources[resource]
+        if not standing.whole:
+            raise ExportError(f"{len(standing.slices)} slices of {resource} were not read; this is a bug, resume")
+        twice = await self.blocking(find_twice, self.manifest.folder, resource, list(standing.parts.values()))
+        if twice:
+            first = self.number(resource, len(twice))
+            layout = self._layouts[resource]
+            fewer = await self.blocking(drop, self.manifest, resource, layout, twice, first, twice=True)
+            self.tally.void(resource, fewer)
+        there = {file.table for part in standing.parts.values() for file in part.files}
+        if missing := set(self._layouts[resource].tables) - there:  # a header is of more use than no file
+            await self.blocking(self.open_part(listing).finish, missing)
+
+    async def plan(self, plan: Plan) -> None:
+        """Make slices of a page of parents.
+
+        Raises:
+            APIError: The service failed.
+            ExportError: The disk failed.
+        """
+        listing, resource = plan.listing, plan.listing.resource
+        standing = self.manifest.resources[resource]
+        assert listing.parent is not None
+        try:
+            page = await parents_on(self.client, listing.parent, plan.token)
+        except APIError as error:
+            await self._unplanned(plan, error)
+            return
+        if page.next_token is not None and page.next_token in standing.parents_seen:
+            # going on would list the same parents without end
+            again, page.next_token = page.next_token, None
+            await self._planned(listing, page)
+            why = f"the service gave a page of the parents of {resource} that it gave before"
+            await self.blocking(self.manifest.append, Unplanned(resource, again, why))
+            return
+        await self._planned(listing, page)
+        if page.next_token is not None:
+            self.schedule.add([Plan(listing, page.next_token)])
+
+    async def _planned(self, listing: Listing, page: Parents) -> None:
+        resource = listing.resource
+        known = self._known.get(resource)
+        ids = page.ids
+        if known is not None:
+            ids = [each for each in ids if each not in known]
+            known.update(ids)
+        named = self.manifest.resources[resource].named
+        slices = parent_slices(listing, ids, first=named, count=2 * self._concurrency)
+        unusable = [Group(listing.parent.resource if listing.parent else "", why, 1) for _, why in page.unusable]
+        await self.blocking(self.manifest.append, Planned(resource, slices, page.next_token, unusable))
+        self.tally.planned(resource, slices, last=page.next_token is None)
+        self.schedule.add(Read(listing, each) for each in slices)
+
+    async def _unplanned(self, plan: Plan, error: APIError) -> None:
+        """What becomes of a page of parents that cannot be had."""
+        listing, resource = plan.listing, plan.listing.resource
+        if plan.token is None:
+            await self.judge.is_its_own(resource, error)
+            self._give_up(resource)
+            return
+        if refused(error) and (resource, "", 0) not in self.restarted:
+            self.restarted.add((resource, "", 0))
+            self._known[resource] = await self.blocking(self.manifest.parents_planned, resource)
+            await self.blocking(self.manifest.append, Replanned(resource))
+            self.schedule.add([Plan(listing, None)])
+            return
+        if not await self.is_its_own(resource, error):
+            return
+        await self.blocking(self.manifest.append, Unplanned(resource, plan.token, str(error), error.status))
+        self.tally.planned(resource, (), last=True)
+        if not plan.last and not certain(error):
+            self._passing_parents.add(resource)
+
+    def may_pass(self, resource: str, unit: str, error: APIError) -> None:
+        """A unit was set aside for the time being."""
+        if not certain(error):
+            self._passing[resource].append(unit)
+
+    async def restart_parent(self, listing: Listing, slice: Slice, position: Position) -> Position:
+        """Forget what was read of the parent that a slice stands in the middle of; returns where that leaves it."""
+        resource = listing.resource
+        dropped = self.manifest.resources[resource].begun(slice)
+        start = Position(position.parent)
+        first = self.number(resource, len(dropped))
+        layout = self._layouts[resource]
+        positions = {slice.id: start}
+        fewer = await self.blocking(drop, self.manifest, resource, layout, dropped, first, positions=positions)
+        self.tally.void(resource, fewer)
+        return start
+
+    async def replace(self, work: Read, slices: list[Slice], *, last: bool = False) -> None:
+        """Have others read a slice that has parts of its own, and forget what was read of it."""
+        resource = work.listing.resource
+        void = [part for part in self.manifest.resources[resource].parts.values() if work.slice.id in part.slices]
+        await self.blocking(self.manifest.append, Split(resource, work.slice.id, slices))
+        self.tally.void(resource, sum(each.records for each in void))
+        for each in void:
+            for file in each.files:
+                (self.manifest.folder / file.path).unlink()
+        self.tally.planned(resource, slices, instead_of=work.slice.weight)
+        self.schedule.add(Read(work.listing, each, last=last) for each in slices)
+
+    def standing(self, resource: str) -> Standing:
+        """What is done of a resource."""
+        return self.manifest.resources[resource]
+
+    def number(self, resource: str, count: int = 1) -> int:
+        """A number that no part of the resource has, and those after it."""
+        first = self._numbers[resource]
+        self._numbers[resource] += count
+        return first
+
+    def open_part(self, listing: Listing) -> OpenPart:
+        """The next part of a resource."""
+        resource, record = listing.resource, listing.operation.answer
+        return OpenPart(self.manifest, resource, self._layouts[resource], self.number(resource), record)
+
+    def asked(self, listing: Listing, slice: Slice) -> Slice:
+        """A slice with the size of pages that is asked for now."""
+        rest = {name: value for name, value in slice.arguments.items() if name != PAGE_SIZE}
+        size = listing.arguments.get(PAGE_SIZE)
+        return msgspec.structs.replace(slice, arguments=rest if size is None else {**rest, PAGE_SIZE: size})
+
+    async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run what would hold up the event loop; it is seen to its end whoever is cancelled meanwhile.
+
+        Raises:
+            ExportError: The disk failed.
+        """
+        try:
+            return await anyio.to_thread.run_sync(partial(call, *args, **kwargs), limiter=self._thread)
+        except OSError as error:
+            where = error.filename or self.manifest.folder
+            raise ExportError(f"cannot write {where}: {error.strerror or error}") from error
