@@ -17,7 +17,10 @@ from msgspec import Raw
 
 from .fitting import Misfit, Unfit, shown
 
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`(?: - at `\$(.*)`)?", re.DOTALL)
+_UNKNOWN = re.compile(
+    r"Object contains unknown field `(.*)` - at `\$([^`]*)`|Object contains unknown field `(.*)`", re.S
+)
+_NO_NAME = re.compile(r'["\\\x00-\x1f]')  # what no field of a struct can be called
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _ABSENT = Raw(b"")
 # Unknown fields of one struct that are learned: names without end are no fields but data.
@@ -79,7 +82,7 @@ class Shape:
             if inner is None:
                 return False
             shape = inner
-        if name in shape._learned or len(shape._learned) >= _MOST:
+        if name in shape._learned or _NO_NAME.search(name) or len(shape._learned) >= _MOST:
             return False
         shape._learned[name] = f"unknown_field_{len(shape._learned)}"
         return True
@@ -158,7 +161,7 @@ class Reader:
         return rows, places, misfits
 
     def _learn(self, found: re.Match[str]) -> bool:
-        return self.shape.learn(found[2] or "", found[1])
+        return self.shape.learn(found[2] or "", found[1] if found[3] is None else found[3])
 
 
 def _located(misfit: Misfit) -> Misfit:

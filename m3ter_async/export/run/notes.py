@@ -33,7 +33,7 @@ def _set_aside(out: Path, resource: str, standing: Standing) -> Iterator[Note]:
         names = _some(name for group in groups for name in group.names)
         text = f"{_counted(count, 'record')} of {resource} set aside in {out / FOLDER / resource}.ndjson: "
         yield Note("record", resource, count, f"{text}{f'{where}: ' if where else ''}{groups[0].why}", names)
-    for unit in standing.units.values():
+    for _, unit in sorted(standing.units.items()):
         if unit.slice.parent_argument is not None:
             parent = unit.slice.parents[0]
             what = "the rest of the records" if unit.position.token is not None else "the records"
@@ -55,7 +55,7 @@ def _set_aside(out: Path, resource: str, standing: Standing) -> Iterator[Note]:
 
 def _left_out(resource: str, listing: Listing, standing: Standing) -> Iterator[Note]:
     parts = standing.parts.values()
-    if gone := [name for part in parts for name in part.gone]:
+    if gone := sorted(name for part in parts for name in part.gone):
         text = f"{_counted(len(gone), 'parent')} of {resource} not there any more: {', '.join(_some(gone))}"
         yield Note("gone", resource, len(gone), text, _some(gone))
     if standing.twice_count:

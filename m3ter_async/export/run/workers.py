@@ -131,7 +131,7 @@ class Worker:
             return True
         window = slice.window
         if window is not None and (work.last or certain(error)) and (window.days or 0) > 1:
-            # only the day that cannot be read shall be missing; what was read is given up for that only if others can be
+            # only the day that cannot be read shall be missing; what was read is given up only if the service answers
             if not await run.answers(resource):
                 return True
             await self._replace(work, slice.cut(window.split(_WAYS)), last=True)
