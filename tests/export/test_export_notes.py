@@ -276,7 +276,7 @@ async def test_a_slice_without_records_writes_no_file_and_readers_of_folders_rea
     dataset = pytest.importorskip("pyarrow.dataset")
     small_parts(monkeypatch)
     made = [bill(number, f"2024-03-{30 - number // 2:02d}", lineItems=[{"id": "i"}]) for number in range(40)]
-    days = {"since": "2015-01-01", "until": "2025-01-01"}
+    days: dict[str, Any] = {"since": "2015-01-01", "until": "2025-01-01"}
     report = await export(
         Shelf({"bills": made}, size=5).client(), ["bills"], out, concurrency=8, **days, **form.options
     )

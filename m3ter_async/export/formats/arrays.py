@@ -21,6 +21,8 @@ TYPES: Mapping[Kind, Any] = {
     "instant": pa.timestamp("us", tz="UTC"),
     "json": pa.string(),
 }
+# made once: to make a scalar of a value, Arrow looks whether pandas is there, each time
+_NULL, _MISSING = pa.scalar("null", pa.string()), pa.scalar(None, pa.string())
 
 
 def array(kind: Kind, values: Sequence[Any], where: str) -> Any:
@@ -61,9 +63,9 @@ def _amounts(values: Sequence[Raw]) -> Any:
         return pa.array([], TYPES["number"])
     lines = b"\n".join(values)
     if not lines.translate(None, PLAIN):
-        found = pc.split_pattern(pa.scalar(lines.decode()), "\n").values
+        found = pc.split_pattern(pa.array([lines.decode()], pa.string()), "\n").values
         if b"null" in lines:
-            found = pc.if_else(pc.equal(found, "null"), None, found)
+            found = pc.if_else(pc.equal(found, _NULL), _MISSING, found)
         longest = pc.max(pc.binary_length(found)).as_py() or 0
         if longest <= SHORT or pc.all(pc.match_substring_regex(found, FITS)).as_py():
             return found.cast(TYPES["number"])
