@@ -28,8 +28,9 @@ _DESCRIPTION = """Write every record of one or more listings to files, each exac
 dotted name (bills, line_items, balances.transactions, bills.search); one that needs a parent is read for every parent.
 An export that was stopped or killed goes on with --resume, and what was finished is not read again."""
 _EPILOG = """Credentials come from the environment: M3TER_API_KEY, M3TER_API_SECRET, M3TER_ORG_ID. Exit status: 0 all is
-there; 1 the service or the disk failed, --resume goes on; 2 the command cannot be followed; 130 stopped by Ctrl-C, 143
-by SIGTERM, --resume goes on. On a terminal with rich installed (the extra cli) it shows bars."""
+there; 1 the service or the disk failed, --resume goes on; 2 the command cannot be followed; 3 finished, but something
+was set aside, which is named at the end; 130 stopped by Ctrl-C, 143 by SIGTERM, --resume goes on. On a terminal with
+rich installed (the extra cli) it shows bars."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -61,6 +62,9 @@ def _parser() -> _Parser:
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with an export that was stopped")
     again.add_argument("--overwrite", action="store_true", help="remove the export that is there, and begin anew")
+    parser.add_argument(
+        "--allow-aside", action="store_true", help="exit with 0 in place of 3 where something was set aside"
+    )
     parser.add_argument("--quiet", action="store_true", help="show nothing but errors")
     parser.add_argument(
         "--log-format", choices=("text", "json"), default="text", help="json: an object a line, for jobs"
@@ -119,18 +123,29 @@ def main(arguments: Sequence[str], job: Job | None = None) -> int:
     except OSError as error:
         failure = Failure(f"cannot write to {error.filename or options.out}: {error.strerror or error}", 2)
     except M3terError as error:
-        helps = getattr(error, "resumable", True)  # an ExportError knows whether going on does
-        request_id = error.request_id if isinstance(error, APIError) else None
-        failure = Failure(_of_options(error), 1, again if helps else None, request_id)
+        failure = _failure(error, again)
     except Stopped as stopped:
         failure = Failure("stopped", stopped.status, again)
     else:
-        display.finished(report)
-        return 0
+        status = 0 if report.complete or options.allow_aside else 3
+        display.finished(report, status, again if any(each.again for each in report.notes) else None)
+        return status
     finally:
         display.close()
     display.failed(failure)
     return failure.status
+
+
+def _failure(error: M3terError, again: str) -> Failure:
+    """How an export failed, and whether going on with it helps."""
+    text = _of_options(error)
+    if not isinstance(error, APIError):
+        # an ExportError knows whether going on with it helps
+        return Failure(text, 1, again if getattr(error, "resumable", True) else None)
+    status = error.status or 0
+    # the next run is answered in the same way, unless somebody does something about it
+    refused = 400 <= status < 500 and status not in (408, 429)
+    return Failure(text, 1, again, error.request_id, once_mended=refused)
 
 
 def _exporter() -> Job:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ..export.report import ExportProgress, ExportReport, ResourceProgress
+from ..export.report import ExportProgress, ExportReport, NoteKind, ResourceProgress
+from .console import one_line
+
+_ASIDE: Sequence[tuple[NoteKind, str, str]] = (
+    ("record", "record", "records"),
+    ("parent", "parent", "parents"),
+    ("slice", "slice", "slices"),
+    ("parents", "page of parents", "pages of parents"),
+)
 
 
 def describe(resource: ResourceProgress, rate: float | None, left: float | None) -> str:
@@ -39,6 +47,22 @@ def summary(report: ExportReport, out: str) -> Iterator[str]:
     wide, long = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
     for label, count in rows:
         yield f"  {label:<{wide}}  {count:>{long}} rows"
+    for note in report.notes:
+        yield f"  note: {one_line(note.text)}"
+
+
+def ending(report: ExportReport, resume: str | None) -> str:
+    """The last line: whether something is missing, and what to do about it."""
+    if report.complete:
+        return f"complete, with {counted(len(report.notes), 'note', 'notes')}"
+    aside = [note for note in report.notes if note.aside]
+    parts = [
+        counted(sum(note.count or 1 for note in aside if note.kind == kind), one, many)
+        for kind, one, many in _ASIDE
+        if any(note.kind == kind for note in aside)
+    ]
+    text = f"finished, but not complete: {' and '.join(parts)} set aside"
+    return text + (f"; ask for them again with: {resume}" if resume else "")
 
 
 def _label(resource: str, table: str) -> str:

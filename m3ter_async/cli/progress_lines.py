@@ -15,7 +15,7 @@ import anyio
 
 from ..export.report import ExportProgress, ExportReport, ResourceProgress
 from .console import complain, note, one_line, tell
-from .export_summary import describe, duration, summary, traffic
+from .export_summary import describe, duration, ending, summary, traffic
 
 _WINDOW = 15.0  # seconds that a rate is taken over
 _LEAST = 1.0  # seconds before there is one
@@ -30,12 +30,14 @@ class Failure:
         status: What the process exits with.
         resume: The command that goes on, where there is something to go on with.
         request_id: Of the request that failed, if the service gave it one.
+        once_mended: Whether going on helps only after somebody has done something about what is wrong.
     """
 
     text: str
     status: int
     resume: str | None = None
     request_id: str | None = None
+    once_mended: bool = False
 
 
 class Pace:
@@ -59,8 +61,14 @@ class Pace:
                 yield each, None, None
                 continue
             rate = max(each.rows - then.rows, 0) / seconds  # a split takes rows back
-            more = (each.share or 0) - (then.share or 0)
-            yield each, rate, None if each.share is None or more <= 0 else (1 - each.share) * seconds / more
+            yield each, rate, _left(then.share, each.share, seconds)
+
+
+def _left(before: float | None, share: float | None, seconds: float) -> float | None:
+    """How many seconds are left, if how much is done was known both then and now."""
+    if before is None or share is None or share <= before:
+        return None
+    return (1 - share) * seconds / (share - before)
 
 
 class Display:
@@ -117,12 +125,21 @@ class Display:
     def stopping(self) -> None:
         """A signal came."""
 
-    def finished(self, report: ExportReport) -> None:
-        """All is there."""
+    def finished(self, report: ExportReport, status: int, resume: str | None) -> None:
+        """It came to its end, which is an error where something is missing.
+
+        Args:
+            report: What it came to.
+            status: What the process exits with.
+            resume: The command that asks for what is missing again, if there is such.
+        """
+        if status:
+            complain(ending(report, resume))
 
     def failed(self, failure: Failure) -> None:
         """It ended otherwise."""
-        complain(one_line(failure.text) + (f"; go on with: {failure.resume}" if failure.resume else ""))
+        then = "once that is mended, go on with" if failure.once_mended else "go on with"
+        complain(one_line(failure.text) + (f"; {then}: {failure.resume}" if failure.resume else ""))
 
     def close(self) -> None:
         """Leave the terminal as it was; a second time does nothing."""
@@ -151,11 +168,13 @@ class Lines(Display):
         self.close()
         note("stopping: what is finished is kept; Ctrl-C again ends it at once")
 
-    def finished(self, report: ExportReport) -> None:
-        """Where it ended, and a summary on stdout."""
+    def finished(self, report: ExportReport, status: int, resume: str | None) -> None:
+        """Where it ended, a summary on stdout, and last of all whether something is missing."""
         self.show_latest()
         self.close()
         tell(sys.stdout, "".join(f"{line}\n" for line in summary(report, self.out)))
+        if report.notes:
+            complain(ending(report, resume))
 
     def failed(self, failure: Failure) -> None:
         """Where it ended, and why."""
@@ -191,12 +210,19 @@ class JsonLines(Display):
         """Event ``stopping``."""
         self._say("stopping")
 
-    def finished(self, report: ExportReport) -> None:
-        """Event ``finished``."""
+    def finished(self, report: ExportReport, status: int, resume: str | None) -> None:
+        """An event ``note`` for each, and event ``finished``; quiet or not where something is missing."""
         self._start()
         self.show_latest()
+        self._quiet = self._quiet and not status
+        for each in report.notes:
+            fields = {**asdict(each), "text": one_line(each.text)}
+            self._say("note", **fields, aside=each.aside)
         self._say(
             "finished",
+            complete=report.complete,
+            status=status,
+            resume=resume,
             out=self.out,
             records=report.records,
             rows=report.rows,
@@ -217,7 +243,8 @@ class JsonLines(Display):
             error=one_line(failure.text),
             status=failure.status,
             request_id=failure.request_id,
-            resume=failure.resume,
+            resume=None if failure.once_mended else failure.resume,
+            resume_once_mended=failure.resume if failure.once_mended else None,
         )
 
     def _say(self, event: str, **fields: Any) -> None:

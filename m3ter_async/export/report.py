@@ -86,6 +86,7 @@ class Note:
         count: How many, or None where nobody can tell.
         text: All of it, in a sentence.
         names: Which: ids, or the name of the field; of many only some.
+        again: Whether the export, gone on with, asks for it again.
     """
 
     kind: NoteKind
@@ -93,6 +94,7 @@ class Note:
     count: int | None
     text: str
     names: tuple[str, ...] = ()
+    again: bool = False
 
     @property
     def aside(self) -> bool:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from subprocess import PIPE
@@ -23,7 +24,7 @@ from m3ter_async import APIError, AsyncM3ter
 from m3ter_async.cli import main
 from m3ter_async.cli.console import quoted
 from m3ter_async.cli.export import main as export
-from m3ter_async.export import ExportedFile, ExportError, ExportProgress, ExportReport, ResourceProgress
+from m3ter_async.export import ExportedFile, ExportError, ExportProgress, ExportReport, Note, ResourceProgress
 from m3ter_async.sandbox import Sandbox
 
 from ..processes import running
@@ -192,6 +193,76 @@ def test_the_command_that_goes_on_is_quoted_for_the_shell_of_the_place(
     )
     for word in ("C:\\My Data\\", 'x y\\"z', 'x "y" \\\\', ""):  # as a C runtime takes it apart
         assert quoted([word]) == subprocess.list2cmdline([word])
+
+
+ASIDE = replace(
+    REPORT,
+    notes=(
+        Note(
+            "record", "bills", 2, "2 records of bills set aside in x/aside/bills.ndjson: bill_total: NaN", ("b1", "b2")
+        ),
+        Note("gone", "bills.line_items", 1, "1 parent not there\nany more: b7", ("b7",)),
+    ),
+)
+REFUSED = replace(ASIDE, notes=(*ASIDE.notes, Note("parent", "x", 1, "p set aside: 403", ("p",), again=True)))
+
+
+@pytest.mark.parametrize(("allowed", "status"), [([], 3), (["--allow-aside"], 0)])
+@pytest.mark.usefixtures("credentials")
+def test_what_was_set_aside_is_told_by_the_summary_the_last_line_the_log_and_the_exit_status(
+    capsys: Captured, allowed: list[str], status: int
+) -> None:
+    words = ["bills", "--out", "x", *allowed]
+    assert export(words, Job(ASIDE)) == status
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-2:] == [
+        "  note: 2 records of bills set aside in x/aside/bills.ndjson: bill_total: NaN",
+        "  note: 1 parent not there any more: b7",
+    ]
+    assert err.splitlines()[-1] == "m3ter-async: finished, but not complete: 2 records set aside"
+    assert export([*words, "--log-format", "json"], Job(ASIDE)) == status
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    first, second, finished = told[-3:]
+    assert [each["event"] for each in (first, second, finished)] == ["note", "note", "finished"]
+    assert (first["kind"], first["resource"], first["count"], first["names"]) == ("record", "bills", 2, ["b1", "b2"])
+    assert (first["aside"], second["aside"]) == (True, False)
+    assert (finished["complete"], finished["status"], finished["resume"]) == (False, status, None)
+    # quiet is only silent where there is nothing to do
+    assert export([*words, "--quiet"], Job(ASIDE)) == status
+    assert bool(capsys.readouterr().err) is bool(status)
+
+
+@pytest.mark.usefixtures("credentials")
+def test_going_on_is_told_of_where_it_asks_again_for_what_was_set_aside(capsys: Captured) -> None:
+    assert export(["bills", "--out", "x", "--quiet"], Job(REFUSED)) == 3
+    text, _, command = capsys.readouterr().err.rstrip().partition("; ask for them again with: ")
+    assert text == "m3ter-async: finished, but not complete: 2 records and 1 parent set aside"
+    assert shlex.split(command) == ["m3ter-async", "export", "bills", "--out", "x", "--quiet", "--resume"]
+    assert export(["bills", "--out", "x", "--log-format", "json"], Job(REFUSED)) == 3
+    assert json.loads(capsys.readouterr().err.splitlines()[-1])["resume"].endswith("--resume")
+
+
+@pytest.mark.usefixtures("credentials")
+def test_notes_alone_are_no_failure(capsys: Captured) -> None:
+    noted = replace(ASIDE, notes=ASIDE.notes[1:])
+    assert export(["bills", "--out", "x"], Job(noted)) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == "  note: 1 parent not there any more: b7"
+    assert err.splitlines()[-1] == "m3ter-async: complete, with 1 note"
+    assert export(["bills", "--out", "x", "--quiet"], Job(noted)) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+@pytest.mark.usefixtures("credentials")
+def test_after_a_refusal_going_on_is_for_when_it_is_mended(capsys: Captured, status: int) -> None:
+    refusal = APIError(f"{status}: no", method="GET", path="/bills", status=status)
+    assert export(["bills", "--out", "x", "--quiet"], Job(refusal)) == 1
+    assert "; once that is mended, go on with: m3ter-async export " in capsys.readouterr().err
+    assert export(["bills", "--out", "x", "--log-format", "json", "--quiet"], Job(refusal)) == 1
+    told = json.loads(capsys.readouterr().err)
+    assert told["resume"] is None
+    assert told["resume_once_mended"].endswith("--resume")
 
 
 @pytest.mark.usefixtures("credentials")

@@ -44,6 +44,8 @@ def test_a_pace_that_nobody_can_tell_is_not_told() -> None:
     assert figures((0.0, at(0, 0.0)), (0.5, at(500, 0.5))) == (None, None)
     assert figures((0.0, at(0)), (10.0, at(500))) == (50.0, None)
     assert figures((0.0, at(100, 0.5)), (10.0, at(200, 0.5))) == (10.0, None)
+    # of a share that was not known before nobody can tell how fast it grows
+    assert figures((0.0, at(100)), (10.0, at(200, 0.5))) == (10.0, None)
     assert figures((0.0, at(0, 0.0)), (10.0, at(500, 1.0, finished=True))) == (None, None)
 
 

@@ -218,7 +218,12 @@ async def test_the_total_of_a_bill_is_asked_for(out: Path) -> None:
 
 
 async def test_arguments_may_be_what_the_listing_takes(out: Path) -> None:
-    where = {"locked": False, "account_id": "a", "external_invoice_date_start": date(2024, 1, 31), "ids": ["x", "y"]}
+    where: dict[str, Any] = {
+        "locked": False,
+        "account_id": "a",
+        "external_invoice_date_start": date(2024, 1, 31),
+        "ids": ["x", "y"],
+    }
     query = await asked_for(where=where, page_size=7)(out)
     assert query["locked"] == "false"
     assert query["externalInvoiceDateStart"] == "2024-01-31"

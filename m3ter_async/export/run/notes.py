@@ -38,15 +38,16 @@ def _set_aside(out: Path, resource: str, standing: Standing) -> Iterator[Note]:
             parent = unit.slice.parents[0]
             what = "the rest of the records" if unit.position.token is not None else "the records"
             text = f"{what} of {resource} of {parent} set aside: {unit.why}"
-            yield Note("parent", resource, 1, text, (parent,))
+            yield Note("parent", resource, 1, text, (parent,), again=True)
         else:
             window = unit.slice.window
             days = f" from {window.start or 'the first'} to {window.end or 'the last'}" if window is not None else ""
             what = "the rest of a slice" if unit.position.token is not None else "a slice"
-            yield Note("slice", resource, 1, f"{what} of {resource}{days} set aside: {unit.why}", (unit.slice.id,))
+            text = f"{what} of {resource}{days} set aside: {unit.why}"
+            yield Note("slice", resource, 1, text, (unit.slice.id,), again=True)
     if (unplanned := standing.unplanned) is not None:
         text = f"the parents of {resource} after a page that cannot be had are set aside: {unplanned.why}"
-        yield Note("parents", resource, None, text)
+        yield Note("parents", resource, None, text, again=True)
     for group in standing.unusable:
         yield Note(
             "parent", resource, group.count, f"a parent of {resource} among {group.where} set aside: {group.why}"
