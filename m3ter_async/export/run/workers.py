@@ -55,15 +55,18 @@ class Worker:
     async def _read(self, work: Read) -> None:
         """Read a slice to its end, or as far as it can be read."""
         self._at = self._run.standing(work.listing.resource).position(work.slice)
-        while self._at is not None:
+        while (start := self._stands()) is not None:
             try:
-                if await self._pages(work, self._at):
+                if await self._pages(work, start):
                     return
             except APIError as error:
-                if await self._failed(work, self._at, error):
+                if await self._failed(work, self._stands() or start, error):
                     return
         await self._finish_own()
         self._run.tally.ended(work.listing.resource, work.slice)
+
+    def _stands(self) -> Position | None:
+        return self._at
 
     async def _pages(self, work: Read, start: Position) -> bool:
         """Read a slice from a position on; True if the rest of it is for others."""

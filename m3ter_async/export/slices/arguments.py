@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 Value: TypeAlias = str | bool | int | Decimal | date | Sequence[str]
 """What an argument of a listing may be."""
@@ -36,7 +36,7 @@ def as_text(name: str, value: object) -> str:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, (list, tuple, set, frozenset)) and value:
-        return ",".join(as_text(name, each) for each in value)
+        return ",".join(as_text(name, each) for each in cast("Collection[object]", value))
     raise ValueError(f"{name} cannot be {value!r}: give a text, a number, True or False, a day, or a list of them")
 
 
