@@ -25,7 +25,9 @@ from m3ter_async import AsyncM3ter
 from m3ter_async.export import ExportError, ExportProgress, export
 from m3ter_async.export.formats.pyarrow_import import pa
 from m3ter_async.export.run import parts
+from m3ter_async.transports.protocol import Request, Response
 
+from ..fakes import answer
 from .support import MANIFEST, Form, Shelf, bill
 
 INTERRUPTED = 130
@@ -43,6 +45,7 @@ class Job:
         backend: The event loop.
         die_at: The step that the process is killed in: one of all synced writes and renames, counted from 0.
         limit: The largest size of a file; None is any.
+        odd: Whether some rows come twice, some fit no column, and some parents fail.
     """
 
     out: Path
@@ -52,6 +55,7 @@ class Job:
     backend: str = "asyncio"
     die_at: int | None = None
     limit: int | None = None
+    odd: bool = False
 
 
 def processes() -> ForkServerContext:
@@ -90,6 +94,24 @@ def shelf() -> Shelf:
     return Shelf({"bills": rows[::-1]}, size=4)
 
 
+class _Odd(Shelf):
+    def __call__(self, request: Request) -> Response:
+        for parent, status in (("b2", 404), ("b5", 403), ("b7", 500)):
+            if f"/balances/{parent}/" in request.url:
+                return answer({"message": "no"}, status)
+        return super().__call__(request)
+
+
+def odd_shelf() -> Shelf:
+    """Transactions of ten balances, of which some come twice, some fit no column, and some cannot be had."""
+    lists: dict[str, Any] = {"balances": [{"id": f"b{number}"} for number in range(10)]}
+    for number in range(10):
+        rows = [{"id": f"t{number}-{n}", "amount": n, "description": "d" * 250} for n in range(12)]
+        rows[3]["amount"] = "NaN"
+        lists[f"balances/b{number}/transactions"] = [*rows[:8], {**rows[5], "amount": 77}, *rows[8:]]
+    return _Odd(lists, size=4)
+
+
 def read(job: Job, on_progress: Callable[[ExportProgress], None] | None = None) -> Any:
     """The export of a job in this process, begun or gone on with."""
     return partial(_export, job, on_progress)
@@ -112,7 +134,7 @@ async def _export(job: Job, on_progress: Callable[[ExportProgress], None] | None
 
 def _client(job: Job) -> AsyncM3ter:
     if job.client is None:
-        return shelf().client()
+        return odd_shelf().client(max_retries=0) if job.odd else shelf().client()
     if job.backend == "asyncio":
         return AsyncM3ter(**job.client, rate_limit=None)
     import httpx

@@ -118,6 +118,43 @@ def test_an_export_that_is_killed_in_any_step_of_finishing_a_part_ends_with_the_
     assert sum(map(bool, codes)) > 10
 
 
+@pytest.mark.parametrize("name", ["csv", "parquet"])
+def test_killed_in_any_step_it_ends_with_each_row_once_in_the_files_or_aside(folder: Path, name: str) -> None:
+    """Some rows come twice, some fit no column, some parents fail: parts are replaced, and a file is shared by all."""
+    options: dict[str, Any] = {"resources": ["balances.transactions"]}
+    whole = Job(folder / "whole", FORMS[name], options=options, odd=True)
+    report = ended(whole)
+    assert report.records == {"balances.transactions": 7 * 11}
+    assert {note.kind for note in report.notes} == {"record", "twice", "gone", "parent"}
+    expected = content(report)
+
+    def kill(step: int) -> int | None:
+        job = replace(whole, out=folder / str(step), die_at=step)
+        code = run(job)
+        assert code in {0, *KILLED}
+        again = ended(job)
+        assert content(again) == expected
+        assert aside(job.out) == aside(whole.out) != []
+        assert {note.kind: note.count for note in again.notes} == {note.kind: note.count for note in report.notes}
+        return code
+
+    with ThreadPoolExecutor(2) as pool:
+        codes = list(pool.map(kill, range(0 if name == "csv" else 4, 160, 8)))
+    assert sum(map(bool, codes)) > 12
+
+
+def ended(job: Job) -> ExportReport:
+    """Go on with an export in this process, to its end."""
+    report: ExportReport = anyio.run(read(replace(job, die_at=None)))
+    return report
+
+
+def aside(out: Path) -> list[str]:
+    """What was set aside, without the place where it stood."""
+    lines = (out / "aside" / "balances.transactions.ndjson").read_text().splitlines()
+    return sorted(json.dumps(json.loads(line)["record"]) for line in lines)
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_an_interrupt_stops_cleanly_and_the_export_can_be_gone_on_with(
     slow: Sandbox, folder: Path, backend: str

@@ -332,6 +332,21 @@ async def test_line_breaks_of_any_kind_between_tokens_do_not_cut_a_line(out: Pat
     assert [exact(line) for line in text.splitlines()] == [exact(row) for row in made]
 
 
+@pytest.mark.parametrize(
+    ("record", "kept"),
+    [
+        (b'{"id":"a\nb","x":\r1}', {"id": "a\nb", "x": 1}),
+        (b'{"id":"c",\n"x":"\\"\r\\ud83d"}', {"id": "c", "x": '"\r\ud83d'}),
+        (b'{"id":"d",\n"x":"\\ud83d"}', {"id": "d", "x": "\ud83d"}),
+    ],
+)
+def test_texts_with_breaks_that_json_does_not_allow_are_kept_on_one_line(record: bytes, kept: dict[str, Any]) -> None:
+    with written([record], FORMS["ndjson"]) as report:
+        (line,) = lines(report, "bills", "bills")
+    assert b"\r" not in line
+    assert json.loads(line) == kept
+
+
 async def test_what_a_finished_export_left_to_tidy_is_tidied_by_the_next_run(out: Path) -> None:
     await export(Shelf({"bills": [bill(1)]}).client(), ["bills"], out)
     (out / "_ids").mkdir()

@@ -76,6 +76,15 @@ async def test_resources_are_told_of_in_the_order_in_which_they_were_asked_for(o
     check_progress(told, 30 + 25 + 66)
 
 
+async def test_each_resource_is_finished_when_it_is_read_and_not_only_when_all_are(out: Path) -> None:
+    lists: dict[str, Any] = {"accounts": [{"id": "a"}], "bills": [bill(number) for number in range(200)]}
+    told: list[ExportProgress] = []
+    await export(Shelf(lists).client(), ["accounts", "bills"], out, on_progress=told.append, concurrency=2)
+    both = [tuple(each.finished for each in progress.resources) for progress in told]
+    assert both.count((True, False)) > 10
+    assert both[-1] == (True, True)
+
+
 async def test_a_run_that_goes_on_starts_with_the_rows_there_are(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_parts(monkeypatch)
     told: list[ExportProgress] = []

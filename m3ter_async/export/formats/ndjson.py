@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import IO
 
@@ -11,6 +12,7 @@ from .fitting import Misfit
 from .sink import Written
 
 _BREAKS = bytes.maketrans(b"\r\n", b"  ")
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 class NdjsonSink:
@@ -56,4 +58,9 @@ def one_line(record: bytes) -> bytes:
     try:
         return msgspec.json.format(record, indent=-1)
     except msgspec.DecodeError:
-        return record.translate(_BREAKS)  # no line break can be within a text, so it is between two tokens
+        # a line break within a text, which JSON does not allow, is written as JSON wants it
+        return _TEXT.sub(_escaped, record).translate(_BREAKS)
+
+
+def _escaped(text: re.Match[bytes]) -> bytes:
+    return text[0].replace(b"\r", b"\\r").replace(b"\n", b"\\n")

@@ -61,6 +61,7 @@ class OpenPart:
         self._unknown: Counter[str] = Counter()
         self._contradicted = 0
         self._aside: list[bytes] = []
+        self._aside_bytes = 0
         self._witness: Slice | None = None
         self.records: int = 0
         self.sound: bool = True  # whether what was taken is either waiting or in the files
@@ -116,7 +117,7 @@ class OpenPart:
     @property
     def full(self) -> bool:
         """Whether it is time for another part."""
-        return self._bytes >= _FULL or time.monotonic() - self._began > _OLD
+        return self._bytes >= _FULL or self._aside_bytes >= _BATCH or time.monotonic() - self._began > _OLD
 
     def convert(self) -> None:
         """Write what is waiting into the files. Blocking.
@@ -144,6 +145,7 @@ class OpenPart:
         first = len(self._taken.kept)
         self._taken.converted(len(records), (each.place for each in written.misfits), written.below)
         self._aside += [line(self._number, first + each.place, each, records[each.place]) for each in written.misfits]
+        self._aside_bytes = sum(map(len, self._aside))
         self._unknown.update(written.unknown)
 
     def finish(self, headers: Iterable[str] = ()) -> None:
