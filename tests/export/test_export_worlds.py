@@ -151,6 +151,7 @@ def check(world: World, out: Path, report: ExportReport, form: Form) -> None:
         expected: set[str] = set()
         lists = world.shelf.lists
         odd = set()
+        again = 0
         for where in lists if resource == CHILDREN else ["bills"]:
             parent = where.split("/")[1] if "/" in where else ""
             if (resource == CHILDREN) != bool(parent):
@@ -162,6 +163,7 @@ def check(world: World, out: Path, report: ExportReport, form: Form) -> None:
             for row in rows:
                 if row.get("billDate") in world.bad_days:
                     continue
+                again += row["id"] in expected and (row[amount] != "NaN" or form.format == "ndjson")
                 expected.add(row["id"])
                 if row[amount] == "NaN" and form.format != "ndjson":
                     odd.add(row["id"])
@@ -169,6 +171,7 @@ def check(world: World, out: Path, report: ExportReport, form: Form) -> None:
         assert {each["id"] for each in aside} == odd
         assert not odd & set(there)
         assert named == (world.gone | set(world.refused) if resource == CHILDREN else set())
+        assert sum(note.count or 0 for note in notes if note.kind == "twice") == again
         slices = [note for note in notes if note.kind == "slice"]
         assert len(slices) == (len(world.bad_days) if resource == "bills" else 0)
     left = {name for name in files(out) if not name.startswith("aside/")}

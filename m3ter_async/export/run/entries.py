@@ -99,6 +99,8 @@ class Part(msgspec.Struct, frozen=True, tag="part", omit_defaults=True):
         unknown: How often each field came that no model names.
         contradicted: How many records named another parent than theirs.
         begun: By slice, which of the records taken are of the parent that it stands in the middle of.
+        twice: Ids whose records it has no more because they came again later; only some are named.
+        twice_count: How many these are.
         witness: Something of which a page was read.
     """
 
@@ -115,6 +117,8 @@ class Part(msgspec.Struct, frozen=True, tag="part", omit_defaults=True):
     contradicted: int = 0
     begun: Mapping[str, tuple[int, int]] = {}
     witness: Slice | None = None
+    twice: Sequence[str] = ()
+    twice_count: int = 0
 
 
 class Replaced(msgspec.Struct, frozen=True, tag="replaced", omit_defaults=True):
@@ -124,16 +128,12 @@ class Replaced(msgspec.Struct, frozen=True, tag="replaced", omit_defaults=True):
         parts: By the number of the one that each replaces.
         dropped: For each of those, the records that it has no more, as half-open ranges in order.
         positions: Where that leaves slices.
-        twice: Ids that came twice, of which the earlier record was dropped.
-        twice_count: How many.
     """
 
     resource: str
     parts: Mapping[int, Part]
     dropped: Mapping[int, Sequence[tuple[int, int]]]
     positions: Mapping[str, Position] = {}
-    twice: Sequence[str] = ()
-    twice_count: int = 0
 
 
 class Retried(msgspec.Struct, frozen=True, tag="retried"):

@@ -59,10 +59,10 @@ def _left_out(resource: str, listing: Listing, standing: Standing) -> Iterator[N
     if gone := sorted(name for part in parts for name in part.gone):
         text = f"{_counted(len(gone), 'parent')} of {resource} not there any more: {', '.join(_some(gone))}"
         yield Note("gone", resource, len(gone), text, _some(gone))
-    if standing.twice_count:
-        named = ", ".join(standing.twice)
-        text = f"{_counted(standing.twice_count, 'id')} of {resource} came twice, the later record is kept: {named}"
-        yield Note("twice", resource, standing.twice_count, text, tuple(standing.twice))
+    if twice := sum(part.twice_count for part in parts):
+        names = _some(name for part in parts for name in part.twice)
+        text = f"{_counted(twice, 'id')} of {resource} came twice, the later record is kept: {', '.join(names)}"
+        yield Note("twice", resource, twice, text, names)
     unknown: Counter[str] = Counter()
     for part in parts:
         unknown.update(part.unknown)

@@ -100,14 +100,14 @@ class OpenPart:
         self, slice: Slice, after: Position | None, *, unit: Unit | None = None, gone: str | None = None
     ) -> None:
         """Note that a parent or the rest of a slice is not read, and where that leaves the slice."""
+        begun = self._begun.pop(slice.id, None)
         if unit is not None:
             self._units.append(unit)
-            if unit.slice.id != slice.id and unit.position.token is not None and slice.id in self._begun:
-                self._begun[unit.slice.id] = self._begun.pop(slice.id)
+            if unit.position.token is not None and begun is not None:
+                self._begun[unit.slice.id] = begun
         if gone is not None:
             self._gone.append(gone)
         self._slices[slice.id] = after
-        self._begun.pop(slice.id, None)
 
     @property
     def ripe(self) -> bool:

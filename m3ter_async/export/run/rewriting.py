@@ -7,7 +7,7 @@ Killed before that, the new ones count for nothing; killed after, whoever finds 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,7 +29,7 @@ def drop(
     resource: str,
     layout: Layout,
     dropped: Mapping[int, Sequence[tuple[int, int]]],
-    first: int,
+    number: Callable[[], int],
     *,
     positions: Mapping[str, Position] | None = None,
     twice: bool = False,
@@ -38,7 +38,7 @@ def drop(
 
     Args:
         dropped: By part, ranges of the records that were taken into it.
-        first: The number of the first part that is made; those after it count on.
+        number: Gives the numbers of the parts that are made.
         positions: Where that leaves slices.
         twice: Whether these are records that came again.
 
@@ -46,14 +46,18 @@ def drop(
         How many records are in the files no more.
     """
     parts: dict[int, Part] = {}
-    names: list[str] = []
     before = manifest.resources[resource].parts
-    for number, (old, ranges) in enumerate(dropped.items(), first):
-        parts[old], ids = _without(manifest, resource, layout, before[old], ranges, number)
-        names += ids[: max(_NAMED - len(names), 0)]
+    for old, ranges in dropped.items():
+        parts[old], names = _without(manifest, resource, layout, before[old], ranges, number())
+        if twice:
+            parts[old] = msgspec.structs.replace(
+                parts[old],
+                twice=[*before[old].twice, *names][:_NAMED],
+                twice_count=before[old].twice_count + before[old].records - parts[old].records,
+            )
     fewer = sum(before[old].records - part.records for old, part in parts.items())
     stale = [file.path for old in parts for file in before[old].files]
-    entry = Replaced(resource, parts, dropped, positions or {}, names if twice else (), fewer if twice else 0)
+    entry = Replaced(resource, parts, dropped, positions or {})
     manifest.append(entry)
     for name in stale:
         (manifest.folder / name).unlink()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import count
 from typing import ParamSpec, TypeVar
 
 import anyio
@@ -74,7 +75,7 @@ class Run:
         self._concurrency = concurrency
         # one thread: several would only take turns at the interpreter, each with memory of its own
         self._thread = anyio.CapacityLimiter(1)
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[str, Iterator[int]] = {}
         # the parents that slices were planned of, where a page of parents may bring some of them again
         self._known: dict[str, set[str]] = {}
         self._passing: dict[str, list[str]] = {name: [] for name in listings}
@@ -90,7 +91,7 @@ class Run:
         """
         await self.blocking(look_over, self.manifest, self._layouts, ids=True)
         for resource, listing in self._listings.items():
-            self._numbers[resource] = self.manifest.resources[resource].last_number + 1
+            self._numbers[resource] = count(self.manifest.resources[resource].last_number + 1)
             await self._begin(resource, listing)
         await self._read_all()
         await self._try_again()
@@ -174,9 +175,8 @@ class Run:
             raise ExportError(f"{len(standing.slices)} slices of {resource} were not read; this is a bug, resume")
         twice = await self.blocking(find_twice, self.manifest.folder, resource, list(standing.parts.values()))
         if twice:
-            first = self.number(resource, len(twice))
-            layout = self._layouts[resource]
-            fewer = await self.blocking(drop, self.manifest, resource, layout, twice, first, twice=True)
+            layout, number = self._layouts[resource], partial(self.number, resource)
+            fewer = await self.blocking(drop, self.manifest, resource, layout, twice, number, twice=True)
             self.tally.void(resource, fewer)
         there = {file.table for part in standing.parts.values() for file in part.files}
         if missing := set(self._layouts[resource].tables) - there:  # a header is of more use than no file
@@ -249,15 +249,17 @@ class Run:
 
     async def restart_parent(self, listing: Listing, slice: Slice, position: Position) -> Position:
         """Forget what was read of the parent that a slice stands in the middle of; returns where that leaves it."""
-        resource = listing.resource
-        dropped = self.manifest.resources[resource].begun(slice)
         start = Position(position.parent)
-        first = self.number(resource, len(dropped))
-        layout = self._layouts[resource]
-        positions = {slice.id: start}
-        fewer = await self.blocking(drop, self.manifest, resource, layout, dropped, first, positions=positions)
-        self.tally.void(resource, fewer)
+        fewer = await self.blocking(self._drop_begun, listing.resource, slice, start)
+        self.tally.void(listing.resource, fewer)
         return start
+
+    def _drop_begun(self, resource: str, slice: Slice, start: Position) -> int:
+        # looked up where nobody replaces parts meanwhile
+        dropped = self.manifest.resources[resource].begun(slice)
+        number = partial(self.number, resource)
+        positions = {slice.id: start}
+        return drop(self.manifest, resource, self._layouts[resource], dropped, number, positions=positions)
 
     async def replace(self, work: Read, slices: list[Slice], *, last: bool = False) -> None:
         """Have others read a slice that has parts of its own, and forget what was read of it."""
@@ -275,11 +277,9 @@ class Run:
         """What is done of a resource."""
         return self.manifest.resources[resource]
 
-    def number(self, resource: str, count: int = 1) -> int:
-        """A number that no part of the resource has, and those after it."""
-        first = self._numbers[resource]
-        self._numbers[resource] += count
-        return first
+    def number(self, resource: str) -> int:
+        """A number that no part of the resource has; any thread may ask for one."""
+        return next(self._numbers[resource])
 
     def open_part(self, listing: Listing) -> OpenPart:
         """The next part of a resource."""

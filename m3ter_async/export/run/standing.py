@@ -20,7 +20,6 @@ class Standing:
         next_parents: The page of parents that the next slices are made of.
         unplanned: The page of parents that was set aside.
         unusable: Parents that nothing can be asked for by.
-        twice: Ids that came twice; only some are named, `twice_count` counts all.
         witness: Something of which a page was read.
     """
 
@@ -34,8 +33,6 @@ class Standing:
         self.parents_seen: set[str | None] = {None}
         self.unplanned: Unplanned | None = None
         self.unusable: list[Group] = []
-        self.twice: list[str] = []
-        self.twice_count: int = 0
         self.witness: Slice | None = None
         self.named: int = 0  # slices that were ever planned, so that the next ones get other names
         self.ended: float = 0.0  # how much of the listing those were that were read to the end
@@ -76,12 +73,12 @@ class Standing:
             before = self.positions.get(name, START)
             if position is None or position.parent != before.parent:
                 self._begun.pop(name, None)
-            if name in part.begun:
-                self._begun.setdefault(name, []).append((part.number, *part.begun[name]))
             if position is None:
                 self.ended += self._drop(name)
             else:
                 self.positions[name] = position
+        for name, (start, end) in part.begun.items():
+            self._begun.setdefault(name, []).append((part.number, start, end))
         for unit in part.units:
             self.units[unit.slice.id] = unit
             self.slices.pop(unit.slice.id, None)
@@ -110,8 +107,6 @@ class Standing:
             if name not in entry.positions
         }
         self.positions.update(entry.positions)
-        self.twice += entry.twice
-        self.twice_count += entry.twice_count
 
     def _retried(self, entry: Retried) -> None:
         for name in entry.units:
