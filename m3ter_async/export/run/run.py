@@ -16,14 +16,15 @@ from ...errors import APIError
 from ..errors import ExportError
 from ..formats.layout import Layout
 from ..slices.listings import PAGE_SIZE, Listing
-from ..slices.planning import Parents, first_slices, parent_slices, parents_on
+from ..slices.planning import first_slices
 from ..slices.slice import Position, Slice
-from .entries import Finished, Group, Planned, Replanned, Retried, Split, Unplanned
+from .entries import Finished, Planned, Retried, Split
 from .exported_ids import find_twice, forget
 from .files import look_over
-from .judgement import Judge, certain, refused
+from .judgement import Judge, certain
 from .manifest import Manifest
 from .memory_budget import Room
+from .parents import ParentPages
 from .parts import OpenPart
 from .progress import Tally
 from .rewriting import drop
@@ -76,11 +77,9 @@ class Run:
         # one thread: several would only take turns at the interpreter, each with memory of its own
         self._thread = anyio.CapacityLimiter(1)
         self._numbers: dict[str, Iterator[int]] = {}
-        # the parents that slices were planned of, where a page of parents may bring some of them again
-        self._known: dict[str, set[str]] = {}
         self._passing: dict[str, list[str]] = {name: [] for name in listings}
-        self._passing_parents: set[str] = set()
         self._given_up: dict[str, APIError] = {}
+        self.parents: ParentPages = ParentPages(self, concurrency)
 
     async def run(self) -> None:
         """Read all that is left, and count it.
@@ -113,11 +112,11 @@ class Run:
     async def answers(self, resource: str) -> bool:
         """Whether anything of a resource can be read; else it is given up for this run."""
         if not await self.judge.answers(resource):
-            self._give_up(resource)
+            self.give_up(resource)
             return False
         return True
 
-    def _give_up(self, resource: str) -> None:
+    def give_up(self, resource: str) -> None:
         """Read nothing more of a resource of which nothing can be read; the others go on."""
         self._given_up.setdefault(resource, self.judge.first(resource))
         self.schedule.drop(resource)
@@ -130,7 +129,7 @@ class Run:
         """
         if await self.judge.is_its_own(resource, error):
             return True
-        self._give_up(resource)
+        self.give_up(resource)
         return False
 
     async def _begin(self, resource: str, listing: Listing) -> None:
@@ -145,7 +144,7 @@ class Run:
             await self.blocking(self.manifest.append, Planned(resource, slices))
         more = listing.parent is not None and (not standing.planned or standing.next_parents is not None)
         if more and standing.named:
-            self._known[resource] = await self.blocking(self.manifest.parents_planned, resource)
+            await self.parents.look_up(resource)
         self.tally.planned(resource, standing.slices.values(), last=not more)
         self.schedule.add(Read(listing, each) for each in standing.slices.values())
         if more:
@@ -156,7 +155,7 @@ class Run:
         for resource, listing in self._listings.items():
             standing = self.manifest.resources[resource]
             names = [name for name in self._passing[resource] if name in standing.units]
-            parents = resource in self._passing_parents and standing.unplanned is not None
+            parents = resource in self.parents.passing and standing.unplanned is not None
             if resource in self._given_up or not (names or parents):
                 continue
             await self.blocking(self.manifest.append, Retried(resource, names, parents=parents))
@@ -164,7 +163,7 @@ class Run:
             self.tally.planned(resource, slices)
             self.schedule.add(Read(listing, each, last=True) for each in slices)
             if parents:
-                self._known[resource] = await self.blocking(self.manifest.parents_planned, resource)
+                await self.parents.look_up(resource)
                 self.schedule.add([Plan(listing, standing.next_parents, last=True)])
         await self._read_all()
 
@@ -181,66 +180,6 @@ class Run:
         there = {file.table for part in standing.parts.values() for file in part.files}
         if missing := set(self._layouts[resource].tables) - there:  # a header is of more use than no file
             await self.blocking(self.open_part(listing).finish, missing)
-
-    async def plan(self, plan: Plan) -> None:
-        """Make slices of a page of parents.
-
-        Raises:
-            APIError: The service failed.
-            ExportError: The disk failed.
-        """
-        listing, resource = plan.listing, plan.listing.resource
-        standing = self.manifest.resources[resource]
-        assert listing.parent is not None
-        try:
-            page = await parents_on(self.client, listing.parent, plan.token)
-        except APIError as error:
-            await self._unplanned(plan, error)
-            return
-        if page.next_token is not None and page.next_token in standing.parents_seen:
-            # going on would list the same parents without end
-            again, page.next_token = page.next_token, None
-            await self._planned(listing, page)
-            why = f"the service gave a page of the parents of {resource} that it gave before"
-            await self.blocking(self.manifest.append, Unplanned(resource, again, why))
-            return
-        await self._planned(listing, page)
-        if page.next_token is not None:
-            self.schedule.add([Plan(listing, page.next_token)])
-
-    async def _planned(self, listing: Listing, page: Parents) -> None:
-        resource = listing.resource
-        known = self._known.get(resource)
-        ids = page.ids
-        if known is not None:
-            ids = [each for each in ids if each not in known]
-            known.update(ids)
-        named = self.manifest.resources[resource].named
-        slices = parent_slices(listing, ids, first=named, count=2 * self._concurrency)
-        unusable = [Group(listing.parent.resource if listing.parent else "", why, 1) for _, why in page.unusable]
-        await self.blocking(self.manifest.append, Planned(resource, slices, page.next_token, unusable))
-        self.tally.planned(resource, slices, last=page.next_token is None)
-        self.schedule.add(Read(listing, each) for each in slices)
-
-    async def _unplanned(self, plan: Plan, error: APIError) -> None:
-        """What becomes of a page of parents that cannot be had."""
-        listing, resource = plan.listing, plan.listing.resource
-        if plan.token is None:
-            await self.judge.is_its_own(resource, error)
-            self._give_up(resource)
-            return
-        if refused(error) and (resource, "", 0) not in self.restarted:
-            self.restarted.add((resource, "", 0))
-            self._known[resource] = await self.blocking(self.manifest.parents_planned, resource)
-            await self.blocking(self.manifest.append, Replanned(resource))
-            self.schedule.add([Plan(listing, None)])
-            return
-        if not await self.is_its_own(resource, error):
-            return
-        await self.blocking(self.manifest.append, Unplanned(resource, plan.token, str(error), error.status))
-        self.tally.planned(resource, (), last=True)
-        if not plan.last and not certain(error):
-            self._passing_parents.add(resource)
 
     def may_pass(self, resource: str, unit: str, error: APIError) -> None:
         """A unit was set aside for the time being."""

@@ -43,7 +43,7 @@ class Worker:
         try:
             while (work := await run.schedule.take()) is not None:
                 try:
-                    await (run.plan(work) if isinstance(work, Plan) else self._read(work))
+                    await (run.parents.plan(work) if isinstance(work, Plan) else self._read(work))
                 finally:
                     run.schedule.done()
         finally:
