@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable
 from functools import cache, partial
@@ -236,6 +237,9 @@ async def test_a_last_line_of_the_journal_that_is_cut_short_counts_as_not_writte
     "damage",
     [
         pytest.param(lambda line: line[: len(line) // 2] + line[len(line) // 2 + 3 :], id="bytes gone"),
+        pytest.param(
+            lambda line: re.sub(rb"\d", lambda found: b"%d" % (9 - int(found[0])), line, count=1), id="another digit"
+        ),
         pytest.param(lambda line: b"\0" * (len(line) - 1) + b"\n", id="zeros"),
         pytest.param(lambda line: b"\n", id="an empty line"),
         pytest.param(lambda line: line.replace(b"bills", b"b\xff\xfels", 1), id="no UTF-8"),

@@ -11,7 +11,7 @@ from .amounts import spellings
 from .fitting import Unfit, in_halves
 from .shapes import Reader, unknown_fields
 from .sink import Written, close_all
-from .tables import Column, Part, Table, split, texts
+from .tables import Column, InTable, Table, split, texts
 
 
 class CsvSink:
@@ -43,9 +43,9 @@ class CsvSink:
         written.unknown = dict(unknown_fields(self._table.shape, [r for n, r in enumerate(rows) if n not in lost]))
         return written
 
-    def _lines(self, rows: Sequence[Any]) -> list[tuple[Part, list[tuple[Any, ...]]]]:
+    def _lines(self, rows: Sequence[Any]) -> list[tuple[InTable, list[tuple[Any, ...]]]]:
         """The lines for rows that were read, by table."""
-        lines: list[tuple[Part, list[tuple[Any, ...]]]] = []
+        lines: list[tuple[InTable, list[tuple[Any, ...]]]] = []
         for part in split(self._table, rows):
             cells = [_cells(part, column, each) for column, each in zip(part.table.header, part.columns, strict=True)]
             lines.append((part, list(zip(*cells, strict=True))))
@@ -56,7 +56,7 @@ class CsvSink:
         close_all(self._files.values())
 
 
-def _cells(part: Part, column: Column, values: Sequence[Any]) -> Sequence[Any]:
+def _cells(part: InTable, column: Column, values: Sequence[Any]) -> Sequence[Any]:
     if column.kind == "boolean":
         return [None if value is None else "true" if value else "false" for value in values]
     try:

@@ -154,7 +154,7 @@ def snake(name: str) -> str:
 Columns: TypeAlias = list[Sequence[Any]]
 
 
-class Part(NamedTuple):
+class InTable(NamedTuple):
     """What some records are in one table.
 
     Attributes:
@@ -175,16 +175,16 @@ class Part(NamedTuple):
         return [end - start for start, end in zip([0, *self.ends], self.ends, strict=False)]
 
 
-def split(table: Table, rows: Sequence[Any]) -> Iterator[Part]:
+def split(table: Table, rows: Sequence[Any]) -> Iterator[InTable]:
     """What rows that were read are in `table` and in the tables below it."""
     return _split(table, rows, [], [], None)
 
 
 def _split(
     table: Table, rows: Sequence[Any], above: Columns, position: Columns, ends: Sequence[int] | None
-) -> Iterator[Part]:
+) -> Iterator[InTable]:
     own: Columns = [list(map(attrgetter(column.name), rows)) for column in table.columns]
-    yield Part(table, [*above, *position, *own, table.shape.extras(rows)], ends)
+    yield InTable(table, [*above, *position, *own, table.shape.extras(rows)], ends)
     ids = [values for column, values in zip(table.columns, own, strict=True) if column.name == "id"]
     for name, child in table.children.items():
         lists: list[Any] = [items or () for items in map(attrgetter(name), rows)]

@@ -74,6 +74,8 @@ class Tally:
     def void(self, resource: str, rows: int) -> None:
         """So many rows will be read again."""
         self._counts[resource].rows -= rows
+        if rows:
+            self._report()
 
     @property
     def now(self) -> ExportProgress:
