@@ -12,7 +12,7 @@ import pytest
 from m3ter_async.export import ExportProgress, ExportReport, export
 from m3ter_async.transports.protocol import Request, Response
 
-from ..fakes import answer
+from ..fakes import FakeTransport, answer, client
 from .job import small_parts
 from .support import FORMS, Form, Shelf, bill, content, csv_rows, files
 
@@ -186,3 +186,36 @@ async def test_a_position_that_is_refused_again_is_set_aside_and_not_tried_witho
     assert [(note.kind, note.names) for note in report.notes] == [("parent", ("b3",))]
     assert report.records == {CHILDREN: 8 * 21 + 4}
     assert service.asked["balances/b3/transactions"] == 4
+
+
+@pytest.mark.parametrize("change", ["removed", "added", "the one before"])
+async def test_a_listing_by_offset_that_has_moved_is_read_anew(out: Path, form: Form, change: str) -> None:
+    rows: list[Any] = [bill(number) for number in range(35)]
+
+    def serve(request: Request) -> Response:
+        query = dict(parse_qsl(urlsplit(request.url).query))
+        place, size = int(query.get("fromDocument", 0)), min(int(query["pageSize"]), 5)
+        return answer({"data": rows[place : place + size]})
+
+    told = 0
+
+    def stop(_: ExportProgress) -> None:
+        nonlocal told
+        told += 1
+        if told == 4:
+            scope.cancel()
+
+    m3ter = client(FakeTransport(serve))
+    with anyio.CancelScope() as scope:
+        await export(m3ter, ["bills.search"], out, on_progress=stop, concurrency=1, **form.options)
+    if change == "removed":
+        del rows[3:6]
+    elif change == "added":
+        rows[2:2] = [bill(100), bill(101)]
+    else:
+        rows[19] = bill(200)
+    report = await export(m3ter, ["bills.search"], out, resume=True)
+    alone = await export(m3ter, ["bills.search"], out.with_name("alone"), **form.options)
+    assert content(report) == content(alone)
+    assert report.complete
+    assert not report.notes

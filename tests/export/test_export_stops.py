@@ -374,7 +374,8 @@ async def test_a_listing_that_is_searched_by_offset_goes_on_from_its_offset(out:
     def serve(request: Request) -> Response:
         place = int(request.url.partition("fromDocument=")[2].partition("&")[0] or 0)
         asked.append(place)
-        return answer({"data": rows[place : place + 5]})
+        size = 1 if "pageSize=1&" in request.url + "&" else 5
+        return answer({"data": rows[place : place + size]})
 
     asked: list[int] = []
     m3ter: AsyncM3ter = client(FakeTransport(serve))
@@ -383,5 +384,6 @@ async def test_a_listing_that_is_searched_by_offset_goes_on_from_its_offset(out:
         await export(m3ter, ["bills.search"], out, where=where, on_progress=stop_at(3, scope.cancel, []), concurrency=9)
     asked.clear()
     report = await export(m3ter, ["bills.search"], out, resume=True)
-    assert asked[0] == 13  # 5, and twice 4 behind the row that is asked for again
+    # 5, and twice 4 behind the row that is asked for again; first the row before is looked at: does it stand there still?
+    assert asked[:2] == [12, 13]
     assert len(lines(report, "bills.search", "bills")) == 35

@@ -50,6 +50,14 @@ def id_of(record: bytes) -> bytes | None:
         return None
 
 
+def digest_of(parent: str | None, record: bytes) -> bytes | None:
+    """What is kept of the id of a record, those of different parents apart; None where it has none."""
+    name = id_of(record)
+    if name is None:
+        return None
+    return blake2b((parent or "").encode() + b"\0" + name, digest_size=_SIZE).digest()
+
+
 @dataclass
 class Taken:
     """What is kept of the records of one part, in the order in which they were read.
@@ -71,10 +79,8 @@ class Taken:
         if not identified:
             self.digests += bytes(_SIZE * len(page.records))
             return
-        parent = (page.parent or "").encode() + b"\0"
         for record in page.records:
-            name = id_of(record)
-            self.digests += _NONE if name is None else blake2b(parent + name, digest_size=_SIZE).digest()
+            self.digests += digest_of(page.parent, record) or _NONE
 
     def converted(self, count: int, aside: Iterable[int], below: Mapping[str, Sequence[int]]) -> None:
         """So many records more were written but for those set aside, with so many rows in the tables below."""
@@ -148,6 +154,14 @@ def _gaps(ranges: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]
 def path_of(out: Path, resource: str, number: int) -> Path:
     """Where it is kept for a part."""
     return out / FOLDER / f"{resource}-{number:05d}"
+
+
+def last_digest(out: Path, resource: str, part: Part) -> bytes | None:
+    """What is kept of the id of the last record that was taken into a part. Blocking."""
+    with path_of(out, resource, part.number).open("rb") as file:
+        file.seek((part.taken - 1) * _SIZE)
+        found = file.read(_SIZE)
+    return None if found == _NONE else found
 
 
 def check(out: Path, resource: str, parts: Iterable[Part], tables: int) -> None:

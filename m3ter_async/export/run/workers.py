@@ -14,6 +14,7 @@ from ..slices.listings import Listing
 from ..slices.slice import START, Position, Slice, SlicePage, read_slice
 from .entries import Unit
 from .judgement import certain, gone, refused
+from .offsets import is_offset, last_read, still_before
 from .parts import OpenPart
 from .schedule import Plan, Read
 
@@ -57,7 +58,7 @@ class Worker:
         self._at = self._run.standing(work.listing.resource).position(work.slice)
         while (start := self._stands()) is not None:
             try:
-                if await self._pages(work, start):
+                if await self._has_moved(work, start) or await self._pages(work, start):
                     return
             except APIError as error:
                 if await self._failed(work, self._stands() or start, error):
@@ -67,6 +68,16 @@ class Worker:
 
     def _stands(self) -> Position | None:
         return self._at
+
+    async def _has_moved(self, work: Read, start: Position) -> bool:
+        """Whether a position names another place by now; then the slice is read anew by others."""
+        run = self._run
+        if not is_offset(work.listing, start):
+            return False
+        last = await run.blocking(last_read, run.manifest, work.listing.resource, work.slice)
+        if await still_before(run.client, work.slice, start, last):
+            return False
+        return await self._restart(work, start)
 
     async def _pages(self, work: Read, start: Position) -> bool:
         """Read a slice from a position on; True if the rest of it is for others."""
