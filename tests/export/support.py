@@ -180,6 +180,18 @@ def parquet_rows(report: ExportReport, resource: str, table: str) -> list[dict[s
     return rows
 
 
+def rows_of(report: ExportReport, form: Form, resource: str, table: str) -> list[dict[str, Any]]:
+    """The rows of a table, with None where a cell is empty."""
+    if form.format == "csv":
+        return [{name: value or None for name, value in row.items()} for row in csv_rows(report, resource, table)]
+    return parquet_rows(report, resource, table)
+
+
+def noted(report: ExportReport, kind: str) -> dict[str, int | None]:
+    """How many of what the notes of a kind tell, by name."""
+    return {note.names[0] if note.names else "": note.count for note in report.notes if note.kind == kind}
+
+
 def content(report: ExportReport) -> dict[tuple[str, str], list[str]]:
     """All rows of an export by resource and table, in an order that does not depend on how it was read."""
     found: dict[tuple[str, str], list[str]] = {}

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from m3ter_async.export import ExportError, ExportReport, export
+from m3ter_async.export import ExportError, export
 from m3ter_async.export.formats.pyarrow_import import pa
 from m3ter_async.transports.protocol import Request, Response
 
@@ -27,8 +27,10 @@ from .support import (
     exact,
     files,
     lines,
+    noted,
     parquet_rows,
     parquet_table,
+    rows_of,
     written,
 )
 
@@ -39,16 +41,6 @@ TABLES = {name: form for name, form in FORMS.items() if form.format != "ndjson"}
 def table(request: pytest.FixtureRequest) -> Form:
     found: Form = request.param
     return found
-
-
-def rows_of(report: ExportReport, form: Form, resource: str, table: str) -> list[dict[str, Any]]:
-    if form.format == "csv":
-        return [{name: value or None for name, value in row.items()} for row in csv_rows(report, resource, table)]
-    return parquet_rows(report, resource, table)
-
-
-def noted(report: ExportReport, kind: str) -> dict[str, int | None]:
-    return {note.names[0] if note.names else "": note.count for note in report.notes if note.kind == kind}
 
 
 async def test_unknown_fields_are_kept_in_one_column_and_counted_by_name(out: Path, table: Form) -> None:
@@ -147,54 +139,6 @@ async def test_a_range_of_dates_says_that_it_leaves_out_what_has_no_date(out: Pa
     ]
     assert ranged.complete
     assert not (await export(shelf.client(), ["bills"], out / "b")).notes
-
-
-PARENTS = [
-    (b'{"id":"t"}', 0),
-    (b'{"balanceId":"b","id":"t"}', 0),
-    (b'{"id":"t","balanceId":"b"}', 0),
-    (b'{"id":"t", "balanceId" : "b"}', 0),
-    (b'{"id":"t","balanceId":null}', 0),
-    (b'{"balanceId":"other","id":"t"}', 1),
-    (b'{"BALANCEID":"b","id":"t"}', 0),
-    (b'{"balanceID":"other","id":"t","BalanceId":"b"}', 1),
-    (b'{"\\u0062alanceId":"other","id":"t"}', 1),
-    (b'{"balanceId":"b","balanceId":"other","id":"t"}', 1),
-    (b'{"id":"t","customFields":{"balanceId":"other"}}', 0),
-    (b'{"id":"t","balanceId":7}', 1),
-    (b"{ }", 0),
-]
-
-
-@pytest.mark.parametrize(("record", "others"), PARENTS)
-async def test_a_childs_row_names_its_parent_once_whatever_it_says_itself(
-    out: Path, form: Form, record: bytes, others: int
-) -> None:
-    lists: dict[str, Any] = {"balances": [{"id": "b"}], "balances/b/transactions": [record]}
-    report = await export(Shelf(lists).client(), ["balances.transactions"], out, **form.options)
-    if form.format == "ndjson":
-        (line,) = lines(report, "balances.transactions", "transactions")
-        pairs = json.loads(line, object_pairs_hook=list)
-        assert [value for name, value in pairs if name.lower() == "balanceid"] == ["b"]
-        assert [name for name, _ in pairs if name.lower() == "balanceid"] == ["balanceId"]
-        rest = {name: value for name, value in exact(record).items() if name.lower() != "balanceid"}
-        assert {name: value for name, value in exact(line).items() if name != "balanceId"} == rest
-    else:
-        (row,) = rows_of(report, form, "balances.transactions", "transactions")
-        assert [value for name, value in row.items() if name.replace("_", "").lower() == "balanceid"] == ["b"]
-        assert row["id"] == exact(record).get("id")
-    assert noted(report, "other_parent") == ({"": others} if others else {})
-
-
-async def test_a_parent_that_the_models_name_is_there_even_where_the_record_lacks_it(out: Path, form: Form) -> None:
-    made = [{"id": "i1"}, {"id": "i2", "billId": "bill-1"}, {"id": "i3", "billId": "another"}]
-    shelf = Shelf({"bills": [bill(1)], "bills/bill-1/lineitems": made})
-    report = await export(shelf.client(), ["bills.line_items"], out, **form.options)
-    if form.format == "ndjson":
-        assert {exact(line)["billId"] for line in lines(report, "bills.line_items", "line_items")} == {"bill-1"}
-    else:
-        assert {row["bill_id"] for row in rows_of(report, form, "bills.line_items", "line_items")} == {"bill-1"}
-    assert noted(report, "other_parent") == {"": 1}
 
 
 def asked_for(**options: Any) -> Any:
