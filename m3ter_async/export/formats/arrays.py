@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, chain
 from typing import Any
 
 from msgspec import Raw
@@ -22,6 +23,7 @@ TYPES: Mapping[Kind, Any] = {
     "json": pa.string(),
 }
 # made once: to make a scalar of a value, Arrow looks whether pandas is there, each time
+_SHORT = pa.scalar(SHORT, pa.int32())
 _NULL, _MISSING = pa.scalar("null", pa.string()), pa.scalar(None, pa.string())
 
 
@@ -59,17 +61,33 @@ def _amounts(values: Sequence[Raw]) -> Any:
 
     Arrow's cast from text to decimals overflows without an error, so it only gets what was proven to fit.
     """
+    found = _plain_amounts(values)
+    return pa.array(list(map(exactly, values)), pa.string()).cast(TYPES["number"]) if found is None else found
+
+
+def _plain_amounts(values: Sequence[Raw]) -> Any:
+    """Amounts of which a look at all of them together proves that they fit; else None."""
     if not values:
         return pa.array([], TYPES["number"])
     lines = b"\n".join(values)
-    if not lines.translate(None, PLAIN):
-        found = pc.split_pattern(pa.array([lines.decode()], pa.string()), "\n").values
-        if b"null" in lines:
-            found = pc.if_else(pc.equal(found, _NULL), _MISSING, found)
-        longest = pc.max(pc.binary_length(found)).as_py() or 0
-        if longest <= SHORT or pc.all(pc.match_substring_regex(found, FITS)).as_py():
-            return found.cast(TYPES["number"])
-    return pa.array(list(map(exactly, values)), pa.string()).cast(TYPES["number"])
+    if lines.translate(None, PLAIN):
+        return None
+    found = pc.split_pattern(pa.array([lines.decode()], pa.string()), "\n").values
+    if b"null" in lines:
+        found = pc.if_else(pc.equal(found, _NULL), _MISSING, found)
+    long = found.filter(pc.greater(pc.binary_length(found), _SHORT))
+    if len(long) and not pc.all(pc.match_substring_regex(long, FITS)).as_py():
+        return None
+    return found.cast(TYPES["number"])
+
+
+def amounts_together(columns: Sequence[Sequence[Raw]]) -> list[Any] | None:
+    """The arrays of columns of amounts, made in one go; None where some need a closer look, column by column."""
+    whole = _plain_amounts(list(chain.from_iterable(columns)))
+    if whole is None:
+        return None
+    ends = list(accumulate(map(len, columns)))
+    return [whole.slice(end - len(values), len(values)) for end, values in zip(ends, columns, strict=True)]
 
 
 def _culprit(kind: Kind, values: Sequence[Any]) -> str:

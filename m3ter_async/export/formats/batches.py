@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .arrays import TYPES, array
+from .arrays import TYPES, amounts_together, array
 from .fitting import Misfit, in_halves
 from .nested import Struct
 from .pyarrow_import import pa
 from .shapes import Reader, Shape, unknown_fields
 from .sink import Written
-from .tables import Table, flat, split
+from .tables import EXTRA, Table, flat, split
 
 
 @dataclass
@@ -93,10 +93,14 @@ class _Flat:
         found: dict[str, tuple[Any, list[int] | None]] = {}
         for part in split(self._table, rows):
             name = part.table.name
-            arrays = [
-                array(column.kind, values, f"{name}.{column.title}")
-                for column, values in zip(part.table.header, part.columns, strict=True)
-            ]
+            columns = list(zip(part.table.header, part.columns, strict=True))
+            amounts = iter(amounts_together([values for column, values in columns if column.kind == "number"]) or ())
+            arrays: list[Any] = []
+            for column, values in columns:
+                made = next(amounts, None) if column.kind == "number" else None
+                if column.name == EXTRA and not part.table.shape.knows_more:
+                    made = pa.nulls(len(values), TYPES["text"])
+                arrays.append(array(column.kind, values, f"{name}.{column.title}") if made is None else made)
             found[name] = pa.RecordBatch.from_arrays(arrays, schema=self._schemas[name]), part.counts
         return found
 

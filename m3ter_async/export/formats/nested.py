@@ -96,7 +96,8 @@ class Struct:
     def members(self, values: Sequence[Any], where: str) -> list[Any]:
         """An array for each field."""
         arrays = [self._member(name, node, values, where) for name, node in self._fields]
-        return [*arrays, pa.array(self.shape.extras(values), TYPES["text"])]
+        size, text = len(values), TYPES["text"]
+        return [*arrays, pa.array(self.shape.extras(values), text) if self.shape.knows_more else pa.nulls(size, text)]
 
     def _member(self, name: str, node: _Node, values: Sequence[Any], where: str) -> Any:
         found = [node.blank if value is None else getattr(value, name) for value in values]
