@@ -384,6 +384,6 @@ async def test_a_listing_that_is_searched_by_offset_goes_on_from_its_offset(out:
         await export(m3ter, ["bills.search"], out, where=where, on_progress=stop_at(3, scope.cancel, []), concurrency=9)
     asked.clear()
     report = await export(m3ter, ["bills.search"], out, resume=True)
-    # 5, and twice 4 behind the row that is asked for again; first the row before is looked at: does it stand there still?
+    # 5, and twice 4 behind the row that is asked for again; before, whether that one still stands there is looked at
     assert asked[:2] == [12, 13]
     assert len(lines(report, "bills.search", "bills")) == 35
