@@ -45,7 +45,7 @@ def split(body: bytes | bytearray, *, either: bool = False) -> tuple[list[Raw] |
     try:
         page = decode(_either_envelope, body) if either else decode(_envelope, body)
     except Unreadable as cause:
-        if cause.json_path is not None:
+        if isinstance(cause.__context__, msgspec.ValidationError):
             raise  # it is JSON, and not a page
         # one text or number that msgspec refuses, perhaps: that is a matter of its record alone
         try:

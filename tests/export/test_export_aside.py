@@ -203,3 +203,13 @@ async def test_amounts_that_only_csv_can_hold_are_in_csv(out: Path) -> None:
     report = await export(Shelf({"bills": made}).client(), ["bills"], out, format="csv")
     assert [row["bill_total"] for row in csv_rows(report, "bills", "bills")] == ["1e-19", "379187512993718482571"]
     assert [each["id"] for each in aside(out)] == ["c"]
+
+
+async def test_half_of_a_surrogate_pair_is_a_matter_of_its_record_alone(out: Path, form: Form) -> None:
+    cut = b'{"id":"cut","purchaseOrderNumber":"x \\ud83d"}'
+    report = await export(Shelf({"bills": [bill(1), cut, bill(2)]}).client(), ["bills"], out, **form.options)
+    if form.format == "ndjson":
+        assert cut in lines(report, "bills", "bills")
+    else:
+        assert report.records == {"bills": 2}
+        assert (out / "aside" / "bills.ndjson").read_bytes().endswith(b'"record":' + cut + b"}\n")
