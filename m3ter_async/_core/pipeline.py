@@ -61,6 +61,7 @@ class Pipeline:
         self.clock = clock
         self.background: Background = Background()
         self.waits: Waits = Waits(clock)
+        self._transport = transport
         self._limits = limits
         tokens = TokenManager(
             self._login, credentials, fixed=token, clock=clock, background=self.background, waits=self.waits
@@ -89,7 +90,7 @@ class Pipeline:
 
     def stats(self) -> Stats:
         """The numbers of all views."""
-        return self.parts.journal.counters.snapshot(getattr(self.parts.transport, "connections", None))
+        return self.parts.journal.counters.snapshot(getattr(self._transport, "connections", None))
 
     async def aclose(self) -> None:
         """End what goes on beside the calls, then the transport. From here on nothing is sent."""
@@ -98,7 +99,7 @@ class Pipeline:
         self.waits.close()
         with anyio.CancelScope(shield=True):
             await self.background.aclose()
-            await self.parts.transport.aclose()
+            await self._transport.aclose()
 
     def prepare(
         self, operation: Operation[Any], path: Mapping[str, str], query: Mapping[str, Any], body: Any = UNSET

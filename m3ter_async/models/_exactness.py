@@ -188,7 +188,7 @@ def _faults(value: Any, plain: Any, at: str) -> Iterator[tuple[str, str]]:
     """What is not exact in a value, beside the plain one that was decoded from the same JSON."""
     if isinstance(value, Decimal):
         if not value.is_finite():
-            yield f"{value} is not an amount", at
+            yield "an amount that is not a finite number", at
     elif isinstance(value, datetime):
         if isinstance(plain, str) and _FINER(plain):
             yield "a moment that is finer than a microsecond", at

@@ -274,7 +274,7 @@ async def test_an_amount_that_is_no_number_is_the_error_of_its_record_in_a_listi
     async with client(FakeTransport(lambda _: answer({"data": rows, "nextToken": None}))) as m3ter:
         listing = aiter(m3ter.bills.list())
         assert (await anext(listing)).bill_total == 1
-        with pytest.raises(APIResponseValidationError, match="NaN is not an amount") as caught:
+        with pytest.raises(APIResponseValidationError, match="an amount that is not a finite number") as caught:
             await anext(listing)
     assert caught.value.json_path == "$.data[1].billTotal"
 
