@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import anyio
 import pytest
 
-from m3ter_async import APIError, ConfigurationError, TransportError
+from m3ter_async import APIConnectionError, APIError, ConfigurationError, TransportError
 from m3ter_async import events as every
 from m3ter_async.events import (
     Event,
@@ -182,10 +182,10 @@ async def test_a_mistake_in_a_transport_is_told_by_its_kind_alone() -> None:
         raise LookupError("with a text that nobody looked through")
 
     m3ter = client(FakeTransport(broken), token="t", on_event=heard)
-    with pytest.raises(LookupError):
+    with pytest.raises(APIConnectionError, match=r"the transport failed \(LookupError\)"):
         await m3ter.bills.retrieve("b1")
     told = heard.of(RequestFailed)[0]
-    assert (told.error, told.reason) == ("LookupError", "LookupError")
+    assert (told.error, told.reason) == ("connection", "the transport failed (LookupError)")
     assert m3ter.stats().in_flight == 0
 
 
@@ -347,8 +347,10 @@ async def test_the_outcome_is_the_same_whichever_event_a_listener_raises_at(kind
             grant("b"),
         ]
         answers: list[Answer] = [answer(status=401), answer(status=429), TransportError("gone"), answer({"id": "b1"})]
-        m3ter = client(FakeTransport(answers, login=lambda _: logins.pop(0)), on_event=listeners)
+        clock = FakeClock()
+        m3ter = client(FakeTransport(answers, login=lambda _: logins.pop(0)), clock, on_event=listeners)
         error = await failed(m3ter.bills.retrieve("b1"))
+        clock.time += 60  # until then refused credentials are not tried again
         return [str(error), await m3ter.bills.retrieve("b1"), m3ter.stats()]
 
     def broken(event: Event) -> None:

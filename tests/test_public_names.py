@@ -197,4 +197,4 @@ def test_all_names_can_be_listed_and_imported_without_an_optional_library(module
         f"{WITHOUT_HTTPX}import {module} as module\n"
         "try:\n    module.HttpxTransport\nexcept ImportError as error:\n    print(error)"
     )
-    assert "pip install 'm3ter-async[httpx]'" in text
+    assert 'pip install "m3ter-async[httpx]"' in text

@@ -36,32 +36,33 @@ async def exchange(
         token: Goes with it; None for a login and for what needs none.
         left: Seconds until the call must end.
     """
+    outcome: Response | Failure
     request = call.bare() if call.bare else _request(parts, settings, call, token)
     if not request.streamed:
         request.timeout = min(request.timeout, left)
     try:
         entry.sent(request)
-        # a caller's own scope needs no second one; but a streamed exchange has no time limit of its own
-        if left == math.inf or (settings.total == math.inf and not request.streamed):
-            response = await parts.transport.send(request)
-        else:
-            response = await _within(left, parts, request)
-    except TransportError as error:
-        failure = parts.reader(call).broken(request.method, call.path, error)
-    except Exception as error:
-        if request.streamed or isinstance(error, M3terError):  # of the caller's own file, or words of our own
-            entry.lost(error)
-            raise
-        # of a transport of the caller's own: its class says nothing of the outcome
-        failure = parts.reader(call).raw(request.method, call.path, error)
+        try:
+            # a caller's own scope needs no second one; but a streamed exchange has no time limit of its own
+            if left == math.inf or (settings.total == math.inf and not request.streamed):
+                outcome = await parts.transport.send(request)
+            else:
+                outcome = await _within(left, parts, request)
+        except TransportError as error:
+            outcome = parts.reader(call).broken(request.method, call.path, error)
+        except Exception as error:
+            if request.streamed or isinstance(error, M3terError):  # of the caller's own file, or words of our own
+                raise
+            # of a transport of the caller's own: its class says nothing of the outcome
+            outcome = parts.reader(call).raw(request.method, call.path, error)
     except BaseException as error:
         entry.lost(error)
         raise
+    if isinstance(outcome, Failure):
+        entry.lost(outcome.error)  # not while an error is handled, which may hold what a server echoed
     else:
-        entry.answered(response)
-        return response
-    entry.lost(failure.error)  # not while `error` is handled, which may hold what a server echoed
-    return failure
+        entry.answered(outcome)
+    return outcome
 
 
 async def _within(left: float, parts: Parts, request: Request) -> Response:

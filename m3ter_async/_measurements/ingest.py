@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -13,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import anyio
 import anyio.lowlevel
 
-from .._core.background import Task
 from .._core.operation import Operation
 from .._core.pipeline import Pipeline
 from ..models.usage import Measurement, SubmitMeasurements
 from .batch_delivery import Delivery
 from .ingest_outcomes import FailedBatch, IngestError, OnFailed, OnRefused, RefusedMeasurement, check_callback
-from .measurement import ENVELOPE, MOST_BYTES, MOST_ROWS, MeasurementError, Row, encode, measurement
+from .measurement import MeasurementError, Row, encode, measurement
+from .open_batch import OpenBatch
 from .refusals import Item
 from .row_sources import drawn, drawn_async
 
@@ -65,15 +64,10 @@ class Ingest:
         check_callback("on_refused", on_refused)
         self._delivery = Delivery(pipeline, operation, concurrency, on_failed)
         self._on_refused = on_refused
-        self._background = pipeline.background
-        self._clock = pipeline.clock
-        self._max_age = max_age
+        self._batch = OpenBatch(self._hand_over, max_age=max_age, clock=pipeline.clock, background=pipeline.background)
         self._state: Literal["new", "entered", "left"] = "new"
         self._hold = True  # who comes next has to see whether it may go on
-        self._timer: Task[None] | None = None
-        self._watching = False
         self._sent = 0
-        self._open()
 
     @property
     def accepted(self) -> int:
@@ -147,8 +141,8 @@ class Ingest:
         if self._hold:
             await self._ready()
         if uid is None:
-            uid = self._uid()
-        self._put(
+            uid = self._batch.uid()
+        self._batch.put(
             self._sent,
             self._on_refused,
             encode(
@@ -202,7 +196,7 @@ class Ingest:
         def take(row: Row) -> None:
             nonlocal refused, index
             try:
-                self._put(index, on_refused, encode(measurement(row, self._uid())))
+                self._batch.put(index, on_refused, encode(measurement(row, self._batch.uid())))
             except MeasurementError as error:
                 self._hold = True  # a turn for other tasks, also where nothing is ever sent
                 refused += 1
@@ -233,47 +227,9 @@ class Ingest:
             raise self._delivery.failure() or IngestError()
         self._hold = False
 
-    def _uid(self) -> str:
-        # as unique as a UUID, at a tenth of its time: 128 random bits for each batch, and the place within
-        return f"{self._prefix}-{len(self._items)}"
-
-    def _open(self) -> None:
-        self._items: list[Item] = []
-        self._size = ENVELOPE
-        self._born = 0.0
-        self._prefix = secrets.token_hex(16)
-
-    def _put(self, index: int, on_refused: OnRefused | None, content: bytes) -> None:
-        """Take one more; nothing in here waits, so a measurement is either in or not."""
-        size = len(content) + 1
-        if self._size + size > MOST_BYTES:
-            self._close()
-        if not self._items:
-            self._born = self._clock.now()
-            if not self._watching:
-                self._watching = True
-                self._timer = self._background.start(self._watch)
-        self._items.append((content, index, on_refused))
-        self._size += size
-        if len(self._items) == MOST_ROWS:
-            self._close()
-
-    def _close(self) -> None:
-        """Hand over what was gathered, and open the next batch."""
+    def _hand_over(self, items: list[Item]) -> None:
         self._hold = True
-        if self._items:
-            self._delivery.put(self._items)
-            self._open()
-
-    async def _watch(self) -> None:
-        """Close each batch at its age, as long as there are any."""
-        while self._items:
-            wait = self._born + self._max_age - self._clock.now()
-            if wait > 0:
-                await self._clock.sleep(wait)
-            else:
-                self._close()
-        self._watching = False
+        self._delivery.put(items)
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
@@ -285,18 +241,20 @@ class Ingest:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._state = "left"
-        self._close()
+        self._hold = True
+        self._batch.close()
+        cut_short = True
         try:
             if error is None or isinstance(error, Exception):
                 await self._delivery.finish()
+            cut_short = False
         finally:
             with anyio.CancelScope(shield=True):
-                if self._timer is not None:
-                    self._timer.cancel()
-                    await self._timer.ended.wait()
+                await self._batch.stop()
                 await self._delivery.stop()
             failure = self._delivery.failure(error)
-            if failure is not None and failure is not error:
+            # what the block was left by goes on by itself, but not where a cancellation takes its place
+            if failure is not None and (cut_short or failure is not error):
                 raise failure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import NoReturn
 
 import msgspec
@@ -42,16 +43,16 @@ def split(body: bytes | bytearray, *, either: bool = False) -> tuple[list[Raw] |
     Raises:
         Unreadable: It is not a page.
     """
+    decoder: msgspec.json.Decoder[_Envelope] | msgspec.json.Decoder[_EitherEnvelope]
+    decoder = _either_envelope if either else _envelope
     try:
-        page = decode(_either_envelope, body) if either else decode(_envelope, body)
-    except Unreadable as cause:
-        if isinstance(cause.__context__, msgspec.ValidationError):
-            raise  # it is JSON, and not a page
+        page = decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # one text or number that msgspec refuses, perhaps: that is a matter of its record alone
-        try:
-            return _Scanner(body).page(either)
-        except Unreadable:
-            raise cause from None
+        if not isinstance(error, msgspec.ValidationError):
+            with suppress(Unreadable):
+                return _Scanner(body).page(either)
+        page = decode(decoder, body)  # raises, and says where
     return page.data, page.next_token
 
 

@@ -80,7 +80,7 @@ OPTIONS = (
     ClientOption("max_connections", "N", "the most requests in flight at once (100)", _WHOLE, whole),
     ClientOption("max_response_bytes", "N", "a larger answer is refused while it is read (1 GiB)", _WHOLE, whole),
     ClientOption("proxy", "URL", "an HTTP proxy for every request"),
-    ClientOption("bulk", None, "let all other calls to the organization go first"),
+    ClientOption("bulk", None, "repeat calls as long as there is time, as an export does by itself"),
     ClientOption("allow_insecure_http", None, "let key and secret travel in the clear to a base URL of plain http"),
 )
 BY_NAME: Mapping[str, ClientOption] = {each.name: each for each in OPTIONS}

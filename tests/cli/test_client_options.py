@@ -24,7 +24,6 @@ NO_OPTIONS = {
     *("api_key", "api_secret", "token"),  # an argument is seen by every process
     *("ingest_base_url", "transport", "on_event", "_clock", "self"),
     *("ssl_context", "limiter", "headers"),  # objects of Python
-    "bulk",  # one command is alone on its client
 }
 
 GIVEN = {

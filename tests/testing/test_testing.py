@@ -416,7 +416,9 @@ class TestRecordings:
                 active=True,
             )
             await m3ter.authentication.get_bearer_token(grant_type="client_credentials")
-            token = (await m3ter._pipeline._tokens.get()).header.removeprefix("Bearer ")
+            held = m3ter._pipeline.parts.tokens.current()
+            assert held is not None
+            token = held.header.removeprefix("Bearer ")
             await m3ter.bills.list(page_size=1)
         kept = path.read_text(encoding="utf-8") + repr(recorder.exchanges)
         basic = base64.b64encode(f"{sandbox.api_key}:{sandbox.api_secret}".encode()).decode()
