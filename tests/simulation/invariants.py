@@ -25,6 +25,9 @@ class Watch:
 
     Attributes:
         refused_for_good: Tokens that were answered with a 401.
+        login_statuses: What was answered to logins.
+        exchanges: Every request.
+        asked: Seconds for which a 429 asked to be left alone, each time; a second where it did not say.
     """
 
     def __init__(self, world: World) -> None:

@@ -94,7 +94,7 @@ def outcome_is_told_truly(world: World, action: Action, value: Any, error: APIEr
     if error.status is not None and error.status not in known and not held:
         world.fail("a status that was answered is told", f"{action} was told {error}, but answered {sorted(known)}")
     if isinstance(error, RateLimitError) and error.retry_after is not None:
-        asked = max((each for each in world.asked), default=0.0)
+        asked = max(world.watch.asked)
         if error.retry_after > asked + 1.0 + EPSILON:
             world.fail("a Retry-After is measured by the answer's own clock", f"{action}: {error.retry_after:.0f} s")
 

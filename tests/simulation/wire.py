@@ -158,6 +158,7 @@ class Wire:
             if fate == "unreachable":
                 raise TransportError("connection refused", sent=False)
         if fate == "raw_before":
+            exchange.began = self._now()  # as far as anybody can tell
             raise OSError(24, "Too many open files")
         exchange.began = self._now()
         if fate == "slow":
