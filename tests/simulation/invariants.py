@@ -70,6 +70,7 @@ class Watch:
         if exchange.login:
             self._logins_in_flight -= 1
             self.login_statuses.add(answer.status)
+            self.asked.append(_wait(answer) or 0.0)
             if answer.status == 200 and exchange.whole:
                 token = next(reversed(self._world.service.tokens))
                 life = self._world.setup.rules.told_life

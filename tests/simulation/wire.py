@@ -37,6 +37,9 @@ FAULTS = (
 )
 
 
+_CONNECT = 10.0  # seconds in which a connection has to be there
+
+
 @dataclass(slots=True)
 class Outage:
     """Some minutes in which requests have one fate; `org` is an organization, ``login``, or None for all."""
@@ -151,7 +154,7 @@ class Wire:
         if fate == "connect_hang":
             connecting = math.inf
         if connecting or fate == "unreachable":
-            bound = min(request.timeout, getattr(request, "connect_timeout", None) or request.timeout)
+            bound = min(request.timeout, _CONNECT)
             await self._sleep(exchange, min(connecting, bound))
             if connecting > bound:
                 raise TransportError("no connection in time", sent=False, timeout=True)
