@@ -120,7 +120,7 @@ def tries_go_on_while_there_is_time(world: World, action: Action, error: APIErro
     last = action.last
     if last is None or world.closing_at is not None or error.path == "/oauth/token" or not action.retries:
         return
-    left = min(action.deadline, action.begun + action.patience) - world.now
+    left = min(action.effective_deadline, action.begun + action.patience) - world.now
     if left <= _TOO_SHORT + world.watch.paused_for(action.org) or math.isinf(left):
         return
     certain = last.status == 429 or (last.began is None and isinstance(error, APIConnectionError))
