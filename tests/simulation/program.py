@@ -248,7 +248,8 @@ class Program(Doer):
             world.fail("no wait() goes on after its time", f"{action} took {world.now - began:.1f} s")
         attempts = error.attempts if isinstance(error, APIError) else math.inf
         if (
-            attempts <= view.retries
+            timeout > 0
+            and attempts <= view.retries
             and view.bound == math.inf
             and passing(error)
             and world.closing_at is None
@@ -257,8 +258,10 @@ class Program(Doer):
             world.fail("wait() keeps on until its own time is over", f"{action} ended in {error}")
         if error is None and (state != "COMPLETE" or world.now < job.ends):
             world.fail("what is told of a job is true", f"{action} ended in {value}")
-        if isinstance(error, JobTimeoutError) and state == "EXPLODED" and job.ends < began + timeout - 60:
+        if isinstance(error, JobTimeoutError) and state == "EXPLODED" and job.ends < world.now - 60:
             world.fail("what is told of a job is true", f"{action} waited on, in a state that is not known: {error}")
+        if isinstance(error, JobTimeoutError) and world.now < began + timeout - EPSILON:
+            world.fail("what is told of a job is true", f"{action} ended after {world.now - began:.1f} s: {error}")
         if isinstance(error, JobError) and not isinstance(error, JobTimeoutError) and state in ("COMPLETE", "RUNNING"):
             world.fail("what is told of a job is true", f"{action} ended in {type(error).__name__}: {error}")
         return error
