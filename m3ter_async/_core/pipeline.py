@@ -173,6 +173,7 @@ class Pipeline:
                 last = attempts.last
                 if last is None or (unsent.path != call.path and last.status != 403):
                     raise
+                last.out_of_time = unsent.out_of_time
                 raise last from None
             began = self.clock.now()
             try:
@@ -185,9 +186,11 @@ class Pipeline:
                 if status in (401, 403) and token is not None and not renewed:
                     renewed = True
                     if await self._another(token, status, attempts.deadline):
-                        entry.again(
-                            0.0, self._failures.refused(call.operation.method, call.path, outcome, keep=True).error
-                        )
+                        refused = self._failures.refused(call.operation.method, call.path, outcome, keep=True).error
+                        refused.attempts = entry.attempts
+                        if status == 403:  # told, if it is not asked again: it may be about permissions
+                            attempts.last = refused
+                        entry.again(0.0, refused)
                         continue
                 if attempts.doubt and status == 404 and call.operation.method == "DELETE":
                     gone = call.gone(read)  # one before took effect; this is no answer of the service

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from m3ter_async.transports.protocol import Request, Response, TransportError
+from m3ter_async.transports.stage import connect_within
 
 from .ledger import ACTION, Exchange
 from .service import Answer, Service
@@ -35,9 +36,6 @@ FAULTS = (
     "raw_before",
     "raw_after",  # an exception of some library, which no transport should let through
 )
-
-
-_CONNECT = 10.0  # seconds in which a connection has to be there
 
 
 @dataclass(slots=True)
@@ -154,7 +152,7 @@ class Wire:
         if fate == "connect_hang":
             connecting = math.inf
         if connecting or fate == "unreachable":
-            bound = min(request.timeout, _CONNECT)
+            bound = connect_within(request.timeout)
             await self._sleep(exchange, min(connecting, bound))
             if connecting > bound:
                 raise TransportError("no connection in time", sent=False, timeout=True)
