@@ -86,8 +86,11 @@ class Attempts:
                 if outcome.status in (401, 403) and token is not None and not renewed:
                     renewed = True
                     if await self._another_token(token, outcome.status):
-                        self._last = self._refused(outcome).error
-                        entry.again(0.0, self._last)
+                        refused = self._refused(outcome).error
+                        refused.attempts = entry.attempts
+                        if outcome.status == 403:  # told, if it is not asked again: it may be about permissions
+                            self._last = refused
+                        entry.again(0.0, refused)
                         continue
                 if self._doubt and outcome.status == 404 and self._call.operation.method == "DELETE":
                     gone = self._call.gone(read)  # one before took effect; this is no answer of the service
@@ -142,6 +145,7 @@ class Attempts:
             last = self._last
             if last is None or (unsent.path != self._call.path and last.status != 403):
                 raise
+            last.out_of_time = unsent.out_of_time
         raise last
 
     async def _turn(self) -> tuple[Turn | None, Token | None]:

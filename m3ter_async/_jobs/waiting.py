@@ -60,7 +60,7 @@ async def wait(
     job: T | None = None
     while True:
         found = await _look(pipeline, operation, path, left if left > 0 else _LAST_LOOK)
-        seen, trouble = found
+        seen, trouble, over = found
         if seen is not None:
             job = seen
             if on_progress is not None and isawaitable(said := on_progress(seen)):
@@ -71,7 +71,8 @@ async def wait(
             if state not in _GOES_ON:
                 kind = _ENDS.get(state, JobError)
                 raise kind(f"{name} is {state or 'in no state'}{_why(seen)}", seen)
-        if left <= 0 or seen is None:
+        # a look that a bound of single calls ended before its time is followed by others
+        if left <= 0 or over:
             reason = f"{name} is {_state(job, status) or 'not seen'} after {timeout:g} s"
             raise JobTimeoutError(f"{reason}; the last look failed: {trouble}" if trouble else reason, job) from trouble
         left = timeout - (clock.now() - began)
@@ -84,8 +85,8 @@ async def wait(
 
 async def _look(
     pipeline: Pipeline, operation: Operation[T], path: Mapping[str, str], seconds: float
-) -> tuple[T | None, APIError | None]:
-    """The job as it is; or None where there was no answer in time, and what went wrong last.
+) -> tuple[T | None, APIError | None, bool]:
+    """The job as it is; or None where there was no answer in time, what went wrong last, and if all the time is over.
 
     A job outlasts outages of the service, so a look is repeated as long as there is time.
     """
@@ -94,13 +95,14 @@ async def _look(
     scope = anyio.CancelScope(deadline=anyio.current_time() + seconds)
     try:
         with scope:
-            return await patient.call(operation, path, {}), None
+            return await patient.call(operation, path, {}), None, False
     except APIError as error:
         # without a status, or with one that passes, the time was up before it had passed
-        if not (error.out_of_time or (scope.deadline <= anyio.current_time() and passes(error))):
+        over = scope.deadline <= anyio.current_time()
+        if not (error.out_of_time or (over and passes(error))):
             raise
-        return None, error
-    return None, None
+        return None, error, over
+    return None, None, True
 
 
 def check_timeout(timeout: float) -> None:

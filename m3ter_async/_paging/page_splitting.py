@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -43,8 +43,7 @@ def split(body: bytes | bytearray, *, either: bool = False) -> tuple[list[Raw] |
     Raises:
         Unreadable: It is not a page.
     """
-    decoder: msgspec.json.Decoder[_Envelope] | msgspec.json.Decoder[_EitherEnvelope]
-    decoder = _either_envelope if either else _envelope
+    decoder: msgspec.json.Decoder[Any] = _either_envelope if either else _envelope
     try:
         page = decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
@@ -122,14 +124,16 @@ async def edit(
         raise ValueError(f"attempts must be 1 or more, not {attempts}")
     if (change is None) == (not changes):
         raise TypeError("edit() takes the changes by name, or as one mapping, or as one function that returns them")
+    ends = _ends(pipeline)
     while True:
-        model, content = await _read(pipeline, read, path)
+        model, content = await _read(_until(pipeline, ends), read, path)
         given = _given(await _asked(change, model) if callable(change) else changes if change is None else change)
         if not given:
             return model
         attempts -= 1
         try:
-            return await put(pipeline, read, write, path, fields.merge(decode(_fields, content), given))
+            body = fields.merge(decode(_fields, content), given)
+            return await put(_until(pipeline, ends), read, write, path, body)
         except ConflictError as conflict:
             # in doubt, the conflict may be with this very change, written by an attempt before
             if conflict.outcome_unknown or not attempts:
@@ -153,6 +157,7 @@ async def put(
         ConflictError: The version is not the stored one. Its `outcome_unknown` is True where an attempt before may have
             taken effect and the record does not show that it did.
     """
+    ends = _ends(pipeline)
     try:
         return await pipeline.call(write, path, query, body)
     except ConflictError as conflict:
@@ -160,7 +165,7 @@ async def put(
             raise
         lost = conflict
     try:
-        model, content = await _read(pipeline, read, path)
+        model, content = await _read(_until(pipeline, ends), read, path)
         stored, sent = decode(_anything, content), decode(_anything, encode_body(body))
     except (APIError, Unreadable):
         raise lost from None
@@ -168,6 +173,18 @@ async def put(
     if isinstance(version, int) and stored.get("version") == version + 1 and _holds(stored, sent):
         return model
     raise lost
+
+
+def _ends(pipeline: Pipeline) -> float:
+    """When a call that begins now has to be over, in monotonic seconds: all requests of it together."""
+    return pipeline.clock.now() + pipeline.settings.total
+
+
+def _until(pipeline: Pipeline, ends: float) -> Pipeline:
+    """A view whose calls are over by then."""
+    if ends == math.inf:
+        return pipeline
+    return pipeline.view(replace(pipeline.settings, total_timeout=ends - pipeline.clock.now()))
 
 
 async def _read(pipeline: Pipeline, read: Operation[T], path: Mapping[str, str]) -> tuple[T, bytes]:

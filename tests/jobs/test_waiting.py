@@ -69,11 +69,11 @@ def bill_job(m3ter: AsyncM3ter, **options: Any) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_wait_ends_with_the_job_as_it_is_when_it_is_done(kind: str) -> None:
     pick, field, on_the_way, done, _ = KINDS[kind]
-    transport = FakeTransport(states(field, *on_the_way, done))
+    transport = FakeTransport(states(field, *on_the_way, *on_the_way, done))
     async with client(transport, clock := FakeClock()) as m3ter:
         job = await pick(m3ter)("j1")
     assert done in (getattr(job, "status", None), getattr(job, "statement_job_status", None))
-    assert len(transport.requests) == len(on_the_way) + 1
+    assert len(transport.requests) == 2 * len(on_the_way) + 1
     assert len(clock.sleeps) == len(transport.requests) - 1  # done at the first look is done without a wait
     assert {request.method for request in transport.requests} == {"GET"}
     assert all(request.url.endswith("/j1") for request in transport.requests)
@@ -127,6 +127,16 @@ async def test_a_bad_end_is_a_typed_error_with_the_job(kind: str, end: str) -> N
     assert (type(again), str(again), again.job) == (type(error), str(error), error.job)
 
 
+@pytest.mark.parametrize("state", ["NEW_TOMORROW", None])
+async def test_a_state_that_is_not_known_to_go_on_ends_the_waiting_as_what_it_is(state: str | None) -> None:
+    transport = FakeTransport(states("status", "RUNNING", state, "COMPLETE"))
+    async with client(transport) as m3ter:
+        with pytest.raises(JobError, match=f"is {state or 'in no state'}") as caught:
+            await bill_job(m3ter)
+    assert type(caught.value) is JobError
+    assert len(transport.requests) == 2
+
+
 async def test_looks_come_at_growing_intervals_and_the_last_at_the_end_of_the_time() -> None:
     transport = FakeTransport(lambda _: answer({"id": "j1", "status": "RUNNING"}))
     async with client(transport, clock := FakeClock(chance=0.0)) as m3ter:
@@ -150,6 +160,23 @@ async def test_those_who_began_together_do_not_look_together() -> None:
 async def test_a_job_that_is_done_at_the_last_look_is_done() -> None:
     async with client(FakeTransport(states("status", "RUNNING", "RUNNING", "COMPLETE"))) as m3ter:
         assert (await bill_job(m3ter, timeout=1.5)).status == "COMPLETE"
+
+
+@pytest.mark.parametrize("bound", ["total_timeout", "max_retry_time"])
+async def test_a_bound_of_single_calls_ends_a_look_and_not_the_wait(bound: str) -> None:
+    clock = FakeClock()
+    ends = clock.now() + 40
+    transport = FakeTransport(
+        lambda _: answer({}, 503) if clock.now() < ends else answer({"id": "j1", "status": "COMPLETE"})
+    )
+    async with client(transport, clock) as m3ter:
+        view = m3ter.with_options(**{bound: 3.0})
+        assert (await bill_job(view, timeout=100)).status == "COMPLETE"
+        ends = math.inf
+        began = clock.now()
+        with pytest.raises(JobTimeoutError, match=r"is not seen after 100 s; the last look failed: .* 503"):
+            await bill_job(view, timeout=100)
+        assert clock.now() - began >= 100
 
 
 async def test_no_time_is_one_look_and_all_time_is_no_end() -> None:

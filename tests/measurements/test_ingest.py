@@ -649,7 +649,7 @@ async def test_a_cancellation_takes_no_place_of_a_failure_that_the_block_is_left
     _, m3ter = ageless(handler, rate_limit=None)
     async with m3ter, anyio.create_task_group() as group:
         with anyio.CancelScope() as scope:
-            with pytest.raises(IngestError) as caught:
+            with pytest.raises(IngestError) as caught:  # noqa: PT012  cancelled while it is being left
                 async with m3ter.ingest(max_age=AGELESS, concurrency=2) as ingest:
                     for row in rows(200_000):
                         try:

@@ -7,6 +7,8 @@ from collections import defaultdict, deque
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from .ledger import Action, Exchange
 from .service import Answer
 
@@ -18,6 +20,7 @@ EPSILON = 1e-6
 # A login that failed is not followed by more than so many in so many seconds, whoever asks.
 _LOGINS_AFTER_REFUSAL, _LOGINS_AFTER_FAILURE, _LOGIN_WINDOW = 4, 12, 5.0
 _LONGEST_PAUSE = 300.0
+_SUSPECT = 60.0  # seconds between two logins that only a 403 asked for
 
 
 class Watch:
@@ -25,6 +28,9 @@ class Watch:
 
     Attributes:
         refused_for_good: Tokens that were answered with a 401.
+        login_statuses: What was answered to logins.
+        exchanges: Every request.
+        asked: Seconds for which a 429 asked to be left alone, each time; a second where it did not say.
     """
 
     def __init__(self, world: World) -> None:
@@ -35,6 +41,7 @@ class Watch:
         self._failed_logins: deque[tuple[float, bool]] = deque()
         self._granted: tuple[str, float, float] | None = None
         self._need = world.setup.fixed_token is None
+        self._suspected, self._suspect_from = False, -math.inf
         self.refused_for_good: set[str] = set()
         self.login_statuses: set[int] = set()
         self.exchanges: list[Exchange] = []
@@ -67,11 +74,11 @@ class Watch:
         if exchange.login:
             self._logins_in_flight -= 1
             self.login_statuses.add(answer.status)
+            self.asked.append(_wait(answer) or 0.0)
             if answer.status == 200 and exchange.whole:
-                token = next(reversed(self._world.service.tokens))
-                life = self._world.setup.rules.told_life
-                self._granted = token, exchange.at, math.inf if life is None else life
-                self._need = False
+                grant = msgspec.json.decode(answer.body)
+                self._granted = grant["access_token"], exchange.at, grant.get("expires_in", math.inf)
+                self._need = self._suspected = False
                 self._failed_logins.clear()
             else:
                 self._failed_logins.append((self._now, 400 <= answer.status < 500 and answer.status != 429))
@@ -80,7 +87,11 @@ class Watch:
         if answer.status == 401:
             self.refused_for_good.add(token)
         if answer.status in (401, 403) and (self._granted is None or token == self._granted[0]):
-            self._need = self._need or answer.status == 401 or not self._fresh()
+            # a 403 may mean a token that ended, whatever its age; so each may ask for one login a minute
+            if answer.status == 401:
+                self._need = True
+            elif self._now >= self._suspect_from:
+                self._suspected = True
         if answer.status == 429 and (after := _wait(answer)) is not None:
             self.asked.append(after)
             until = max(self._now + min(after, _LONGEST_PAUSE), self._paused.get(_scope(exchange), (0, 0))[1])
@@ -155,7 +166,11 @@ class Watch:
         if self._need or self._granted is None:
             return
         _, issued, life = self._granted
-        if self._now < issued + life - min(300.0, life / 10) - EPSILON:
+        if self._now >= issued + life - min(300.0, life / 10) - EPSILON:
+            return
+        if self._suspected:
+            self._suspect_from = self._now + _SUSPECT
+        else:
             self._world.fail(
                 "no login without need",
                 f"the token is {self._now - issued:.1f} s old, lives for {life:g} s and was not refused",
@@ -203,12 +218,6 @@ class Watch:
     @property
     def _now(self) -> float:
         return self._world.now
-
-    def _fresh(self) -> bool:
-        if self._granted is None:
-            return False
-        _, issued, life = self._granted
-        return self._now < issued + min(60.0, life / 10)
 
 
 def _scope(exchange: Exchange) -> str:

@@ -81,6 +81,11 @@ class Action:
         """The latest request, logins not counted."""
         return self.exchanges[-1] if self.exchanges else None
 
+    @property
+    def effective_deadline(self) -> float:
+        """The least of its own and of those in whose work it runs."""
+        return self.deadline if self.parent is None else min(self.deadline, self.parent.effective_deadline)
+
     def statuses(self) -> set[int]:
         """All that was answered to it."""
         return {each.status for each in self.exchanges if each.status is not None}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # A repeat may be given up where so many seconds are left: the longest back-off, and one that was asked for.
 _TOO_SHORT = 40.0
+_LONGEST_BACK_OFF = 8.0
 _FINAL = (400, 403, 404, 409, 413, 422)
 
 
@@ -94,17 +95,19 @@ def outcome_is_told_truly(world: World, action: Action, value: Any, error: APIEr
     if error.status is not None and error.status not in known and not held:
         world.fail("a status that was answered is told", f"{action} was told {error}, but answered {sorted(known)}")
     if isinstance(error, RateLimitError) and error.retry_after is not None:
-        asked = max((each for each in world.asked), default=0.0)
+        asked = max(world.watch.asked) + (_LONGEST_BACK_OFF if login else 0.0)  # the login is not made before that
         if error.retry_after > asked + 1.0 + EPSILON:
             world.fail("a Retry-After is measured by the answer's own clock", f"{action}: {error.retry_after:.0f} s")
 
 
 def _own_first_try_is_found(world: World, action: Action, error: APIError) -> None:
     last = action.last
-    if error.status != 409 or last is None or not action.writes:
+    if error.status != 409 or last is None or not action.writes or world.closing_at is not None:
         return
     mine = any(entity.name == action.name for entity in world.service.entities.values())
-    if mine and (last.status == 409 or (last.status == 200 and last.whole)):
+    looked = last.status == 200 and last.whole
+    left = min(action.effective_deadline, action.begun + action.patience) - world.now
+    if mine and (looked or (last.status == 409 and left > _TOO_SHORT + world.watch.paused_for(action.org))):
         world.fail("a repeat that finds its own first try says so", f"{action} took effect, and was told {error}")
 
 
@@ -120,7 +123,7 @@ def tries_go_on_while_there_is_time(world: World, action: Action, error: APIErro
     last = action.last
     if last is None or world.closing_at is not None or error.path == "/oauth/token" or not action.retries:
         return
-    left = min(action.deadline, action.begun + action.patience) - world.now
+    left = min(action.effective_deadline, action.begun + action.patience) - world.now
     if left <= _TOO_SHORT + world.watch.paused_for(action.org) or math.isinf(left):
         return
     certain = last.status == 429 or (last.began is None and isinstance(error, APIConnectionError))

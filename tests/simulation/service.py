@@ -29,10 +29,11 @@ class Answer:
 
 @dataclass(slots=True)
 class Entity:
-    """A versioned account, and whose change it shows."""
+    """A versioned account, and whose change it shows; `stored` is all that the last change said."""
 
     version: int = 1
     name: str = "first"
+    stored: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class Rules:
         ended_status: What it answers to a token that ended.
         good_credentials: Whether it takes the key and secret of this world.
         retry_after: How a 429 says when to come back: not at all, in seconds, or as a date.
+        limit: Requests that it takes in a second, for each organization.
         others: Requests that other clients make, second by second, over and over.
         page: Rows of a page.
         tail: How the last page says that it is the last.
@@ -63,6 +65,7 @@ class Rules:
     ended_status: int = 403
     good_credentials: bool = True
     retry_after: str = "none"
+    limit: int = LIMIT
     others: list[int] = field(default_factory=lambda: [0])
     page: int = 5
     tail: str = "absent"
@@ -150,7 +153,7 @@ class Service:
         scope = f"{org}/ingest" if resource == "measurements" else org
         self._used[scope, second] += 1
         others = self.rules.others[second % len(self.rules.others)]
-        return self.throttled(1.0) if self._used[scope, second] + others > LIMIT else None
+        return self.throttled(1.0) if self._used[scope, second] + others > self.rules.limit else None
 
     def _measurements(self, request: Request) -> Answer:
         for each in msgspec.json.decode(request.content or b"{}")["measurements"]:
@@ -197,8 +200,10 @@ class Service:
             if body.get("version") != entity.version:
                 return Answer(409, b'{"message":"version"}')
             entity.version += 1
-            entity.name = body["name"]
+            entity.name, entity.stored = body["name"], body
             self.applied[entity.name] += 1
         if request.method in ("HEAD", "OPTIONS"):
             return Answer(200)
-        return Answer(200, msgspec.json.encode({"id": name, "version": entity.version, "name": entity.name}))
+        return Answer(
+            200, msgspec.json.encode({**entity.stored, "id": name, "version": entity.version, "name": entity.name})
+        )

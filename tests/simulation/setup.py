@@ -168,6 +168,7 @@ def _calm(setup: Setup, chance: random.Random) -> None:
         return
     if setup.kind == "crowd":
         setup.tasks = 0
+        setup.rules.limit = 10_000 if setup.rate_limit is None else LIMIT
         return
     # the login, a stretch of the rate limit, and the slowest request that may hold its place
     setup.small_call_bound = 2.0 + 3 * setup.weather.latency

@@ -10,17 +10,19 @@ from collections.abc import Callable, Iterator
 
 import anyio
 import anyio.lowlevel
+import msgspec
 import pytest
 
 from m3ter_async import AsyncM3ter, TransportError
 from m3ter_async.transports.protocol import Request, Response, Transport
 
 from .run import BACKENDS, judge
+from .setup import draw
 from .wire import Wire
 from .world import World
 
 _WORLDS = 60
-_AGAIN = (3, 5, 26, 33, 49)
+_AGAIN = [seed for seed in range(_WORLDS) if draw(seed).kind in ("close", "logins")][:8]
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +63,6 @@ class _Between:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._last: dict[str, Response] = {}
         self._count = 0
 
     async def send(self, request: Request) -> Response:
@@ -97,14 +98,13 @@ class _CannotBeCancelled(_Between):
         return response
 
 
-class _GivesAnOldPage(_Between):
+class _LosesARow(_Between):
     async def send(self, request: Request) -> Response:
         response = await self._wire.send(request)
-        if "nextToken" not in request.url or response.status != 200:
-            return response
-        org = request.url.split("/")[4]
-        self._last[org], old = response, self._last.get(org, response)
-        return old
+        if "nextToken" in request.url and response.status == 200:
+            page = msgspec.json.decode(response.content)
+            response.content = msgspec.json.encode({**page, "data": page["data"][1:]})
+        return response
 
 
 class _DropsMeasurements(_Between):
@@ -142,7 +142,7 @@ class _StaysOpen(AsyncM3ter):
         ("no write is applied twice", _TakesDoubtForCertainty),
         ("what is told of an outcome is true", _TakesDoubtForCertainty),
         ("no call returns later than its deadline", _CannotBeCancelled),
-        ("every row once and in order", _GivesAnOldPage),
+        ("every row once and in order", _LosesARow),
         ("no measurement is lost in silence", _DropsMeasurements),
         ("nothing hangs for ever", _NeverComesBack),
         ("nothing leaves while the service asked for a pause", _HidesRefusals),

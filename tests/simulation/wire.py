@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from m3ter_async.transports.protocol import Request, Response, TransportError
+from m3ter_async.transports.stage import connect_within
 
 from .ledger import ACTION, Exchange
 from .service import Answer, Service
@@ -151,13 +152,14 @@ class Wire:
         if fate == "connect_hang":
             connecting = math.inf
         if connecting or fate == "unreachable":
-            bound = min(request.timeout, getattr(request, "connect_timeout", None) or request.timeout)
+            bound = connect_within(request.timeout)
             await self._sleep(exchange, min(connecting, bound))
             if connecting > bound:
                 raise TransportError("no connection in time", sent=False, timeout=True)
             if fate == "unreachable":
                 raise TransportError("connection refused", sent=False)
         if fate == "raw_before":
+            exchange.began = self._now()  # as far as anybody can tell
             raise OSError(24, "Too many open files")
         exchange.began = self._now()
         if fate == "slow":
