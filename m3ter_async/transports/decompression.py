@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from importlib import import_module
+from typing import Any
 
 import anyio.lowlevel
 
@@ -13,6 +15,17 @@ _PLAIN = ("", "identity")
 _GZIP = ("gzip", "x-gzip", "deflate")
 _WINDOW = 47  # zlib's way to say: gzip or deflate, whichever it is
 _PIECE = 1_048_576  # bytes made before other tasks get a turn, in about two milliseconds
+
+
+def fastest() -> Any:
+    """ISA-L, where the extra ``speed`` is installed: it does what zlib does in less than half of the time."""
+    try:
+        return import_module("isal.isal_zlib")
+    except ImportError:
+        return zlib
+
+
+library = fastest()
 
 
 async def read(
@@ -60,7 +73,7 @@ class _Inflater:
         encoding = encoding.strip().lower()
         if encoding not in _PLAIN + _GZIP:
             raise TransportError(f"the answer is encoded as {encoding[:40]!r}, which was not asked for")
-        self._gzip = zlib.decompressobj(_WINDOW) if encoding in _GZIP else None
+        self._gzip = library.decompressobj(_WINDOW) if encoding in _GZIP else None
         self._begun = False
 
     def pieces(self, data: bytes, room: float) -> Iterator[bytes]:
@@ -68,17 +81,21 @@ class _Inflater:
         if self._gzip is None:
             yield data
             return
-        while data:
+        full = False
+        while data or full:
             self._begun = True
             if self._gzip.eof:  # a gzip file may have several members
-                self._gzip = zlib.decompressobj(_WINDOW)
+                self._gzip = library.decompressobj(_WINDOW)
+            most = int(min(room + 1, _PIECE))
             try:
-                piece = self._gzip.decompress(data, int(min(room + 1, _PIECE)))
-            except zlib.error:
+                piece = self._gzip.decompress(data, most)
+            except library.error:
                 raise TransportError("broken gzip") from None
             room -= len(piece)
             yield piece
             data = self._gzip.unconsumed_tail or self._gzip.unused_data
+            # then some may be left although all of `data` was taken: ISA-L reads ahead of what it gives
+            full = len(piece) == most and not self._gzip.eof
 
     def check_end(self) -> None:
         """Raise if the body was cut."""
