@@ -75,7 +75,9 @@ OPTIONS = (
     ClientOption("timeout", "SECONDS", "for one attempt, from connecting to the last byte (60)", _NUMBER, seconds),
     ClientOption("total_timeout", "SECONDS", "for a call as a whole, with every wait and repeat", _NUMBER, seconds),
     ClientOption("max_retries", "N", "the most repeats of a call (5)", _WHOLE, whole),
-    ClientOption("max_retry_time", "SECONDS", "in which a call and its repeats must end (120 for the repeats)", _NUMBER, seconds),
+    ClientOption(
+        "max_retry_time", "SECONDS", "in which a call and its repeats must end (120 for the repeats)", _NUMBER, seconds
+    ),
     ClientOption("rate_limit", "N", "requests per second, or none for no limit (50)", f"{_NUMBER}, or none", _rate),
     ClientOption("max_connections", "N", "the most requests in flight at once (100)", _WHOLE, whole),
     ClientOption("max_response_bytes", "N", "a larger answer is refused while it is read (1 GiB)", _WHOLE, whole),
