@@ -70,13 +70,13 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, help="the report (benchmarks/results.md)")
     parser.add_argument("--chart", type=Path, help="the chart (benchmarks/chart.svg)")
-    parser.add_argument("--readme", type=Path, help="the page that shows the figures (README.md)")
+    parser.add_argument("--readme", type=Path, help="the page that shows the figures (docs/explanation/speed.md)")
     arguments = parser.parse_args()
     arguments.rounds = max(1, arguments.rounds or (1 if arguments.quick else 3))
     if not arguments.quick and not arguments.only:
         arguments.out = arguments.out or HERE / "results.md"
         arguments.chart = arguments.chart or HERE / "chart.svg"
-        arguments.readme = arguments.readme or HERE.parent / "README.md"
+        arguments.readme = arguments.readme or HERE.parent / "docs" / "explanation" / "speed.md"
     return arguments
 
 

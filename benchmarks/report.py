@@ -129,11 +129,11 @@ def markdown(
 
 
 def into_readme(text: str, figures: Sequence[Figure]) -> str:
-    """The README with its table of figures replaced; it stands between two comments."""
+    """The page with its table of figures replaced; it stands between two comments."""
     before, opening, rest = text.partition("<!-- figures -->\n")
     _, closing, after = rest.partition("<!-- /figures -->")
     if not (opening and closing):
-        raise ValueError("the README has no place for the figures")
+        raise ValueError("the page has no place for the figures")
     return f"{before}{opening}{_table(figure_rows(figures))}\n{closing}{after}"
 
 

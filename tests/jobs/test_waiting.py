@@ -170,7 +170,8 @@ async def test_a_bound_of_single_calls_ends_a_look_and_not_the_wait(bound: str) 
         lambda _: answer({}, 503) if clock.now() < ends else answer({"id": "j1", "status": "COMPLETE"})
     )
     async with client(transport, clock) as m3ter:
-        view = m3ter.with_options(**{bound: 3.0})
+        bounds: dict[str, Any] = {bound: 3.0}
+        view = m3ter.with_options(**bounds)
         assert (await bill_job(view, timeout=100)).status == "COMPLETE"
         ends = math.inf
         began = clock.now()

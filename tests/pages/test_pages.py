@@ -1,0 +1,55 @@
+"""Every block of the README and of the site runs as it is printed, and prints what stands beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from m3ter_async.sandbox import Sandbox
+from tests.pages.blocks import OTHERS, RUN, SHOWN, Reader, blocks_of, compare
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+RUNNABLE = [page for page in PAGES if any(block.language in RUN for block in blocks_of(page))]
+BILLS = 200  # what the pages tell people to begin with
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", RUNNABLE, ids=name)
+def test_each_block_runs_and_prints_what_is_shown(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Sandbox(bills=BILLS) as sandbox:
+        for variable, value in sandbox.environ.items():
+            monkeypatch.setenv(variable, value)
+        reader = Reader(tmp_path)
+        try:
+            printed, last = "", None
+            for block in blocks_of(page):
+                if block.language in SHOWN:
+                    if last is not None:
+                        compare(block.content, printed, str(last))
+                    printed = ""
+                elif block.language in RUN:
+                    assert not printed, f"{last} prints what is not shown:\n{printed}"
+                    last = block if block.reason is None else None
+                    printed = reader.copy(block) if last is not None else ""
+            assert not printed, f"{last} prints what is not shown:\n{printed}"
+        finally:
+            reader.close()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_each_block_says_what_it_is(page: Path) -> None:
+    unknown = [str(block) for block in blocks_of(page) if block.language not in (*RUN, *SHOWN, *OTHERS)]
+    assert unknown == []
+
+
+def test_the_readme_is_short_and_begins_without_an_account() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.count("\n") <= 150
+    for command in ("nox -s demo", "nox -s tests"):
+        assert f"python -m pip install nox && {command}" in readme
