@@ -100,16 +100,17 @@ class Admission:
         """Keep room for an organization, from now on."""
         self._organizations.add(organization)
 
-    def enter_now(self, turn: Turn) -> bool:
+    def enter_now(self, gate: Gate | None, organization: str, bulk: bool) -> bool:
         """Take a place and a pass, if that is possible without waiting and without overtaking anybody."""
-        queue = self._queues.get(turn.gate)
-        if queue is not None and (queue.lanes[0] or (turn.bulk and queue.lanes[1])):
+        if self._queues:
+            queue = self._queues.get(gate)
+            if queue is not None and (queue.lanes[0] or (bulk and queue.lanes[1])):
+                return False
+        if not self._has_place(organization, bulk):
             return False
-        if not self._has_place(turn):
+        if gate is not None and gate.take(self._clock.now(), bulk=bulk):
             return False
-        if turn.gate is not None and turn.gate.take(self._clock.now(), bulk=turn.bulk):
-            return False
-        self._occupy(turn)
+        self._occupy(organization, bulk)
         return True
 
     async def enter(self, turn: Turn) -> None:
@@ -133,7 +134,7 @@ class Admission:
         except BaseException:
             turn.gone = True
             if turn.granted:
-                self.leave(turn)
+                self.leave(turn.organization, turn.bulk)
             raise
         finally:
             if self._leader is None:
@@ -157,16 +158,15 @@ class Admission:
         finally:
             self._leader = self._alarm = None
 
-    def leave(self, turn: Turn) -> None:
+    def leave(self, organization: str, bulk: bool) -> None:
         """Give a place back."""
-        turn.granted = False
         self._free += 1
-        self._bulk -= turn.bulk
-        held = self._held[turn.organization] - 1
+        self._bulk -= bulk
+        held = self._held[organization] - 1
         if held:
-            self._held[turn.organization] = held
+            self._held[organization] = held
         else:
-            del self._held[turn.organization]
+            del self._held[organization]
         if self._queues:
             self._look_again()
 
@@ -186,22 +186,20 @@ class Admission:
             if pause > 0 and (pause > turn.patience or now + pause > turn.deadline):
                 raise PausedTooLong(pause)
 
-    def _has_place(self, turn: Turn) -> bool:
-        free = self._free
-        if free <= 0 or (turn.bulk and self._bulk >= self._for_bulk):
+    def _has_place(self, organization: str, bulk: bool) -> bool:
+        if self._free <= 0 or (bulk and self._bulk >= self._for_bulk):
             return False
         known = len(self._organizations)
         if known < 2:
             return True
-        held = self._held.get(turn.organization, 0)
+        held = self._held.get(organization, 0)
         active = len(self._held) + (held == 0)
         return held * min(known, active + 1) < self._places
 
-    def _occupy(self, turn: Turn) -> None:
-        turn.granted = True
+    def _occupy(self, organization: str, bulk: bool) -> None:
         self._free -= 1
-        self._bulk += turn.bulk
-        self._held[turn.organization] = self._held.get(turn.organization, 0) + 1
+        self._bulk += bulk
+        self._held[organization] = self._held.get(organization, 0) + 1
 
     def _refuse(self, turn: Turn, error: Exception) -> None:
         turn.error = error
@@ -260,7 +258,7 @@ class Admission:
             if not queue:
                 del self._queues[gate]
             return False, math.inf
-        if not self._has_place(turn):
+        if not self._has_place(turn.organization, turn.bulk):
             return False, math.inf
         if gate is not None and (wait := gate.take(now, bulk=turn.bulk)):
             return False, wait
@@ -269,7 +267,8 @@ class Admission:
             del self._queues[gate]
         else:  # behind the others
             self._queues[gate] = self._queues.pop(gate)
-        self._occupy(turn)
+        turn.granted = True
+        self._occupy(turn.organization, turn.bulk)
         self._tell(turn)
         return True, 0.0
 

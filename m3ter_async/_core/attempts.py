@@ -20,6 +20,7 @@ from .instrumentation import Entry
 from .outcomes import Failure, held_back, too_late
 from .parts import Parts
 from .rate_limits import pause_after
+from .retry import RetryBudget
 from .settings import Settings
 from .waits import ClosedWhileWaiting
 
@@ -44,7 +45,8 @@ class Attempts:
         host = "" if call.bare else parts.hosts[call.operation.server]
         self._entry = Entry(parts.journal, call.operation, host, call.path, call.query)
         # fixed here: the least of what the settings and the caller's own scope allow
-        self._deadline = parts.clock.now() + min(settings.total, parts.clock.left())
+        left = min(settings.total, parts.clock.left())
+        self._deadline = math.inf if left == math.inf else parts.clock.now() + left
         self._failures = 0
         self._counted = 0  # failures that may have taken effect: a number bounds these, time alone the others
         self._doubt = False  # whether one of them may have taken effect
@@ -60,28 +62,30 @@ class Attempts:
         Raises:
             APIError: The last failure.
         """
-        path = self._call.path
+        first = self._call
         try:
             return await self._run(read)
         except APIError as error:
             # a write that ends like this may have taken effect in an attempt before
-            error.outcome_unknown = self._doubt and self._call.operation.writes
-            if error.path == path:
+            error.outcome_unknown = self._doubt and first.operation.writes
+            if error.path == first.path:
                 error.attempts = self._entry.attempts
             self._entry.failed(error)
             raise
 
     async def _run(self, read: Callable[[Response], R]) -> R:
-        parts, entry = self._parts, self._entry
+        parts, entry, login = self._parts, self._entry, self._call.operation.id == LOGIN.id
+        bulk = self._settings.bulk or in_bulk.get()
         renewed = False
         while True:
-            turn, token = await self._next_turn()
+            token = await self._turn(bulk)
             began = parts.clock.now()
             try:
-                outcome = await self._send_once(token)
+                left = self._time_left(began)
+                outcome = await exchange(parts, self._settings, self._call, entry, token, left)
             finally:
-                if turn is not None:
-                    parts.admission.leave(turn)
+                if not login:
+                    parts.admission.leave(self._call.organization, bulk)
             if isinstance(outcome, Response):
                 if outcome.status in (401, 403) and token is not None and not renewed:
                     renewed = True
@@ -111,10 +115,14 @@ class Attempts:
             await self._back_off(failure, parts.clock.now() - began)
 
     def _succeeded(self, value: object, token: Token | None) -> None:
-        self._parts.budgets.of(self._call.organization).refill()
+        self._budget().refill()
         if token is not None:
             token.worked = True
         self._entry.succeeded(value)
+
+    def _budget(self) -> RetryBudget:
+        gate = self._call.gate
+        return self._parts.budget if gate is None else gate.budget
 
     def _refused(self, response: Response) -> Failure:
         """The failure of an answer with a status that is not a success."""
@@ -133,83 +141,78 @@ class Attempts:
 
     # Before it is sent
 
-    async def _next_turn(self) -> tuple[Turn | None, Token | None]:
-        """Wait until the call may be sent. What was answered before is told rather than that it cannot be asked again.
-
-        Raises:
-            APIError: It may not be sent in its time.
-        """
-        try:
-            return await self._turn()
-        except APIError as unsent:
-            last = self._last
-            if last is None or (unsent.path != self._call.path and last.status != 403):
-                raise
-            last.out_of_time = unsent.out_of_time
-        raise last
-
-    async def _turn(self) -> tuple[Turn | None, Token | None]:
+    async def _turn(self, bulk: bool) -> Token | None:
         """Wait for a token that is good, a place in flight, and a pass of the rate limit.
 
         Place and pass come last, in the moment before sending. A login goes without all three, since those who hold a
         place may wait for that very login; a presigned URL takes no token.
+
+        Raises:
+            APIError: It may not be sent in its time. What was answered before is told rather than that.
         """
         call, parts = self._call, self._parts
-        if parts.waits.closed:
-            raise self._closed()
-        if not parts.background.at_home():
-            raise ClientClosedError(ELSEWHERE, method=call.operation.method, path=call.path)
-        if call.operation.id == LOGIN.id:
-            parts.tokens.sent_at = parts.clock.now()
-            return None, None
-        began, waited_for = parts.clock.now(), "a login"
         try:
+            if parts.waits.closed:
+                raise self._closed()
+            if not parts.background.at_home():
+                raise ClientClosedError(ELSEWHERE, method=call.operation.method, path=call.path)
+            if call.operation.id == LOGIN.id:
+                parts.tokens.sent_at = parts.clock.now()
+                return None
             token = None if call.bare else parts.tokens.current() or await self._log_in()
-            waited_for = "its turn"
-            patience = self._settings.policy.total - self._spent
-            bulk = self._settings.bulk or in_bulk.get()
-            turn = Turn(call.gate, call.organization, bulk, self._deadline, patience)
-            if parts.admission.enter_now(turn):
-                return turn, token
-            await self._queue(turn)
-        except PausedTooLong as pause:
-            raise held_back(call.operation.method, call.path, pause.seconds) from None
-        except (NoTokenInTime, NoTurnInTime):
-            waited = parts.clock.now() - began
-            raise too_late(call.operation.method, call.path, waited, waited_for) from None
-        except ClosedWhileWaiting:
-            raise self._closed() from None
-        # one that ended in the queue is sent all the same: its refusal brings a new one, as any other would
-        return turn, None if call.bare else parts.tokens.current() or token
+            if parts.admission.enter_now(call.gate, call.organization, bulk):
+                return token
+            await self._queue(bulk)
+        except APIError as unsent:
+            last = self._last
+            if last is None or (unsent.path != call.path and last.status != 403):
+                raise
+            last.out_of_time = unsent.out_of_time
+        else:
+            # one that ended in the queue is sent all the same: its refusal brings a new one, as any other would
+            return None if call.bare else parts.tokens.current() or token
+        raise last
 
     async def _log_in(self) -> Token:
-        policy = self._settings.policy
+        call, parts, policy = self._call, self._parts, self._settings.policy
         patient = policy.max_retries > 0 and (self._settings.patient or in_bulk.get())
-        left = policy.total - self._spent if patient else -math.inf
-        return await self._parts.tokens.get(self._deadline, self._parts.clock.now() + left)
-
-    async def _queue(self, turn: Turn) -> None:
-        parts = self._parts
         began = parts.clock.now()
-        if turn.gate is not None and (seconds := turn.gate.address_wait(began)):
-            self._entry.address_limited(seconds)
+        left = policy.total - self._spent if patient else -math.inf
         try:
-            await parts.admission.enter(turn)
+            return await parts.tokens.get(self._deadline, began + left)
+        except NoTokenInTime:
+            raise too_late(call.operation.method, call.path, parts.clock.now() - began, "a login") from None
+        except ClosedWhileWaiting:
+            raise self._closed() from None
+
+    async def _queue(self, bulk: bool) -> None:
+        call, parts = self._call, self._parts
+        began = parts.clock.now()
+        if call.gate is not None and (seconds := call.gate.address_wait(began)):
+            self._entry.address_limited(seconds)
+        patience = self._settings.policy.total - self._spent
+        try:
+            await parts.admission.enter(Turn(call.gate, call.organization, bulk, self._deadline, patience))
+        except PausedTooLong as pause:
+            raise held_back(call.operation.method, call.path, pause.seconds) from None
+        except NoTurnInTime:
+            raise too_late(call.operation.method, call.path, parts.clock.now() - began, "its turn") from None
+        except ClosedWhileWaiting:
+            raise self._closed() from None
         finally:
             self._entry.waited(parts.clock.now() - began)
 
     def _closed(self) -> APIError:
         return ClientClosedError("this client is closed", method=self._call.operation.method, path=self._call.path)
 
-    async def _send_once(self, token: Token | None) -> Response | Failure:
-        """Send the call, unless its time is over or the client closed."""
-        call, parts = self._call, self._parts
-        left = self._deadline - parts.clock.now()
-        if parts.waits.closed:
+    def _time_left(self, now: float) -> float:
+        """Seconds until the call must end; what was asked before a wait is asked again after it."""
+        if self._parts.waits.closed:
             raise self._closed()
+        left = self._deadline - now
         if left <= 0:
-            raise too_late(call.operation.method, call.path, 0.0, "the moment to send it")
-        return await exchange(parts, self._settings, call, self._entry, token, left)
+            raise too_late(self._call.operation.method, self._call.path, 0.0, "the moment to send it")
+        return left
 
     # After a failure
 
@@ -260,7 +263,7 @@ class Attempts:
         left, chance = self._deadline - now, parts.clock.random()
         delay = policy.delay(self._failures, self._spent, failure.retry_after, chance, left)
         if delay is not None and not failure.throttled:
-            budget = parts.budgets.of(call.organization)
+            budget = self._budget()
             delay = max(delay, budget.wait(now))
             if self._spent + delay > policy.total or delay >= left:
                 delay = None

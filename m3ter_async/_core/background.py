@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import anyio
 
+from .clock import in_trio
+
 if TYPE_CHECKING:
     import outcome
     import trio
@@ -107,7 +109,7 @@ class Background:
         """
         if not self.at_home():
             raise ElsewhereError(ELSEWHERE)
-        make = _TrioTask if _in_trio() else _AsyncioTask
+        make = _TrioTask if in_trio() else _AsyncioTask
         return make(work if deadline == math.inf else lambda: _bounded(work, deadline), self._tasks, ended)
 
     async def aclose(self) -> None:
@@ -132,13 +134,8 @@ async def _bounded(work: Callable[[], Coroutine[Any, Any, T]], deadline: float) 
     raise TaskAbandoned
 
 
-def _in_trio() -> bool:
-    trio = sys.modules.get("trio")  # nobody runs trio who has not imported it
-    return trio is not None and trio.lowlevel.in_trio_task()
-
-
 def _loop() -> object:
-    if _in_trio():
+    if in_trio():
         return sys.modules["trio"].lowlevel.current_trio_token()
     try:
         return asyncio.get_running_loop()

@@ -38,8 +38,8 @@ async def exchange(
     """
     outcome: Response | Failure
     request = call.bare() if call.bare else _request(parts, settings, call, token)
-    if not request.streamed:
-        request.timeout = min(request.timeout, left)
+    if left < request.timeout and not request.streamed:
+        request.timeout = left
     try:
         entry.sent(request)
         try:

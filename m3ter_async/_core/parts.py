@@ -14,13 +14,13 @@ from .clock import Clock
 from .decoding import Unreadable
 from .instrumentation import Journal
 from .outcomes import Failure, FailureReader
-from .retry import RetryBudgets
+from .retry import RetryBudget
 from .waits import Waits
 
 
 @dataclass(slots=True, eq=False)
 class Parts:
-    """The parts that the calls of all views of a client work with."""
+    """The parts that the calls of all views of a client work with; `budget` is for calls outside any organization."""
 
     transport: Transport
     hosts: Mapping[str, str]
@@ -29,7 +29,7 @@ class Parts:
     waits: Waits
     admission: Admission
     tokens: TokenManager
-    budgets: RetryBudgets
+    budget: RetryBudget
     failures: FailureReader
     journal: Journal
 

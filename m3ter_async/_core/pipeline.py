@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
 import anyio
@@ -26,7 +26,7 @@ from .outcomes import Failure, FailureReader
 from .parts import Parts
 from .rate_limits import Limits
 from .redaction import Secret
-from .retry import RetryBudgets
+from .retry import RetryBudget
 from .settings import Settings
 from .waits import Waits
 
@@ -75,7 +75,7 @@ class Pipeline:
             waits=self.waits,
             admission=Admission(max_in_flight, clock, self.waits),
             tokens=tokens,
-            budgets=RetryBudgets(),
+            budget=RetryBudget(),
             failures=failures,
             journal=Journal(hooks, clock, lambda text: failures.redactor().text(text)),
         )
@@ -136,7 +136,7 @@ class Pipeline:
 
         return await self.run(self.prepare(operation, path, query, body), read)
 
-    async def run(self, call: Call, read: Callable[[Response], R]) -> R:
+    def run(self, call: Call, read: Callable[[Response], R]) -> Coroutine[Any, Any, R]:
         """Send `call` until an answer can be read, or until its time, the policy or safety says stop.
 
         Args:
@@ -145,7 +145,7 @@ class Pipeline:
         Raises:
             APIError: The last failure.
         """
-        return await Attempts(self.parts, self.settings, call).run(read)
+        return Attempts(self.parts, self.settings, call).run(read)
 
     def masked(self, data: bytes) -> bytes:
         """What a server sent, with the client's secrets masked."""

@@ -8,6 +8,7 @@ from collections import deque
 
 from ..events import Scope
 from .clock import Clock
+from .retry import RetryBudget
 
 _RATE = 50.0
 # (requests, seconds): so many in any stretch of so many seconds. The two explorers refill steadily on the service's
@@ -108,6 +109,7 @@ class Gate:
     Attributes:
         organization: Whose requests these are.
         scope: Which of the service's limits it is.
+        budget: What these requests may spend on repeats.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class Gate:
     ) -> None:
         self.scope: Scope = scope
         self.organization = organization
+        self.budget: RetryBudget = RetryBudget()
         self._own = own
         self._address = address
         self._paused_until = -math.inf

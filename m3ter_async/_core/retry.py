@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -137,23 +136,3 @@ class RetryBudget:
         """Note a success."""
         if self._left < self._size:
             self._left = min(self._size, self._left + self._deposit)
-
-
-class RetryBudgets:
-    """A budget for each organization: one that fails does not use up the repeats of another."""
-
-    _KEPT = 1024
-
-    def __init__(self) -> None:
-        self._budgets: OrderedDict[str, RetryBudget] = OrderedDict()
-
-    def of(self, organization: str) -> RetryBudget:
-        """The budget of one organization; of very many, those used last are kept."""
-        budget = self._budgets.get(organization)
-        if budget is None:
-            budget = self._budgets[organization] = RetryBudget()
-            if len(self._budgets) > self._KEPT:
-                self._budgets.popitem(last=False)
-        else:
-            self._budgets.move_to_end(organization)
-        return budget

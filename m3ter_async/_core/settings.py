@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from urllib.parse import quote, unquote, urlsplit
 
@@ -35,6 +35,7 @@ class Settings:
         allow_insecure: Whether plain http may be used beyond loopback.
         total_timeout: Seconds for a call as a whole, from its start to its last byte, every wait included.
         max_retry_time: The same, as it was asked for by that name.
+        total: The lesser of both; infinite where nothing bounds a call.
         bulk: Whether calls let all others go first.
         patient: Whether calls are repeated as long as there is time, however often.
     """
@@ -48,11 +49,10 @@ class Settings:
     max_retry_time: float = math.inf
     bulk: bool = False
     patient: bool = False
+    total: float = field(init=False, default=math.inf)
 
-    @property
-    def total(self) -> float:
-        """Seconds for a call as a whole; infinite where nothing bounds it."""
-        return min(self.total_timeout, self.max_retry_time)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", min(self.total_timeout, self.max_retry_time))
 
     def changed(
         self,
