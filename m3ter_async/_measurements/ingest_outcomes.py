@@ -105,7 +105,7 @@ class IngestError(M3terError):
     def tell(self, block: str, accepted: int, failed: list[FailedBatch], refused: list[RefusedMeasurement]) -> None:
         """Set what it tells: how things stand in a block of this name."""
         self._block = block
-        self.accepted = accepted
+        self.accepted: int = accepted
         self.causes = [each.cause for each in failed]
         self.refused = list(refused)
         self._failed = failed

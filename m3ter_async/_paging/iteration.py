@@ -60,7 +60,8 @@ class Place:
     def behind(self, next_token: str | None) -> None:
         """Stand between two pages, or at the end."""
         self.token = self.after = next_token
-        self.index = self.total = 0
+        self.index: int = 0
+        self.total: int = 0
 
 
 class _Iteration(Generic[T, Y_co]):
