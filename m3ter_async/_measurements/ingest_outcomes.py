@@ -87,7 +87,7 @@ class IngestError(M3terError):
 
     def __init__(self) -> None:
         super().__init__()
-        self.accepted = 0
+        self.accepted: int = 0
         self.causes: list[Exception] = []
         self.refused: list[RefusedMeasurement] = []
         self._failed: list[FailedBatch] = []
@@ -105,7 +105,7 @@ class IngestError(M3terError):
     def tell(self, block: str, accepted: int, failed: list[FailedBatch], refused: list[RefusedMeasurement]) -> None:
         """Set what it tells: how things stand in a block of this name."""
         self._block = block
-        self.accepted: int = accepted
+        self.accepted = accepted
         self.causes = [each.cause for each in failed]
         self.refused = list(refused)
         self._failed = failed

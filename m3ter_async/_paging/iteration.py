@@ -50,8 +50,8 @@ class Place:
     def __init__(self, token: str | None) -> None:
         self.token = token
         self.after: str | None = None
-        self.index = 0
-        self.total = 1
+        self.index: int = 0
+        self.total: int = 1
 
     def at(self, page: FeedPage) -> None:
         """Stand before the first record of a page."""
@@ -60,8 +60,7 @@ class Place:
     def behind(self, next_token: str | None) -> None:
         """Stand between two pages, or at the end."""
         self.token = self.after = next_token
-        self.index: int = 0
-        self.total: int = 0
+        self.index = self.total = 0
 
 
 class _Iteration(Generic[T, Y_co]):
