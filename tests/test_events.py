@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import anyio
 import pytest
 
-from m3ter_async import APIConnectionError, APIError, ConfigurationError, TransportError
+from m3ter_async import APIConnectionError, APIError, AsyncM3ter, ConfigurationError, TransportError
 from m3ter_async import events as every
 from m3ter_async.events import (
+    AddressLimitReached,
     Event,
     LoggedIn,
     LoginFailed,
@@ -198,6 +199,29 @@ async def test_a_pause_is_told_once_by_the_call_that_began_it() -> None:
     assert (pause.scope, pause.seconds) == ("configuration", 3.0)
 
 
+def use_up_the_address(m3ter: AsyncM3ter, clock: FakeClock) -> None:
+    """As 20,000 calls do, of this client or of others at the same address."""
+    address = m3ter._pipeline._limits.gate("configuration", ORG)._address
+    assert address is not None
+    while not address.wait(clock.now()):
+        address.take(clock.now())
+
+
+async def test_a_used_up_address_is_told_once_by_the_call_that_waits_first() -> None:
+    heard, clock = Heard(), FakeClock()
+    m3ter = client(FakeTransport(bill), clock, token="t", on_event=heard)
+    use_up_the_address(m3ter, clock)
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(m3ter.bills.retrieve, "b1")
+    (told,) = heard.of(AddressLimitReached)
+    assert told.scope == "configuration"
+    assert 0 < told.seconds <= 300
+    assert sum(clock.sleeps) >= told.seconds
+    assert m3ter.stats().address_pauses == 1
+    assert len(heard.of(ResponseReceived)) == 5
+
+
 async def test_a_renewal_that_fails_in_the_background_is_told_though_no_call_fails() -> None:
     heard, clock = Heard(), FakeClock()
     logins = [grant(expires_in=1_000), answer({"message": "no"}, 403)]
@@ -350,6 +374,7 @@ async def test_the_outcome_is_the_same_whichever_event_a_listener_raises_at(kind
         clock = FakeClock()
         m3ter = client(FakeTransport(answers, login=lambda _: logins.pop(0)), clock, on_event=listeners)
         error = await failed(m3ter.bills.retrieve("b1"))
+        use_up_the_address(m3ter, clock)
         clock.time += 60  # until then refused credentials are not tried again
         return [str(error), await m3ter.bills.retrieve("b1"), m3ter.stats()]
 

@@ -45,13 +45,13 @@ class Turn:
     __slots__ = ("bulk", "deadline", "error", "gate", "gone", "granted", "news", "organization", "patience")
 
     def __init__(self, gate: Gate | None, organization: str, bulk: bool, deadline: float, patience: float) -> None:
-        self.gate = gate
-        self.organization = organization
-        self.bulk = bulk
-        self.deadline = deadline
-        self.patience = patience
-        self.granted = False
-        self.gone = False
+        self.gate: Gate | None = gate
+        self.organization: str = organization
+        self.bulk: bool = bulk
+        self.deadline: float = deadline
+        self.patience: float = patience
+        self.granted: bool = False
+        self.gone: bool = False
         self.error: Exception | None = None
         self.news: anyio.Event | None = None
 

@@ -109,8 +109,10 @@ class Background:
         """
         if not self.at_home():
             raise ElsewhereError(ELSEWHERE)
-        make = _TrioTask if in_trio() else _AsyncioTask
-        return make(work if deadline == math.inf else lambda: _bounded(work, deadline), self._tasks, ended)
+        bounded = work if deadline == math.inf else lambda: _bounded(work, deadline)
+        if in_trio():
+            return _TrioTask(bounded, self._tasks, ended)
+        return _AsyncioTask(bounded, self._tasks, ended)
 
     async def aclose(self) -> None:
         """Cancel what is still under way and see it end, but for what this very call is part of."""

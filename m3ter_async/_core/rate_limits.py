@@ -95,7 +95,7 @@ class AddressWindow(TokenBucket):
 
     def __init__(self, size: int, period: float) -> None:
         super().__init__(size, period)
-        self.told_until = -math.inf
+        self.told_until: float = -math.inf
 
 
 class Gate:
@@ -214,12 +214,13 @@ _MOST_HOSTS = 64
 
 def _address_windows(host: str, clock: Clock) -> dict[Scope, AddressWindow]:
     # clocks of tests tell times of their own, which must not meet in one window
+    made: dict[Scope, AddressWindow] = {scope: AddressWindow(*window) for scope, window in _ADDRESS_WINDOWS.items()}
     if type(clock) is not Clock:
-        return {scope: AddressWindow(*window) for scope, window in _ADDRESS_WINDOWS.items()}
+        return made
     with _windows_lock:
         found = _windows.get(host)
         if found is None:
-            found = {scope: AddressWindow(*window) for scope, window in _ADDRESS_WINDOWS.items()}
+            found = made
             if len(_windows) >= _MOST_HOSTS:  # hosts come from configuration, but tests make many
                 del _windows[next(iter(_windows))]
             _windows[host] = found

@@ -23,7 +23,7 @@ class Waits:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.closed = False
+        self.closed: bool = False
         self._clock = clock
         self._scopes: dict[anyio.CancelScope, None] = {}  # in the order in which they began
 

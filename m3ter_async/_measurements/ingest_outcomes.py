@@ -87,7 +87,7 @@ class IngestError(M3terError):
 
     def __init__(self) -> None:
         super().__init__()
-        self.accepted = 0
+        self.accepted: int = 0
         self.causes: list[Exception] = []
         self.refused: list[RefusedMeasurement] = []
         self._failed: list[FailedBatch] = []

@@ -50,8 +50,8 @@ class Place:
     def __init__(self, token: str | None) -> None:
         self.token = token
         self.after: str | None = None
-        self.index = 0
-        self.total = 1
+        self.index: int = 0
+        self.total: int = 1
 
     def at(self, page: FeedPage) -> None:
         """Stand before the first record of a page."""

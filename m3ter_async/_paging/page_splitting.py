@@ -45,7 +45,7 @@ def split(body: bytes | bytearray, *, either: bool = False) -> tuple[list[Raw] |
     """
     decoder: msgspec.json.Decoder[Any] = _either_envelope if either else _envelope
     try:
-        page = decoder.decode(body)
+        page: _Envelope | _EitherEnvelope = decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # one text or number that msgspec refuses, perhaps: that is a matter of its record alone
         if not isinstance(error, msgspec.ValidationError):

@@ -63,7 +63,7 @@ class AiohttpTransport:
             raise ConfigurationError("session= has middlewares, which would not run: nothing may repeat a request here")
         if session is not None and (proxy is not None or ssl_context is not None):
             raise ConfigurationError("session= goes by its own settings: pass proxy= and ssl_context= to the session")
-        self.network = Network(proxy, ssl_context) if session is None else Network("", environment={})
+        self.network: Network = Network(proxy, ssl_context) if session is None else Network("", environment={})
         self._session = session
         self._owned = session is None
         self._closed = False

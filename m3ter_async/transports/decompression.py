@@ -25,7 +25,7 @@ def fastest() -> Any:
         return zlib
 
 
-library = fastest()
+library: Any = fastest()
 
 
 async def read(

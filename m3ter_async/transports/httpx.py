@@ -47,7 +47,7 @@ class HttpxTransport:
     ) -> None:
         if client is not None and (proxy is not None or ssl_context is not None):
             raise ConfigurationError("client= goes by its own settings: pass proxy= and ssl_context= to the client")
-        self.network = Network(proxy, ssl_context) if client is None else Network("", environment={})
+        self.network: Network = Network(proxy, ssl_context) if client is None else Network("", environment={})
         self._max_connections = max_connections
         self._theirs = client
         self._closed = False

@@ -34,11 +34,11 @@ class Pool:
     __slots__ = ("busy", "client", "doubted", "load", "size")
 
     def __init__(self, client: httpx.AsyncClient, size: int) -> None:
-        self.client = client
-        self.size = size
-        self.busy = 0
-        self.load = -size
-        self.doubted = False
+        self.client: httpx.AsyncClient = client
+        self.size: int = size
+        self.busy: int = 0
+        self.load: int = -size
+        self.doubted: bool = False
 
 
 class Pools:
@@ -54,7 +54,7 @@ class Pools:
     def __init__(self, most: int, certificates: ssl.SSLContext, proxy: Proxy | None) -> None:
         self._certificates = certificates
         self._proxy = proxy
-        self.proxied = proxy is not None
+        self.proxied: bool = proxy is not None
         self._pools = [self._make(min(_SIZE, most - start)) for start in range(0, most, _SIZE)]
         self._leaving = set[Pool]()
         self._closed = False

@@ -646,17 +646,20 @@ async def test_a_cancellation_takes_no_place_of_a_failure_that_the_block_is_left
         await anyio.wait_all_tasks_blocked()
         scope.cancel()
 
+    async def produce() -> None:
+        async with m3ter.ingest(max_age=AGELESS, concurrency=2) as ingest:
+            for row in rows(200_000):
+                try:
+                    await ingest.send(**row)
+                except IngestError:
+                    group.start_soon(cancel)
+                    raise
+
     _, m3ter = ageless(handler, rate_limit=None)
     async with m3ter, anyio.create_task_group() as group:
         with anyio.CancelScope() as scope:
-            with pytest.raises(IngestError) as caught:  # noqa: PT012  cancelled while it is being left
-                async with m3ter.ingest(max_age=AGELESS, concurrency=2) as ingest:
-                    for row in rows(200_000):
-                        try:
-                            await ingest.send(**row)
-                        except IngestError:
-                            group.start_soon(cancel)
-                            raise
+            with pytest.raises(IngestError) as caught:
+                await produce()
         assert scope.cancel_called
         assert tasks(m3ter) == 0
     unsent = Counter(each.uid for each in caught.value.unsent)

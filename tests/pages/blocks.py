@@ -138,7 +138,7 @@ class Reader:
         if command == "echo $?":
             return f"{self._status}\n"
         if words[0] == "export":
-            os.environ.update(word.split("=", 1) for word in words[1:])
+            os.environ.update((name, value) for name, _, value in (word.partition("=") for word in words[1:]))
             return ""
         if words[0] != "m3ter-async" or {"|", ">", "<"} & set(words):
             ended = subprocess.run(

@@ -222,7 +222,7 @@ async def test_a_long_listing_takes_no_more_memory_than_a_short_one() -> None:
         return answer({"data": [{"id": f"{number}"}], "nextToken": f"t{number}"})
 
     async with client(FakeTransport(serve), token="t", api_key=None, api_secret=None) as m3ter:
-        m3ter._pipeline._transport.requests = Forgetful()  # type: ignore[attr-defined]
+        m3ter._pipeline.parts.transport.requests = Forgetful()  # type: ignore[attr-defined]
         bills = aiter(m3ter.bills.list())
         for _ in range(500):
             await anext(bills)

@@ -42,7 +42,7 @@ class Manifest:
             OSError: It cannot be written to.
         """
         self.folder = folder
-        self.place = Folder(folder)
+        self.place: Folder = Folder(folder)
         self.place.make(folder)
         self.begun: Begun | None = None
         self.resources: dict[str, Standing] = {}

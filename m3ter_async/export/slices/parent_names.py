@@ -44,7 +44,7 @@ class ParentName:
         self._value = msgspec.json.encode(parent)
         self._opening = b"{%b:%b" % (msgspec.json.encode(key), self._value)
         self._sought = b'"%b"' % self._folded.encode()
-        self.contradicted = 0
+        self.contradicted: int = 0
 
     def into(self, record: bytes) -> bytes:
         """The record with its parent's id; what is no object stays as it is."""
