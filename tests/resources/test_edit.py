@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -222,11 +223,14 @@ async def test_all_requests_of_one_change_share_its_time(how: str) -> None:
 
     async with client(FakeTransport(respond), clock) as m3ter:
         view = m3ter.with_options(total_timeout=8.0)
+        accounts = view.accounts
+        change = (
+            partial(accounts.edit, "a1", name="New")
+            if how == "edit"
+            else partial(accounts.update, "a1", version=7, name="New", code="old", email_address="a@b.c")
+        )
         with pytest.raises((ConflictError, APIConnectionError)) as caught:
-            if how == "edit":
-                await view.accounts.edit("a1", name="New")
-            else:
-                await view.accounts.update("a1", version=7, name="New", code="old", email_address="a@b.c")
+            await change()
     assert caught.value.outcome_unknown
     assert len(sent) >= 3
     assert max(sent) < begins + 8.0
