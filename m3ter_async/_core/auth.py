@@ -173,6 +173,7 @@ class TokenManager:
                 return await self._wait(self._renew(), deadline)
             except APIError as error:
                 if self._under_way() or _lasts(error) or self._rests_until > patience:
+                    error.out_of_time = error.out_of_time or (self._clock.now() < patience and not _lasts(error))
                     raise
             except TaskAbandoned:
                 with self._waits.until(deadline):  # closed? if not, somebody cancelled all tasks: begin again

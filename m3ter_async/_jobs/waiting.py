@@ -60,7 +60,7 @@ async def wait(
     job: T | None = None
     while True:
         found = await _look(pipeline, operation, path, left if left > 0 else _LAST_LOOK)
-        seen, trouble, over = found
+        seen, trouble, over = found  # not in one line, or it would be read as an operation that may answer nothing
         if seen is not None:
             job = seen
             if on_progress is not None and isawaitable(said := on_progress(seen)):

@@ -74,7 +74,7 @@ class Delivery:
         self._block = secrets.token_hex(8)  # tells its errors from those of others, pickled or not
         self._on_failed = on_failed
         self._waiting: deque[_Batch] = deque()
-        self._in_flight: set[_Batch] = set()
+        self._in_flight: dict[_Batch, None] = {}  # in the order in which they began
         self._kept: deque[_Batch] = deque()
         self._refused: list[RefusedMeasurement] = []
         self._told = 0  # measurements that failed and are kept no longer
@@ -194,7 +194,7 @@ class Delivery:
             self._send(self._waiting.popleft())
 
     def _send(self, batch: _Batch) -> Task[None]:
-        self._in_flight.add(batch)
+        self._in_flight[batch] = None
         batch.tries += 1
         task = self._pipeline.background.start(lambda: self._deliver(batch))
         self._tasks = [*self._under_way(), task]
@@ -219,7 +219,7 @@ class Delivery:
             self._end()
             raise
         finally:
-            self._in_flight.discard(batch)
+            self._in_flight.pop(batch, None)
             if batch is self._tried:
                 self._trial = self._tried = None
                 self._next_trial = self._pipeline.clock.now() + _PAUSE

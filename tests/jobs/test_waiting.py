@@ -33,7 +33,7 @@ from m3ter_async.models import BillJob
 from m3ter_async.sandbox import Sandbox
 from m3ter_async.transports.protocol import Request, Response
 
-from ..fakes import FakeClock, FakeTransport, answer, client
+from ..fakes import FakeClock, FakeTransport, answer, client, grant
 from ..wire import Pair, until
 
 Wait = Callable[..., Any]
@@ -178,6 +178,20 @@ async def test_a_bound_of_single_calls_ends_a_look_and_not_the_wait(bound: str) 
         with pytest.raises(JobTimeoutError, match=r"is not seen after 100 s; the last look failed: .* 503"):
             await bill_job(view, timeout=100)
         assert clock.now() - began >= 100
+
+
+async def test_a_login_that_fails_for_a_while_does_not_end_a_wait() -> None:
+    clock = FakeClock()
+    ends = clock.now() + 40
+
+    def login(_: Request) -> Response:
+        return answer({}, 502) if clock.now() < ends else grant()
+
+    transport = FakeTransport(lambda _: answer({"id": "j1", "status": "COMPLETE"}), login=login)
+    async with client(transport, clock, max_retries=0) as m3ter:
+        view = m3ter.with_options(max_retries=5, total_timeout=1.0)
+        assert (await bill_job(view, timeout=100)).status == "COMPLETE"
+    assert len(transport.logins) > 2
 
 
 async def test_no_time_is_one_look_and_all_time_is_no_end() -> None:

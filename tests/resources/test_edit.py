@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -24,7 +25,7 @@ from m3ter_async._core.encoding import encode_body
 from m3ter_async.models import Account
 from m3ter_async.transports.protocol import Request, Response
 
-from ..fakes import FakeTransport, answer, client
+from ..fakes import FakeClock, FakeTransport, answer, client
 
 ACCOUNT = b"""{
     "id": "a1", "version": 7, "name": "Old", "code": "old", "currency": "USD", "billEpoch": "2024-01-01",
@@ -205,6 +206,34 @@ async def test_a_conflict_with_its_own_first_attempt_is_a_success_if_the_record_
                 await write()
             assert caught.value.outcome_unknown
     assert len(store.written) == 2
+
+
+@pytest.mark.parametrize("how", ["edit", "update"])
+async def test_all_requests_of_one_change_share_its_time(how: str) -> None:
+    clock = FakeClock()
+    begins = clock.now()
+    read, sent = answer(ACCOUNT), list[float]()
+
+    def respond(request: Request) -> Response | TransportError:
+        sent.append(clock.now())
+        clock.time += 2.0
+        if request.method == "GET" and how == "edit" and len(sent) == 1:
+            return read
+        return CONFLICT if request.method == "PUT" and len(sent) > 2 else LOST
+
+    async with client(FakeTransport(respond), clock) as m3ter:
+        view = m3ter.with_options(total_timeout=8.0)
+        accounts = view.accounts
+        change = (
+            partial(accounts.edit, "a1", name="New")
+            if how == "edit"
+            else partial(accounts.update, "a1", version=7, name="New", code="old", email_address="a@b.c")
+        )
+        with pytest.raises((ConflictError, APIConnectionError)) as caught:
+            await change()
+    assert caught.value.outcome_unknown
+    assert len(sent) >= 3
+    assert max(sent) < begins + 8.0
 
 
 async def test_a_conflict_without_doubt_is_not_looked_at() -> None:

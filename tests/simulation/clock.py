@@ -109,13 +109,16 @@ class _Scope(anyio_asyncio.CancelScope):
 class _Loop(base_events.BaseEventLoop):
     """asyncio's own loop, without sockets, signals and threads."""
 
-    def __init__(self, time: _Time, complain: Callable[[str], None]) -> None:
+    def __init__(self, time: _Time, complain: Callable[[str], None], eager: bool) -> None:
         super().__init__()
         self._virtual = time
         self._selector = _Selector(time)
         self._clock_resolution = 1e-9
         self.set_exception_handler(lambda loop, context: complain(f"{context['message']}: {context.get('exception')}"))
-        self.set_task_factory(lambda loop, coro, **options: _Task(coro, loop=loop, **options))
+        if eager and sys.version_info >= (3, 12):
+            self.set_task_factory(asyncio.create_eager_task_factory(_Task))
+        else:
+            self.set_task_factory(lambda loop, coro, **options: _Task(coro, loop=loop, **options))
 
     def time(self) -> float:
         return self._virtual.now
@@ -221,12 +224,18 @@ def _watched(time: _Time) -> Iterator[None]:
 
 
 def run(
-    seed: str, backend: str, main: Callable[[_Time], Awaitable[None]], complain: Callable[[str], None]
+    seed: str,
+    backend: str,
+    main: Callable[[_Time], Awaitable[None]],
+    complain: Callable[[str], None],
+    *,
+    eager: bool = False,
 ) -> str | None:
     """Run `main` in virtual time.
 
     Args:
         complain: Told of errors that had nobody to go to: of finalizers, and of tasks that nobody waited for.
+        eager: Whether asyncio's tasks take their first steps at once, where Python can do that (from 3.12 on).
 
     Returns:
         Why the event loop had to be ended by force, or None where `main` ended by itself.
@@ -237,7 +246,7 @@ def run(
         if not time.ended:  # what a loop that was broken off says of that is its own affair
             complain(text)
 
-    options = {"clock": _TrioClock(time)} if backend == "trio" else {"loop_factory": lambda: _Loop(time, told)}
+    options = {"clock": _TrioClock(time)} if backend == "trio" else {"loop_factory": lambda: _Loop(time, told, eager)}
     with _repeatable(seed, told), _watched(time):
         try:
             anyio.run(main, time, backend=backend, backend_options=options)

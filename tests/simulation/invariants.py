@@ -94,8 +94,10 @@ class Watch:
                 self._suspected = True
         if answer.status == 429 and (after := _wait(answer)) is not None:
             self.asked.append(after)
-            until = max(self._now + min(after, _LONGEST_PAUSE), self._paused.get(_scope(exchange), (0, 0))[1])
-            self._paused[_scope(exchange)] = self._now, until
+            if not (exchange.request.method == "POST" and exchange.request.url.endswith("/billjobs")):
+                # (there it may speak of the jobs that run, and not of requests)
+                until = max(self._now + min(after, _LONGEST_PAUSE), self._paused.get(_scope(exchange), (0, 0))[1])
+                self._paused[_scope(exchange)] = self._now, until
 
     def lost(self, exchange: Exchange, error: BaseException) -> None:
         """The client gets none."""

@@ -19,6 +19,8 @@ from .service import Job
 
 _LAST_LOOK = 5.0  # seconds that a wait for a job may look on when its time is over
 _NO_SCOPE = ("none", math.inf)
+_CALLS = ("read", "charge", "again", "update", "delete", "head", "forbidden", "missing", "start")
+_SHARES = (30, 30, 4, 12, 8, 4, 6, 6, 4)
 _MAPS = ("calm", "left", "fails", "nested", "closes")
 
 
@@ -43,13 +45,14 @@ class Program(Doer):
         self,
         view: View,
         *,
-        kinds: tuple[str, ...] = ("read", "charge", "again", "update", "delete", "head", "forbidden", "missing"),
+        kinds: tuple[str, ...] = _CALLS,
         parent: Action | None = None,
         scope: tuple[str, float] = _NO_SCOPE,
         interactive: bool = False,
     ) -> Any:
         """Make one call, and give what came of it: its error is raised again."""
-        what = self.chance.choices(kinds, (30, 30, 4, 12, 8, 4, 6, 6)[: len(kinds)])[0]
+        what = self.chance.choices(kinds, _SHARES[: len(kinds)])[0]
+        slot = self.chance.choice((None, 0.0, 60.0, 300.0)) if what == "start" else None
         number = next(self.world.numbers)
         action = Action(
             number,
@@ -59,26 +62,28 @@ class Program(Doer):
             self.world.now,
             deadline=self.world.now + view.bound,
             name={"delete": f"gone-{number}"}.get(what, f"{what}-{number}"),
-            writes=what in ("charge", "again", "update", "delete"),
+            writes=what in ("charge", "again", "update", "delete", "start"),
             parent=parent,
-            patience=view.patience,
+            patience=view.patience if slot is None else slot,
             retries=view.retries,
             interactive=interactive,
         )
-        value, error, _ = await self.perform(action, self._act(what, view, action), scope)
+        value, error, _ = await self.perform(action, self._act(what, view, action, slot), scope)
         if what == "read" and error is None and value is not None and not value.id.startswith("entity"):
             self.world.fail("an answer is what the service said", f"{action}: {value.id}")
         if error is not None and parent is not None:
             raise error
         return value
 
-    def _act(self, what: str, view: View, action: Action) -> Callable[[], Awaitable[Any]]:
+    def _act(self, what: str, view: View, action: Action, slot: float | None) -> Callable[[], Awaitable[Any]]:
         client, name = view.client, action.name
         entity = f"entity-{self.chance.randint(0, 2)}"
         if what in ("forbidden", "missing"):
             return lambda: client.accounts.retrieve(f"{what}-{entity}")
         if what == "charge":
             return lambda: client.balances.transactions.create("main", amount=1, description=name)
+        if what == "start":
+            return lambda: client.bill_jobs.create(timezone=name, wait_for_slot=slot)
         if what == "again":
             path = "/organizations/{orgId}/balances/main/transactions"
             return lambda: client.request("POST", path, body={"description": name}, repeatable=True)
@@ -135,7 +140,8 @@ class Program(Doer):
         took = self.world.now - began
         # a call for each page: of empty ones there are several in a step
         pages = {each.request.url for each in action.exchanges if each.over is None or each.over >= began}
-        if took > view.bound * max(1, len(pages)) + EPSILON:
+        calls = max(1, len(pages)) + bool(self.world.setup.cancels_at)  # a page ahead that was cancelled is asked anew
+        if took > view.bound * calls + EPSILON:
             self.world.fail(
                 "no call returns later than its deadline", f"a page of {action} took {took:.3f} s of {view.bound:g}"
             )
@@ -208,7 +214,7 @@ class Program(Doer):
         view, chance = self.view(), self.chance
         number = next(self.world.numbers)
         action = Action(number, "ingest", f"ingest {view.org}", view.org, self.world.now)
-        count, taken, unsent = chance.choice((1, 3, 8)), list[str](), set[str]()
+        count, taken, unsent = chance.choice((1, 3, 8)), list[str](), set[str | None]()
         now = datetime(2025, 1, 1, tzinfo=UTC)
 
         async def act() -> None:
@@ -223,7 +229,7 @@ class Program(Doer):
 
         _, error, _ = await self.perform(action, act, self.scope())
         if isinstance(error, IngestError):
-            unsent = {each.uid for each in error.unsent if each.uid}
+            unsent = {each.uid for each in (*error.unsent, *(each.row for each in error.refused))}
         self.world.measurements.append((action, [uid for uid in taken if uid not in unsent]))
 
     async def wait(self) -> None:

@@ -31,6 +31,7 @@ class Setup:
         bounds: ``max_retry_time`` and ``total_timeout``, where the client is given them.
         small_call_bound: Seconds until a call that somebody waits for has left, at the latest.
         closes_at: When the client is closed while work goes on.
+        eager: Whether tasks take their first steps at once, on asyncio and from Python 3.12 on.
         cancels_at: When somebody cancels all tasks of the event loop but the program's, where the loop allows that.
     """
 
@@ -51,6 +52,7 @@ class Setup:
     closes_at: float | None = None
     revokes_at: tuple[float, ...] = ()
     cancels_at: tuple[float, ...] = ()
+    eager: bool = False
 
     def client_options(self) -> dict[str, Any]:
         """Arguments for the client, beside key, secret and transport."""
@@ -128,6 +130,7 @@ def draw(seed: int) -> Setup:
         count = chance.randint(1, 4)
         setup.cancels_at = tuple(chance.choice((0.0, 0.0, chance.uniform(0, 10))) for _ in range(count))
     _special(setup, chance)
+    setup.eager = chance.random() < 0.3
     return setup
 
 

@@ -17,12 +17,14 @@ from m3ter_async import AsyncM3ter, TransportError
 from m3ter_async.transports.protocol import Request, Response, Transport
 
 from .run import BACKENDS, judge
-from .setup import draw
+from .setup import KINDS, draw
 from .wire import Wire
 from .world import World
 
 _WORLDS = 60
-_AGAIN = [seed for seed in range(_WORLDS) if draw(seed).kind in ("close", "logins")][:8]
+_AGAIN = [next(seed for seed in range(500) if draw(seed).kind == kind) for kind in KINDS]  # one of each
+_AGAIN += [seed for seed in range(_WORLDS) if draw(seed).kind in ("close", "logins")][:6]
+_AGAIN = sorted(set(_AGAIN))
 
 
 @pytest.fixture(autouse=True)

@@ -124,7 +124,9 @@ class World:
 
     def run(self) -> World:
         """From the beginning to the end."""
-        stuck = clock.run(f"{self.seed}/{self.backend}", self.backend, self._main, self._complains)
+        stuck = clock.run(
+            f"{self.seed}/{self.backend}", self.backend, self._main, self._complains, eager=self.setup.eager
+        )
         if stuck is not None:
             self.fail(_HANGS, f"{stuck}; {self._unfinished()}")
         return self
