@@ -133,6 +133,23 @@ class Attempts:
 
     # Before it is sent
 
+    async def log_in(self) -> None:
+        """Have a token that is good, and send nothing more.
+
+        Raises:
+            APIError: The login failed, or did not end in time.
+        """
+        began = self._parts.clock.now()
+        try:
+            self._check_open()
+            if self._parts.tokens.current() is None:
+                await self._log_in()
+        except NoTokenInTime:
+            waited = self._parts.clock.now() - began
+            raise too_late(self._call.operation.method, self._call.path, waited, "a login") from None
+        except ClosedWhileWaiting:
+            raise self._closed() from None
+
     async def _next_turn(self) -> tuple[Turn | None, Token | None]:
         """Wait until the call may be sent. What was answered before is told rather than that it cannot be asked again.
 
@@ -155,10 +172,7 @@ class Attempts:
         place may wait for that very login; a presigned URL takes no token.
         """
         call, parts = self._call, self._parts
-        if parts.waits.closed:
-            raise self._closed()
-        if not parts.background.at_home():
-            raise ClientClosedError(ELSEWHERE, method=call.operation.method, path=call.path)
+        self._check_open()
         if call.operation.id == LOGIN.id:
             parts.tokens.sent_at = parts.clock.now()
             return None, None
@@ -181,6 +195,12 @@ class Attempts:
             raise self._closed() from None
         # one that ended in the queue is sent all the same: its refusal brings a new one, as any other would
         return turn, None if call.bare else parts.tokens.current() or token
+
+    def _check_open(self) -> None:
+        if self._parts.waits.closed:
+            raise self._closed()
+        if not self._parts.background.at_home():
+            raise ClientClosedError(ELSEWHERE, method=self._call.operation.method, path=self._call.path)
 
     async def _log_in(self) -> Token:
         policy = self._settings.policy
