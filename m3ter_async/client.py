@@ -21,6 +21,7 @@ from ._jobs.client_methods import Toolbox
 from ._measurements.client_methods import Measuring
 from .errors import ConfigurationError
 from .stats import Stats
+from .transports.late import LateTransport
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -115,9 +116,7 @@ class AsyncM3ter(Toolbox, Measuring):
         in_flight = whole("max_connections", max_connections)
         clock = _clock or new_clock()
         if transport is None:
-            from .transports import AiohttpTransport  # a third of a second to import, and not everybody's choice
-
-            transport = AiohttpTransport(max_connections=in_flight, proxy=proxy, ssl_context=ssl_context)
+            transport = LateTransport(max_connections=in_flight, proxy=proxy, ssl_context=ssl_context)
             transport.network.check(self._hosts.values())
         elif proxy is not None or ssl_context is not None:
             raise ConfigurationError(
@@ -226,6 +225,17 @@ class AsyncM3ter(Toolbox, Measuring):
             repeat = ("read" if repeat_of(method.upper()) == "read" else "safe") if repeatable else "never"
         operation: Operation[Any] = Operation(BY_HAND, method.upper(), plain_path(path), type, repeat=repeat)
         return await self._pipeline.call(operation, {}, query or {}, body)
+
+    async def warm_up(self) -> None:
+        """Load what the first call needs, in a thread, and log in: ``POST /oauth/token``.
+
+        Without it the first call does so. Call it where a server starts, so that no request waits for it. It may be
+        called again, and then does what is still to be done.
+
+        Raises:
+            APIError: The login failed.
+        """
+        await self._pipeline.warm_up()
 
     def stats(self) -> Stats:
         """What this client and all its views have done so far; it costs next to nothing to ask."""

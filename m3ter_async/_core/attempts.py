@@ -141,6 +141,16 @@ class Attempts:
 
     # Before it is sent
 
+    async def log_in(self) -> None:
+        """Have a token that is good, and send nothing more.
+
+        Raises:
+            APIError: The login failed, or did not end in time.
+        """
+        self._check_open()
+        if self._parts.tokens.current() is None:
+            await self._log_in()
+
     async def _turn(self, bulk: bool) -> Token | None:
         """Wait for a token that is good, a place in flight, and a pass of the rate limit.
 
@@ -152,10 +162,7 @@ class Attempts:
         """
         call, parts = self._call, self._parts
         try:
-            if parts.waits.closed:
-                raise self._closed()
-            if not parts.background.at_home():
-                raise ClientClosedError(ELSEWHERE, method=call.operation.method, path=call.path)
+            self._check_open()
             if call.operation.id == LOGIN.id:
                 parts.tokens.sent_at = parts.clock.now()
                 return None
@@ -172,6 +179,12 @@ class Attempts:
             # one that ended in the queue is sent all the same: its refusal brings a new one, as any other would
             return None if call.bare else parts.tokens.current() or token
         raise last
+
+    def _check_open(self) -> None:
+        if self._parts.waits.closed:
+            raise self._closed()
+        if not self._parts.background.at_home():
+            raise ClientClosedError(ELSEWHERE, method=self._call.operation.method, path=self._call.path)
 
     async def _log_in(self) -> Token:
         call, parts, policy = self._call, self._parts, self._settings.policy

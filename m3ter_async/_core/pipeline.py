@@ -92,6 +92,17 @@ class Pipeline:
         """The numbers of all views."""
         return self.parts.journal.counters.snapshot(getattr(self._transport, "connections", None))
 
+    async def warm_up(self) -> None:
+        """Load what the transport has yet to load, and log in.
+
+        Raises:
+            APIError: The login failed.
+        """
+        load = getattr(self._transport, "load", None)
+        if load is not None:
+            await load()
+        await Attempts(self.parts, self.settings, Call(LOGIN, LOGIN.path)).log_in()
+
     async def aclose(self) -> None:
         """End what goes on beside the calls, then the transport. From here on nothing is sent."""
         if not self.background.at_home():

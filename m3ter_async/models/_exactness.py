@@ -25,9 +25,11 @@ Data: TypeAlias = bytes | bytearray | msgspec.Raw | str
 Numbers: TypeAlias = Callable[[Iterable[Any]], Iterable[Any]]
 """Gives all amounts in values of one type, and None where one is missing."""
 
-# the time of a moment, in more digits than a datetime holds; and those of them that would be lost
-_MAYBE_FINER = re.compile(rb"T[0-9]{2}:[0-9]{2}:[0-9]{2}[.,][0-9]{7}").search
-_FINER = re.compile(r"[.,][0-9]{6}0*[1-9]").search
+# The time of a moment, in more digits than a datetime holds: looked for by its dot, of which there are few. Or any of
+# these characters as an escape. And the digits that would be lost.
+_MAYBE_FINER = re.compile(rb"\.(?<=[0-9]:[0-9][0-9]\.)[0-9]{7}").search
+_ESCAPED = re.compile(rb"\\u00(?:3[0-9aA]|2[eE])").search
+_FINER = re.compile(r"\.[0-9]{6}0*[1-9]").search
 _finite = Decimal.is_finite
 _values = methodcaller("values")
 _plain = msgspec.json.Decoder(float_hook=Decimal)
@@ -55,7 +57,7 @@ class Exactness:
             None where all is exact.
         """
         sure = self._numbers is None or self._all_finite(value)
-        if sure and not (self._moments and _MAYBE_FINER(data.encode() if isinstance(data, str) else data)):
+        if sure and not (self._moments and _maybe_finer(data)):
             return None
         return next(_faults(value, _plain.decode(data), "$"), None)
 
@@ -139,6 +141,12 @@ class Decoder(Generic[T]):
         if fault := self._exactness.fault(value, data):
             raise msgspec.ValidationError("{} - at `{}`".format(*fault))
         return value
+
+
+def _maybe_finer(data: Data) -> bool:
+    """Whether any moment in the JSON may be finer than a microsecond."""
+    content = data.encode() if isinstance(data, str) else bytes(data) if isinstance(data, msgspec.Raw) else data
+    return bool(_MAYBE_FINER(content) or (b"\\" in content and _ESCAPED(content)))
 
 
 def _struct(names: list[str], amounts: list[int], children: list[tuple[int, Numbers]]) -> Numbers:

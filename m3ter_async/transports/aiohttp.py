@@ -56,6 +56,7 @@ class AiohttpTransport:
         max_connections: int = 100,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        _network: Network | None = None,
     ) -> None:
         if session is not None and session.auth is not None:
             raise ConfigurationError("session= has an auth of its own, which would replace the access token")
@@ -63,7 +64,8 @@ class AiohttpTransport:
             raise ConfigurationError("session= has middlewares, which would not run: nothing may repeat a request here")
         if session is not None and (proxy is not None or ssl_context is not None):
             raise ConfigurationError("session= goes by its own settings: pass proxy= and ssl_context= to the session")
-        self.network: Network = Network(proxy, ssl_context) if session is None else Network("", environment={})
+        ours = _network or (Network(proxy, ssl_context) if session is None else Network("", environment={}))
+        self.network: Network = ours
         self._session = session
         self._owned = session is None
         self._closed = False

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import httpx
+from anyio import to_thread
 
 from ..errors import ConfigurationError
 from .httpx_bodies import Content, Pieces, PresignedURL, read
@@ -53,6 +54,7 @@ class HttpxTransport:
         self._closed = False
         self._room = anyio.Semaphore(max_connections, fast_acquire=True)
         self._pools: dict[Proxy | None, Pools] = {}
+        self._opening = anyio.Lock()
         self._routes: dict[str, Route] = {}
 
     async def send(self, request: Request) -> Response:
@@ -69,10 +71,13 @@ class HttpxTransport:
             raise TransportError("the client of this transport is closed", sent=False)
         try:
             progress.route = route = self._route(request.url)
-            way = self._theirs or self._pools.get(route.proxy) or self._open(route.proxy)
             # httpx bounds each read, not the whole: a server that trickles bytes would never time out
             with anyio.fail_after(request.timeout) as progress.scope:
                 progress.within(request.timeout)
+                way = self._theirs or self._pools.get(route.proxy)
+                if way is None:
+                    with progress.connecting():
+                        way = await self._open(route.proxy)
                 if isinstance(way, Pools):
                     return await self._in_a_pool(request, progress, way)
                 return await self._talk(request, progress, way)
@@ -155,10 +160,25 @@ class HttpxTransport:
     def _clients(self) -> list[httpx.AsyncClient]:
         return [client for pools in self._pools.values() for client in pools.clients]
 
-    def _open(self, proxy: Proxy | None) -> Pools:
+    async def load(self) -> None:
+        """Do what the first request would have to do before it connects."""
+        if self._theirs is None:
+            await self._open(None)
+
+    async def _open(self, proxy: Proxy | None) -> Pools:
+        async with self._opening:
+            made = self._pools.get(proxy)
+            if made is None:
+                # in a thread: reading certificates takes longer than a request
+                made = await to_thread.run_sync(self._make, proxy, abandon_on_cancel=True)
+                if self._closed:
+                    raise TransportError("this transport is closed", sent=False)
+                self._pools[proxy] = made
+            return made
+
+    def _make(self, proxy: Proxy | None) -> Pools:
         certificates = self.network.context() or ssl.create_default_context()
-        made = self._pools[proxy] = Pools(self._max_connections, certificates, proxy)
-        return made
+        return Pools(self._max_connections, certificates, proxy)
 
     def _route(self, url: str) -> Route:
         origin = url[: url.index("/", 8)]
