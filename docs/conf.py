@@ -21,6 +21,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 intersphinx_mapping: dict[str, tuple[str, str | None]] = {}  # the build needs no network
 exclude_patterns = ["_build", "llms.txt"]
 default_role = "py:obj"
+suppress_warnings = ["ref.python"]  # a model and an event may have the same short name
 nitpicky = False
 html_theme = "furo"
 html_title = "m3ter-async"
