@@ -8,9 +8,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-import generate_reference  # noqa: E402  it lies beside this file
+import generate_reference
 
-import m3ter_async  # noqa: E402
+import m3ter_async
 
 project = "m3ter-async"
 author = "The m3ter-async authors"

@@ -184,11 +184,16 @@ def _model(node: ast.ClassDef) -> str:
     lines = [f"## {node.name}\n", f"```{{eval-rst}}\n.. py:class:: {node.name}\n   :module: {MODELS}\n"]
     text = ast.get_docstring(node)
     lines += [*(f"   {line}".rstrip() for line in (text or "").splitlines()), ""]
-    fields = [
-        each for each in node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
-    ]
+    fields = [each for each in node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)]
     if fields:
-        lines += ["   .. list-table::", "      :widths: auto", "      :header-rows: 1", "", "      * - field", "        - type"]
+        lines += [
+            "   .. list-table::",
+            "      :widths: auto",
+            "      :header-rows: 1",
+            "",
+            "      * - field",
+            "        - type",
+        ]
         for each in fields:
             assert isinstance(each.target, ast.Name)
             lines += [f"      * - ``{each.target.id}``", f"        - ``{_type(each.annotation)}``"]
@@ -206,7 +211,11 @@ def _aliases(tree: ast.Module, public: set[str]) -> str:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
             if node.target.id in public and "TypeAlias" in ast.unparse(node.annotation):
                 value = ast.unparse(node.value)
-                known = ", ".join(f"``{each.value}``" for each in ast.walk(node.value) if isinstance(each, ast.Constant))
+                known = ", ".join(
+                    f"``{each.value}``" for each in ast.walk(node.value) if isinstance(each, ast.Constant)
+                )
                 text = f"One of {known}, or another text that the service has added." if known else f"``{value}``"
-                lines.append(f"```{{eval-rst}}\n.. py:data:: {node.target.id}\n   :module: {MODELS}\n\n   {text}\n```\n")
+                lines.append(
+                    f"```{{eval-rst}}\n.. py:data:: {node.target.id}\n   :module: {MODELS}\n\n   {text}\n```\n"
+                )
     return "## Texts with known values\n\n" + "\n".join(lines) if lines else ""

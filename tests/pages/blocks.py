@@ -130,9 +130,7 @@ class Reader:
         module = self._folder / f"test_line_{block.line}.py"
         module.write_text(block.content, encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", module.name]
-        ended = subprocess.run(
-            command, cwd=self._folder, timeout=SECONDS, text=True, capture_output=True, check=False
-        )
+        ended = subprocess.run(command, cwd=self._folder, timeout=SECONDS, text=True, capture_output=True, check=False)
         assert ended.returncode == 0, f"{block}:\n{ended.stdout}{ended.stderr}"
         return ""
 

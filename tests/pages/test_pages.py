@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GENERATED = ("operations", "models")
 PAGES = [
     ROOT / "README.md",
+    ROOT / "MOVING.md",
     *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name not in GENERATED),
 ]
 RUNNABLE = [page for page in PAGES if any(block.language in RUN for block in blocks_of(page))]
