@@ -135,7 +135,8 @@ def _operations_page(module: str, resources: list[tuple[str, Resource]]) -> str:
     if others:
         parts.append("## Types\n")
         parts += [
-            f"```{{eval-rst}}\n.. autoclass:: {module}.{name}\n   :members:\n   :undoc-members:\n   :no-index-entry:\n```\n"
+            f"```{{eval-rst}}\n.. autoclass:: {module}.{name}\n"
+            "   :members:\n   :undoc-members:\n   :no-index-entry:\n```\n"
             for name in others
         ]
     return "\n".join(parts)
@@ -172,7 +173,8 @@ def _models_page(source: Path, public: set[str]) -> str:
         # the methods are inherited from a private class: they are shown where users meet them
         return (
             "Every model has these methods.\n\n"
-            "```{eval-rst}\n.. autoclass:: m3ter_async.models.Model()\n   :members:\n   :inherited-members: Struct\n```\n"
+            "```{eval-rst}\n.. autoclass:: m3ter_async.models.Model()\n"
+            "   :members:\n   :inherited-members: Struct\n```\n"
         )
     tree = ast.parse(source.read_text(encoding="utf-8"))
     parts = [_aliases(tree, public)]
@@ -208,14 +210,16 @@ def _type(annotation: ast.expr) -> str:
 def _aliases(tree: ast.Module, public: set[str]) -> str:
     lines = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
-            if node.target.id in public and "TypeAlias" in ast.unparse(node.annotation):
-                value = ast.unparse(node.value)
-                known = ", ".join(
-                    f"``{each.value}``" for each in ast.walk(node.value) if isinstance(each, ast.Constant)
-                )
-                text = f"One of {known}, or another text that the service has added." if known else f"``{value}``"
-                lines.append(
-                    f"```{{eval-rst}}\n.. py:data:: {node.target.id}\n   :module: {MODELS}\n\n   {text}\n```\n"
-                )
+        if (
+            isinstance(node, ast.AnnAssign)
+            and isinstance(node.target, ast.Name)
+            and node.value is not None
+            and node.target.id in public
+            and "TypeAlias" in ast.unparse(node.annotation)
+        ):
+            values = [each.value for each in ast.walk(node.value) if isinstance(each, ast.Constant)]
+            known = ", ".join(f"``{value}``" for value in values)
+            text = f"One of {known}, or another text that the service has added."
+            lines.append(f"```{{eval-rst}}\n.. py:data:: {node.target.id}\n   :module: {MODELS}\n")
+            lines.append(f"   {text if known else f'``{ast.unparse(node.value)}``'}\n```\n")
     return "## Texts with known values\n\n" + "\n".join(lines) if lines else ""

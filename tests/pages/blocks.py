@@ -139,7 +139,8 @@ class Reader:
         if command == "echo $?":
             return f"{self._status}\n"
         if words[0] == "export":
-            os.environ.update(word.split("=", 1) for word in words[1:])
+            for variable, _, value in (word.partition("=") for word in words[1:]):
+                os.environ[variable] = value
             return ""
         if words[0] != "m3ter-async" or {"|", ">", "<"} & set(words):
             ended = subprocess.run(
@@ -172,9 +173,9 @@ def _commands(block: Block) -> Iterator[tuple[str, str]]:
             if command:
                 yield command, ""
         return
-    for part in re.split(r"^\$ ", joined, flags=re.MULTILINE)[1:]:
-        command, _, output = part.partition("\n")
-        yield command.strip(), output
+    for part in str.split(f"\n{joined}", "\n$ ")[1:]:
+        lines = part.split("\n", 1)
+        yield lines[0].strip(), lines[-1] if len(lines) > 1 else ""
 
 
 def compare(wanted: str, printed: str, place: str) -> None:
