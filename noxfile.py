@@ -113,6 +113,13 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into docs/_build; warnings are errors. (Its blocks run in the tests.)"""
+    install(session, EVERYTHING, "docs")
+    session.run("sphinx-build", "-W", "--keep-going", "-E", "-b", "html", "docs", "docs/_build", *session.posargs)
+
+
+@nox.session
 def audit(session: nox.Session) -> None:
     """Look for known vulnerabilities in what the package installs with all extras; it fails where it cannot know."""
     session.install("--quiet", *nox.project.dependency_groups(PROJECT, "audit"))

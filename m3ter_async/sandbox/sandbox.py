@@ -85,7 +85,7 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The base URL, such as `http://127.0.0.1:8080`.
+        """The base URL, such as ``http://127.0.0.1:8080``.
 
         Raises:
             RuntimeError: The sandbox is not running.

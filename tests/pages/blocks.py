@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from m3ter_async import AsyncM3ter
+from m3ter_async import AsyncM3ter, M3terError
 from m3ter_async.cli import main
 
 SECONDS = 60.0
@@ -109,7 +109,8 @@ class Reader:
         """Close what the page left open."""
         for each in list(self._names.values()):
             if isinstance(each, AsyncM3ter):
-                self._loop.run(each.aclose())
+                with contextlib.suppress(M3terError):  # it was closed in another event loop, to which it belonged
+                    self._loop.run(each.aclose())
         self._loop.close()
 
     def _python(self, block: Block) -> str:
@@ -129,7 +130,7 @@ class Reader:
         module = self._folder / f"test_line_{block.line}.py"
         module.write_text(block.content, encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", module.name]
-        ended = subprocess.run(command, cwd=self._folder, timeout=SECONDS, text=True, capture_output=True)
+        ended = subprocess.run(command, cwd=self._folder, timeout=SECONDS, text=True, capture_output=True, check=False)
         assert ended.returncode == 0, f"{block}:\n{ended.stdout}{ended.stderr}"
         return ""
 
@@ -138,7 +139,8 @@ class Reader:
         if command == "echo $?":
             return f"{self._status}\n"
         if words[0] == "export":
-            os.environ.update((name, value) for name, _, value in (word.partition("=") for word in words[1:]))
+            for variable, _, value in (word.partition("=") for word in words[1:]):
+                os.environ[variable] = value
             return ""
         if words[0] != "m3ter-async" or {"|", ">", "<"} & set(words):
             ended = subprocess.run(
@@ -150,13 +152,16 @@ class Reader:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+                check=False,
             )
             self._status = ended.returncode
             return ended.stdout
-        printed = io.StringIO()
+        content = io.BytesIO()
+        printed = io.TextIOWrapper(content, encoding="utf-8", write_through=True)
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             self._status = main(words[1:])
-        return printed.getvalue()
+        printed.detach()
+        return content.getvalue().decode()
 
 
 def _commands(block: Block) -> Iterator[tuple[str, str]]:
@@ -168,9 +173,9 @@ def _commands(block: Block) -> Iterator[tuple[str, str]]:
             if command:
                 yield command, ""
         return
-    for part in re.split(r"^\$ ", joined, flags=re.MULTILINE)[1:]:
-        command, _, output = part.partition("\n")
-        yield command.strip(), output
+    for part in str.split(f"\n{joined}", "\n$ ")[1:]:
+        lines = part.split("\n", 1)
+        yield lines[0].strip(), lines[-1] if len(lines) > 1 else ""
 
 
 def compare(wanted: str, printed: str, place: str) -> None:
