@@ -162,8 +162,7 @@ class TokenManager:
         while True:
             now = self._clock.now()
             if not self._under_way() and now < self._rests_until:
-                failed = self._failed
-                if failed is not None and (_lasts(failed) or self._rests_until >= deadline):
+                if (failed := self._failed) is not None and (_lasts(failed) or self._rests_until >= deadline):
                     raise copy.copy(failed) if _lasts(failed) else self._set_back(failed, self._rests_until)
                 await self._waits.sleep(self._rests_until - now, deadline)
                 if self._clock.now() >= deadline:

@@ -41,7 +41,8 @@ class Watch:
         self._failed_logins: deque[tuple[float, bool]] = deque()
         self._granted: tuple[str, float, float] | None = None
         self._need = world.setup.fixed_token is None
-        self._suspected, self._suspect_from = False, -math.inf
+        self._suspected = self._followed = False
+        self._suspect_from = -math.inf
         self.refused_for_good: set[str] = set()
         self.login_statuses: set[int] = set()
         self.exchanges: list[Exchange] = []
@@ -78,7 +79,7 @@ class Watch:
             if answer.status == 200 and exchange.whole:
                 grant = msgspec.json.decode(answer.body)
                 self._granted = grant["access_token"], exchange.at, grant.get("expires_in", math.inf)
-                self._need = self._suspected = False
+                self._need = self._suspected = self._followed = False
                 self._failed_logins.clear()
             else:
                 self._failed_logins.append((self._now, 400 <= answer.status < 500 and answer.status != 429))
@@ -171,7 +172,8 @@ class Watch:
         if self._now >= issued + life - min(300.0, life / 10) - EPSILON:
             return
         if self._suspected:
-            self._suspect_from = self._now + _SUSPECT
+            if not self._followed:  # its repeats are no further suspicions
+                self._followed, self._suspect_from = True, self._now + _SUSPECT
         else:
             self._world.fail(
                 "no login without need",
