@@ -106,7 +106,6 @@ def _operations(folder: Path) -> dict[Path, str]:
         "# All operations\n",
         "Each operation of the API is a method. Find it by its resource, and the arguments by the name of the method.",
         f"There are {count} methods: the 323 operations, and helpers such as `edit()`, `wait()` and `get_by_code()`.\n",
-        "| namespace | methods |\n|---|---|",
     ]
     names = []
     for module, resources in sorted(by_module.items(), key=lambda pair: pair[1][0][0]):
@@ -117,7 +116,7 @@ def _operations(folder: Path) -> dict[Path, str]:
             kind = type(found)
             methods = [each for each, value in vars(kind).items() if inspect.isfunction(value) and each[:1] != "_"]
             links = ", ".join(f"[{each}](#{module}.{kind.__qualname__}.{each})" for each in methods)
-            lines.append(f"| [`{path}`]({name}.md) | {links} |")
+            lines.append(f"- [`{path}`]({name}.md): {links}")
     lines += ["\n```{toctree}\n:hidden:\n", *names, "```\n"]
     pages[folder / "index.md"] = "\n".join(lines)
     return pages
