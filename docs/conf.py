@@ -59,3 +59,4 @@ generate_reference.write(HERE / "reference")
 def setup(app: object) -> None:
     """Check, at the end, that no public name is left out."""
     app.connect("env-check-consistency", generate_reference.check)  # type: ignore[attr-defined]
+    app.connect("autodoc-process-signature", generate_reference.public_signature)  # type: ignore[attr-defined]

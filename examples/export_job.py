@@ -1,6 +1,6 @@
 """Bills of a span of days as files, for a scheduler to run: python examples/export_job.py 2025-01-01 2025-02-01 out.
 
-Started again after it was stopped, it goes on where it was. It exits with 0 only when everything is there.
+Started again after it was stopped, it goes on where it was. It exits with 0 only when nothing was set aside.
 """
 
 import sys
@@ -20,7 +20,9 @@ async def main(since: str, until: str, out: Path, begun: bool) -> int:
         print(f"not finished: {error}", file=sys.stderr)
         return 1
     print(f"{report.records['bills']} bills in {len(report.files)} files, {report.seconds:.0f} s")
-    return 0
+    for note in report.notes:
+        print(note.text)
+    return 0 if report.complete else 3
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ PAGES = [
     *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name not in GENERATED),
 ]
 RUNNABLE = [page for page in PAGES if any(block.language in RUN for block in blocks_of(page))]
+# not there on each Python, or with the oldest versions of all else
+LIBRARIES = ("fastapi", "pandas", "pyarrow", "respx", "trio")
 BILLS = 200  # what the pages tell people to begin with
 
 
@@ -27,6 +29,9 @@ def name(page: Path) -> str:
 @pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")  # of Starlette, to its own users
 @pytest.mark.parametrize("page", RUNNABLE, ids=name)
 def test_each_block_runs_and_prints_what_is_shown(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in LIBRARIES:
+        if any(f"import {library}" in block.content or f"from {library}" in block.content for block in blocks_of(page)):
+            pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
     with Sandbox(bills=BILLS) as sandbox:
         for variable, value in sandbox.environ.items():
