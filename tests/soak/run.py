@@ -162,13 +162,12 @@ async def _export(m3ter: AsyncM3ter, folder: Path, outcome: Outcome, chance: ran
 
         try:
             with scope:
-                await export(m3ter, list(RESOURCES), folder, resume=resume, concurrency=4, on_progress=read)
+                report = await export(m3ter, list(RESOURCES), folder, resume=resume, concurrency=4, on_progress=read)
+                if report.complete:
+                    return
         except APIError:
-            outcome.interruptions += 1
-        else:
-            if not scope.cancelled_caught:
-                return
-            outcome.interruptions += 1
+            pass
+        outcome.interruptions += 1
         resume = (folder / "manifest.jsonl").exists()
         patience *= 2
 
