@@ -113,6 +113,7 @@ class Attempts:
             else:
                 failure = outcome
             await self._back_off(failure, parts.clock.now() - began)
+            renewed = False  # what is sent later may meet the end of another token
 
     def _succeeded(self, value: object, token: Token | None) -> None:
         self._budget().refill()

@@ -269,13 +269,13 @@ class TokenManager:
     async def suspected(self, token: Token, deadline: float) -> bool:
         """Whether there is another token for a call that was answered 403 under `token`.
 
-        A 403 speaks of permissions, or of a token that ended. So a new one is fetched while the old one serves, at
-        most once a minute: if it was about permissions, nobody loses anything.
+        A 403 speaks of permissions, or of a token that ended: a new one is fetched, and the old one serves meanwhile.
         """
         if token is not self._token:
             return self._token is not None
         now = self._clock.now()
-        if self._credentials is None or (not self._under_way() and now < max(self._suspect_from, self._rests_until)):
+        suspect_from = -math.inf if now >= token.ends else self._suspect_from  # at most once a minute, but for its end
+        if self._credentials is None or (not self._under_way() and now < max(suspect_from, self._rests_until)):
             return False
         if not self._under_way():
             self._suspect_from = now + _SUSPECT

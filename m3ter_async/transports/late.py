@@ -29,7 +29,7 @@ class LateTransport:
     """
 
     def __init__(self, *, max_connections: int, proxy: str | None, ssl_context: ssl.SSLContext | None) -> None:
-        self.network = Network(proxy, ssl_context)
+        self.network: Network = Network(proxy, ssl_context)
         self._max_connections = max_connections
         self._made: AiohttpTransport | None = None
         self._lock = Lock()

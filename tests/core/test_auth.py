@@ -508,6 +508,38 @@ async def test_a_403_on_a_token_that_is_no_longer_fresh_gets_a_new_one() -> None
     assert bearers(transport) == ["t1", "t1", "t2"]
 
 
+async def test_a_403_on_a_token_whose_life_is_over_gets_a_new_one_however_soon() -> None:
+    """Each call is on its way when its token ends: that is no question of permissions, asked once a minute."""
+    clock = FakeClock()
+
+    def late(_: Request) -> Response:
+        if len(transport.requests) % 2 == 0:
+            return answer({"id": "b"})
+        clock.time += 3
+        return answer(UNAUTHORIZED, 403)
+
+    transport = FakeTransport(late, login=numbered(life=2))
+    async with client(transport, clock) as m3ter:
+        for _ in range(4):
+            assert (await m3ter.bills.retrieve("b")).id == "b"
+            clock.time += 3
+    assert len(transport.requests) == 8
+
+
+async def test_a_call_that_failed_in_between_may_meet_the_end_of_another_token() -> None:
+    clock = FakeClock()
+    answers = [answer(UNAUTHORIZED, 403), answer(status=503), answer(UNAUTHORIZED, 403), answer({"id": "b"})]
+
+    def serve(_: Request) -> Response:
+        clock.time += 3
+        return answers.pop(0)
+
+    transport = FakeTransport(serve, login=numbered(life=2))
+    async with client(transport, clock) as m3ter:
+        assert (await m3ter.bills.retrieve("b")).id == "b"
+    assert bearers(transport)[0] != bearers(transport)[1] != bearers(transport)[3]
+
+
 @pytest.mark.parametrize("status", [401, 403])
 async def test_many_refusals_at_once_make_one_new_login(status: int) -> None:
     clock = FakeClock()
