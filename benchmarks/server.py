@@ -1,7 +1,8 @@
 """A static HTTP/1.1 server that costs as little as possible: run as a process of its own, it prints its port.
 
 The organization id in a path says how long the organization's lists are, so one server serves every size of work; with
-a hyphen behind it, also how many milliseconds every page of them takes, and pages are small.
+a hyphen behind it, also how many milliseconds every page of them takes, and pages are small. With a ``z`` behind it,
+pages are compressed; each is so once, and then kept.
 Requests are not pipelined, and only measurements have a body; anything unknown is a 404. What came in as measurements
 is only read when somebody asks for it, after the clock has stopped.
 """
@@ -9,6 +10,7 @@ is only read when somebody asks for it, after the clock has stopped.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import re
 from collections import defaultdict
@@ -19,12 +21,14 @@ import msgspec
 
 from benchmarks.data import Catalog, from_day
 
-_LIST = re.compile(rb"/organizations/(\d+)(?:-(\d+))?/(?:(bills)|balances/[^/?]+/transactions)(?:\?(.*))?$")
+_LIST = re.compile(rb"/organizations/(\d+)(?:-(\d+))?(z)?/(?:(bills)|balances/[^/?]+/transactions)(?:\?(.*))?$")
 _LATENCY = re.compile(rb"/organizations/\d+-(\d+)/")  # milliseconds before the answer
 _SUBMIT = re.compile(rb"/organizations/(\d+)/measurements$")
 _RECEIVED = re.compile(rb"/received/(\d+)$")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _EXPECTED = re.compile(rb"/expected/(\w+)/(\d+)$")
+_PACKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+_LEVEL = 6  # as web servers do
 _HEAD = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
@@ -53,10 +57,11 @@ _measurements = msgspec.json.Decoder(dict[str, list[_Measurement]])
 class StaticServer(asyncio.Protocol):
     """One connection: canned answers by path."""
 
-    def __init__(self, catalog: Catalog, inbox: Inbox) -> None:
+    def __init__(self, catalog: Catalog, inbox: Inbox, packed: dict[bytes, bytes]) -> None:
         self._catalog = catalog
         self._inbox = inbox
         self._received = bytearray()
+        self._packed = packed
         self._whole = 0  # bytes that the request has, once that is known
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -89,7 +94,14 @@ class StaticServer(asyncio.Protocol):
             return _HEAD % (b"200 OK", len(body)) + body
         if match := _LIST.match(target):
             largest = 100 if match[2] is None else 10
-            return self._page(int(match[1]), match[3] is not None, match[4] or b"", largest)
+            bills, query = match[4] is not None, match[5] or b""
+            if not match[3]:
+                return self._page(int(match[1]), bills, query, largest)
+            if target not in self._packed:
+                _, _, page = self._page(int(match[1]), bills, query, largest).partition(b"\r\n\r\n")
+                body = gzip.compress(page, _LEVEL)
+                self._packed[target] = _PACKED % len(body) + body
+            return self._packed[target]
         if _SUBMIT.match(target):
             return _HEAD % (b"200 OK", 21) + b'{"result":"accepted"}'
         if match := _RECEIVED.match(target):
@@ -118,8 +130,9 @@ class StaticServer(asyncio.Protocol):
 async def main() -> None:
     """Serve on a free loopback port until the process is ended."""
     catalog, inbox = Catalog(), Inbox()
+    packed: dict[bytes, bytes] = {}
     server = await asyncio.get_running_loop().create_server(
-        lambda: StaticServer(catalog, inbox), "127.0.0.1", 0, backlog=512
+        lambda: StaticServer(catalog, inbox, packed), "127.0.0.1", 0, backlog=512
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

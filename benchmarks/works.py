@@ -68,6 +68,14 @@ _UNDECODED = (
     Contender(BY_HAND_TYPED, "by_hand", "aiohttp", "typed"),
 )
 
+_PACKED = (
+    Contender(OURS, "this_client", "aiohttp", "bills-gzip"),
+    Contender(BY_HAND, "by_hand", "aiohttp", "bills-gzip"),
+    Contender(OURS_RAW, "this_client", "aiohttp", "raw-gzip"),
+    Contender(BY_HAND_RAW, "by_hand", "aiohttp", "raw-gzip"),
+    Contender(PEER, "m3ter_package", "httpx", "bills-gzip", passes=1),
+)
+
 _INGEST = (
     Contender(OURS, "this_client", "aiohttp", "ingest"),
     Contender(OURS_SEND, "this_client", "aiohttp", "send"),
@@ -84,6 +92,7 @@ WORKS = {
         200,
         _all("bills") + _UNDECODED,
     ),
+    "gzip": Work("Stream {count:,} bills in compressed pages", "bills", 1_000, 200, _PACKED),
     "long": Work("Stream {count:,} bills: the memory", "bills", 20_000, 2_000, _all("bills")[:1], once=True),
     "transactions": Work("Stream {count:,} balance transactions", "transactions", 20_000, 2_000, _all("transactions")),
     "ingest": Work(

@@ -43,8 +43,10 @@ async def exchange(
     try:
         entry.sent(request)
         try:
-            # a caller's own scope needs no second one; but a streamed exchange has no time limit of its own
-            if left == math.inf or (settings.total == math.inf and not request.streamed):
+            # a scope costs more than the rest of this: a caller's own needs no second one, nor does a transport that
+            # keeps time by itself; but a streamed exchange has no time limit of its own
+            bounded = settings.total == math.inf or getattr(parts.transport, "keeps_time", False)
+            if left == math.inf or (bounded and not request.streamed):
                 outcome = await parts.transport.send(request)
             else:
                 outcome = await _within(left, parts, request)

@@ -49,6 +49,8 @@ class AiohttpTransport:
         ConfigurationError: The session, the proxy or a file of certificates cannot be used as it is.
     """
 
+    keeps_time = True
+
     def __init__(
         self,
         session: aiohttp.ClientSession | None = None,

@@ -38,6 +38,8 @@ class HttpxTransport:
         ConfigurationError: The proxy or a file of certificates cannot be used as it is.
     """
 
+    keeps_time = True
+
     def __init__(
         self,
         client: httpx.AsyncClient | None = None,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
-from anyio import Lock, move_on_after
+from anyio import Lock, current_time, move_on_after
 from anyio.to_thread import run_sync
 
 from .network import Network
@@ -28,6 +29,8 @@ class LateTransport:
         ConfigurationError: The proxy or a file of certificates cannot be used as it is.
     """
 
+    keeps_time = True
+
     def __init__(self, *, max_connections: int, proxy: str | None, ssl_context: ssl.SSLContext | None) -> None:
         self.network: Network = Network(proxy, ssl_context)
         self._max_connections = max_connections
@@ -47,11 +50,18 @@ class LateTransport:
         self.network.context()  # reading certificates takes as long as a request
         return AiohttpTransport(max_connections=self._max_connections, _network=self.network)
 
-    async def send(self, request: Request) -> Response:
+    def send(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Send one request and read its answer to the end, or hand it on."""
+        # once it is made this costs nothing more: no coroutine around another
+        return self._send_first(request) if self._made is None else self._made.send(request)
+
+    async def _send_first(self, request: Request) -> Response:
         if self._made is None:
+            began = current_time()
             with move_on_after(connect_within(request.timeout)):
                 await self.load()
+            if not request.streamed:
+                request.timeout -= current_time() - began
         if self._closed:
             raise TransportError("this transport is closed", sent=False)
         if self._made is None:

@@ -44,7 +44,10 @@ class Response:
 class Transport(Protocol):
     """What the pipeline asks of a backend. It follows no redirect and repeats nothing by itself.
 
-    One that can tell how many connections it has open now has an attribute ``connections: int | None`` as well.
+    One that can tell how many connections it has open now has an attribute ``connections: int | None`` as well. One
+    that is sure to end within `Request.timeout` may say so by ``keeps_time = True``; around any other a call that has
+    a deadline puts a cancel scope. One that loads something with its first request may have an
+    ``async def load(self) -> None``, which ``warm_up()`` awaits.
     """
 
     async def send(self, request: Request) -> Response:
