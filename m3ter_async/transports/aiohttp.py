@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 # Shorter than the idle time after which load balancers hang up, so that no request is sent into a closing connection.
 _KEEP_ALIVE = 15.0
-_SMALL = 65_536  # bytes
-_LARGE = 67_108_864  # bytes; for more than that, a length alone is no reason to make room
+_SMALL, _LARGE = 65_536, 67_108_864  # bytes; for more than the latter, a length alone is no reason to make room
 _READS = ("GET", "HEAD", "OPTIONS")
 _ORIGINS = 100  # that are remembered; presigned URLs may lead to many
 
@@ -48,8 +47,6 @@ class AiohttpTransport:
     Raises:
         ConfigurationError: The session, the proxy or a file of certificates cannot be used as it is.
     """
-
-    keeps_time = True
 
     def __init__(
         self,
@@ -71,6 +68,7 @@ class AiohttpTransport:
         self._session = session
         self._owned = session is None
         self._closed = False
+        self.keeps_time: bool = True
         self._max_connections = max_connections
         self._targets: dict[str, tuple[URL, Route]] = {}
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}

@@ -38,7 +38,7 @@ class HttpxTransport:
         ConfigurationError: The proxy or a file of certificates cannot be used as it is.
     """
 
-    keeps_time = True
+    keeps_time: bool = True
 
     def __init__(
         self,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anyio import Lock, current_time, move_on_after
 from anyio.to_thread import run_sync
@@ -29,7 +28,7 @@ class LateTransport:
         ConfigurationError: The proxy or a file of certificates cannot be used as it is.
     """
 
-    keeps_time = True
+    keeps_time: bool = True
 
     def __init__(self, *, max_connections: int, proxy: str | None, ssl_context: ssl.SSLContext | None) -> None:
         self.network: Network = Network(proxy, ssl_context)
@@ -50,23 +49,22 @@ class LateTransport:
         self.network.context()  # reading certificates takes as long as a request
         return AiohttpTransport(max_connections=self._max_connections, _network=self.network)
 
-    def send(self, request: Request) -> Coroutine[Any, Any, Response]:
+    async def send(self, request: Request) -> Response:
         """Send one request and read its answer to the end, or hand it on."""
-        # once it is made this costs nothing more: no coroutine around another
-        return self._send_first(request) if self._made is None else self._made.send(request)
+        made = self._made or await self._make_for(request)
+        return await made.send(request)
 
-    async def _send_first(self, request: Request) -> Response:
-        if self._made is None:
-            began = current_time()
-            with move_on_after(connect_within(request.timeout)):
-                await self.load()
-            if not request.streamed:
-                request.timeout -= current_time() - began
+    async def _make_for(self, request: Request) -> AiohttpTransport:
+        began = current_time()
+        with move_on_after(connect_within(request.timeout)):
+            await self.load()
+        if not request.streamed:
+            request.timeout -= current_time() - began
         if self._closed:
             raise TransportError("this transport is closed", sent=False)
         if self._made is None:
             raise TransportError("no connection in time", sent=False, timeout=True)
-        return await self._made.send(request)
+        return self._made
 
     @property
     def connections(self) -> int | None:
