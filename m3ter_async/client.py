@@ -53,7 +53,7 @@ class AsyncM3ter(Toolbox, Measuring):
         total_timeout: Seconds for a call as a whole: from its start to its last byte, with every wait and repeat. By
             default nothing bounds it but `timeout` and the two below.
         max_retries: The most repeats of a call after failures that may have taken effect, such as a 503. A certain
-            refusal (a 429, no connection) is repeated as long as there is time; 0 repeats nothing.
+            refusal (a 429, a connection that is refused) is repeated as long as there is time; 0 repeats nothing.
         max_retry_time: As `total_timeout`: the lesser of both counts. Left out, a call is repeated for 120 seconds from
             the moment that it is first sent, however long it waited for its first turn.
         bulk: Whether calls let all others go first, and are repeated as long as there is time whatever

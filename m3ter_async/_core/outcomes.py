@@ -69,8 +69,11 @@ class Failure:
 
     @property
     def waits(self) -> bool:
-        """Whether it certainly took no effect, so that repeating it costs time and no tries."""
-        return self.verdict == "refused"
+        """Whether it was refused for certain, so that repeating it costs time and no tries.
+
+        Silence while connecting had no effect either, but it is no refusal: nobody may be there at all.
+        """
+        return self.verdict == "refused" and not isinstance(self.error, APITimeoutError)
 
     @property
     def retry_after(self) -> float | None:

@@ -32,7 +32,7 @@ class RetryPolicy:
 
     Attributes:
         max_retries: The most repeats after failures that may have taken effect; 0 repeats nothing at all. A certain
-            refusal (a 429, no connection) is repeated as long as there is time.
+            refusal (a 429, a connection that is refused) is repeated as long as there is time.
         initial: The ceiling of the first back-off, in seconds; it doubles with each repeat.
         longest: The ceiling of any back-off, in seconds. What a server asks for by ``Retry-After`` may be longer.
         total: No repeat starts later than this many seconds after the call was first sent.

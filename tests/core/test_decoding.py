@@ -259,13 +259,13 @@ PLACES: list[tuple[Any, str, str]] = [
 def test_an_amount_that_is_no_number_is_an_error_and_no_sum_of_nothing(
     kind: Any, around: str, place: str, text: str
 ) -> None:
-    with pytest.raises(Unreadable, match="not an amount") as caught:
+    with pytest.raises(Unreadable, match="not a finite number") as caught:
         decode(decoder(kind), (around % text).encode(), at="$")
     assert caught.value.json_path == place
     assert not caught.value.passing
     decode(decoder(kind), (around % "1.50").encode())  # exact, as text too
     escaped = "".join(f"\\u{ord(one):04x}" for one in text)
-    with pytest.raises(Unreadable, match="not an amount"):
+    with pytest.raises(Unreadable, match="not a finite number"):
         decode(decoder(kind), (around % escaped).encode())
 
 

@@ -9,13 +9,14 @@ from m3ter_async import (
     APIConnectionError,
     APIError,
     APIStatusError,
+    APITimeoutError,
     M3terError,
     RateLimitError,
 )
 from m3ter_async._core.background import TaskAbandoned
 
 from .invariants import EPSILON
-from .ledger import Action
+from .ledger import Action, Exchange
 
 if TYPE_CHECKING:
     from .world import World
@@ -125,17 +126,24 @@ def tries_go_on_while_there_is_time(world: World, action: Action, error: APIErro
     left = min(action.effective_deadline, action.begun + action.patience) - world.now
     if left <= _TOO_SHORT + world.watch.paused_for(action.org) or math.isinf(left):
         return
-    certain = last.status == 429 or (last.began is None and isinstance(error, APIConnectionError))
+    refused = isinstance(error, APIConnectionError) and not isinstance(error, APITimeoutError)
+    certain = last.status == 429 or (last.began is None and refused)
     if certain and error.status in (429, None):
         world.fail(
             "certain refusals cost time and not tries", f"{action} gave up with {left:.0f} s of its time left: {error}"
         )
     elif not action.writes and passing(error) and error.status != 429:
-        tried = sum(not (each.status == 429 or each.began is None) for each in action.exchanges)
+        tried = sum(not (each.status == 429 or _refused(each)) for each in action.exchanges)
         if tried <= action.retries:
             counted = len(action.exchanges) > action.retries
             rule = "certain refusals cost time and not tries" if counted else "the shared budget ends no work"
             world.fail(rule, f"{action} gave up after {tried} tries of {action.retries + 1}: {error}")
+
+
+def _refused(exchange: Exchange) -> bool:
+    """Whether no connection was had, and that was told at once: silence while connecting counts as a try."""
+    over = exchange.at if exchange.over is None else exchange.over
+    return exchange.began is None and over - exchange.at < 0.5
 
 
 def passing(error: BaseException | None) -> bool:
