@@ -143,7 +143,7 @@ def tries_go_on_while_there_is_time(world: World, action: Action, error: APIErro
 def _refused(exchange: Exchange) -> bool:
     """Whether no connection was had, and that was told at once: silence while connecting counts as a try."""
     over = exchange.at if exchange.over is None else exchange.over
-    return exchange.began is None and over - exchange.at < 0.5
+    return exchange.began is None and over - exchange.at < 0.05
 
 
 def passing(error: BaseException | None) -> bool:
