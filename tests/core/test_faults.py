@@ -140,7 +140,7 @@ async def test_for_good_and_it_ends_in_an_error_of_its_type_from_which_one_can_g
             again = (call in fault.again and not settled) or (fault.name == "answer 403" and call != "login")
             assert error.attempts == (2 if again else 1)
 
-    options: dict[str, Any] = {**fault.options, **({"max_retry_time": 0.5} if fault.refused else {})}
+    options: dict[str, Any] = {**fault.options, **({"max_retry_time": 20} if fault.refused else {})}
 
     async def read(retries: int) -> None:
         with Wire([fault.make(BILL)]) as wire:
