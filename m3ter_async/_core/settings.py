@@ -228,7 +228,7 @@ def host(given: Text, *, allow_insecure: bool) -> str:
         raise ConfigurationError(f"{argument} holds a user or password; pass api_key= and api_secret= instead")
     if parts.query or parts.fragment:
         raise ConfigurationError(f"{argument} must have no query or fragment")
-    shown = f"{url!r} " if "://" in url else ""  # what is no URL at all may be a secret in the wrong place
+    shown = f"{url!r} " if "://" in url else ""  # a text that is not a URL may be a secret in the wrong place
     if parts.scheme not in ("http", "https") or not name or not _URL.fullmatch(url):
         raise ConfigurationError(f"{argument}{shown or ' '}is not an http or https URL")
     if parts.scheme == "http" and not allow_insecure and not loopback(name):

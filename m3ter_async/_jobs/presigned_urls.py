@@ -135,7 +135,7 @@ async def _run(
     """Call a presigned URL as often as it takes; `begin` completes the request of each attempt.
 
     Args:
-        check: Raises `Unreadable` on a success that is none.
+        check: Raises `Unreadable` where a 2xx status does not bring the whole file.
     """
     place, secrets = _checked(pipeline, method, url, headers)
     headers = {"User-Agent": f"m3ter-async/{__version__}", **headers}

@@ -42,7 +42,7 @@ class _Line(msgspec.Struct, omit_defaults=True):
     """An exchange as a line of a file, from which each body comes back byte for byte.
 
     A body that is JSON on one line stands there as it is, another text as ``sent_text`` or ``received_text``, and
-    what is no text in base64.
+    what is not text in base64.
     """
 
     method: str

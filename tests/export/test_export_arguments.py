@@ -196,7 +196,7 @@ async def test_going_on_with_anything_else_is_refused_with_the_difference_named(
     before = (out / MANIFEST).read_bytes()
     resources, options = OTHERS[name]
     m3ter = shelf().client(org_id="another") if name == "org_id" else shelf().client()
-    with pytest.raises(ValueError, match=rf"was begun with {name}=.*, not .*: it cannot go on so"):
+    with pytest.raises(ValueError, match=rf"was begun with {name}=.*, not .*: go on with the same options"):
         await export(m3ter, resources, out, resume=True, **options)
     assert (out / MANIFEST).read_bytes() == before
 
