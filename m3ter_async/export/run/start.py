@@ -221,7 +221,10 @@ def check_same(manifest: Manifest, given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         before = getattr(begun, name)
         if value != before:
-            raise ValueError(f"{manifest.folder} was begun with {name}={before!r}, not {value!r}: go on with the same options, or begin anew in another folder")
+            raise ValueError(
+                f"{manifest.folder} was begun with {name}={before!r}, not {value!r}: go on with the same options, or "
+                "begin anew in another folder"
+            )
 
 
 def check_columns(client: AsyncM3ter, manifest: Manifest) -> None:
