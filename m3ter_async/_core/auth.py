@@ -6,6 +6,7 @@ import copy
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 import anyio
 import msgspec
@@ -131,7 +132,7 @@ class TokenManager:
         self._failures = 0
         self._rests_until = -math.inf
         self._suspect_from = -math.inf
-        self._settled = True  # whether what came of the last login was noted
+        self._begun = self._settled = 0  # logins: how many began, and the last of which it was noted what came of it
         self._useless = 0  # tokens in a row under which nothing worked
         self._refused_until = -math.inf
 
@@ -215,27 +216,28 @@ class TokenManager:
 
     def _renew(self) -> Task[Token]:
         if self._renewal is None or self._renewal.done:
-            self._setback, self._settled = None, False
-            self._renewal = self._background.start(self._fetch, ended=self._after)
+            self._setback = None
+            self._begun = number = self._begun + 1
+            self._renewal = self._background.start(lambda: self._fetch(number), ended=partial(self._after, number))
         return self._renewal
 
-    async def _fetch(self) -> Token:
+    async def _fetch(self, number: int) -> Token:
         try:
             grant = await self._login()
         except APIError as error:
-            self._after(error)
+            self._after(number, error)
             raise
         life = math.inf if grant.expires_in is None else max(0.0, grant.expires_in)
         self._token = token = Token(grant.access_token, self.sent_at, life)
         self._known.append(token.header)
-        self._after(None)
+        self._after(number, None)
         return token
 
-    def _after(self, error: BaseException | None) -> None:
-        """The login is over, in whatever way: told by who watches it too, since it may not even have begun."""
-        if self._settled:
+    def _after(self, number: int, error: BaseException | None) -> None:
+        """A login is over, in whatever way: told by who watches it too, since it may not even have begun."""
+        if number <= self._settled:
             return
-        self._settled, self._setback = True, None
+        self._settled, self._setback = number, None
         if error is None:
             self._failed, self._failures, self._rests_until = None, 0, -math.inf
         elif not isinstance(error, TaskAbandoned):
@@ -244,8 +246,7 @@ class TokenManager:
             longest = _LONGEST_REST if self._failed is not None and _lasts(self._failed) else _LONGEST_OUTAGE_REST
             now = self._clock.now()
             self._rests_until = now + min(longest, _FIRST_REST * 2.0 ** min(self._failures - 1, 30))
-            if (old := self._token) is not None:
-                # the old one still serves: ask again when half of what is left of it is gone
+            if (old := self._token) is not None:  # it still serves: asked for again when half of what is left is gone
                 old.renew_at = math.inf if old.ends == math.inf else (now + old.ends) / 2
         self._tell()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,10 @@ from m3ter_async import (
     PermissionDeniedError,
     TransportError,
 )
+from m3ter_async._core.auth import Grant, Token, TokenManager
+from m3ter_async._core.background import TaskAbandoned
+from m3ter_async._core.redaction import Secret
+from m3ter_async._core.waits import Waits
 from m3ter_async.transports.protocol import Request, Response
 
 from ..fakes import KEY, SECRET, FakeClock, FakeTransport, answer, client, grant
@@ -643,3 +648,61 @@ async def test_an_error_does_not_show_the_token_that_it_was_sent_with_even_after
     (error,) = errors
     assert b"the-old-token" not in error.body
     assert "the-old-token" not in str(error)
+
+
+class Staged:
+    """A background whose tasks end when the test says so, and tell of it when the test says so."""
+
+    def __init__(self) -> None:
+        self.begun: list[Staged.Login] = []
+
+    class Login:
+        def __init__(self, work: Any, ended: Any) -> None:
+            self.work, self.tell = work, ended
+            self.done = False
+            self.token: Token | None = None
+
+        async def wait(self) -> Token:
+            if self.token is None:
+                raise TaskAbandoned
+            return self.token
+
+    def start(self, work: Any, *, ended: Any) -> Login:
+        self.begun.append(Staged.Login(work, ended))
+        return self.begun[-1]
+
+
+async def test_the_end_of_a_cancelled_login_is_not_taken_for_that_of_the_next() -> None:
+    """The next may begin before it is told that the one before is over."""
+    clock, staged, found = FakeClock(), Staged(), list[Token]()
+
+    async def login() -> Grant:
+        return Grant("t1", 100)
+
+    tokens = TokenManager(
+        login,
+        (Secret(KEY), Secret(SECRET)),
+        clock=clock,
+        background=staged,  # type: ignore[arg-type]
+        waits=Waits(clock),
+    )
+
+    async def wait() -> None:
+        found.append(await tokens.get(math.inf))
+
+    with anyio.fail_after(3):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await settle()
+            first = staged.begun[0]
+            first.done = True  # cancelled
+            tasks.start_soon(wait)
+            await settle()
+            first.tell(TaskAbandoned())
+            await settle()
+            second = staged.begun[1]
+            second.token = await second.work()
+            second.done = True
+            second.tell(None)
+    assert found == [second.token] * 2
+    assert len(staged.begun) == 2
