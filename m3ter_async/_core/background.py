@@ -125,6 +125,13 @@ class Background:
                     await task.ended.wait()
 
 
+def _context_within(task: Task[Any]) -> contextvars.Context:
+    """The present context, for what is to run as part of `task`."""
+    context = contextvars.copy_context()
+    context.run(_inside.set, (*_inside.get(), task))
+    return context
+
+
 def inside(task: Task[Any]) -> bool:
     """Whether the present code is part of `task`."""
     return task in _inside.get()
@@ -158,8 +165,7 @@ class _AsyncioTask(Generic[T]):
         registry[self] = None
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[T] | None = None  # an eager task runs before there is a name for it
-        context = contextvars.copy_context()
-        context.run(_inside.set, (*_inside.get(), self))
+        context = _context_within(self)
         self._task = context.run(self._loop.create_task, work())
         self._task.add_done_callback(self._finish)
 
@@ -210,8 +216,7 @@ class _TrioTask(Generic[T]):
         self._cancelled = trio.Cancelled
         self._outcome: outcome.Outcome[T] | None = None
         # as asyncio does it: what is awaited here belongs to the trace of whoever began it
-        context = contextvars.copy_context()
-        context.run(_inside.set, (*_inside.get(), self))
+        context = _context_within(self)
         trio.lowlevel.spawn_system_task(self._run, work, context=context)
 
     @property
