@@ -219,7 +219,8 @@ def _parts(value: Any, plain: Any) -> Iterator[tuple[str, Any, Any]]:
 def _fields(value: Any) -> Iterable[tuple[str, Any]]:
     """The name on the wire and the value of each field."""
     if isinstance(value, Struct):
-        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+        wires: tuple[str, ...] = cast("Any", value).__struct_encode_fields__  # older stubs of msgspec do not name it
+        names = zip(wires, value.__struct_fields__, strict=True)
         return ((wire, getattr(value, name)) for wire, name in names)
     if isinstance(value, Mapping):
         return cast("Mapping[str, Any]", value).items()
