@@ -1,1 +1,1 @@
-"""The package beside what others wrote: engines, databases, object stores. `nox -s engines` installs and starts them."""
+"""The package beside what others wrote: engines, databases, object stores. `nox -s engines` starts them."""
