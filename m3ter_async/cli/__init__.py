@@ -1,4 +1,4 @@
-"""The command line: ``m3ter-async``, or ``python -m m3ter_async.cli``.
+"""The command line: ``m3ter-async``, or ``python -m m3ter_async``.
 
 Each command loads what it needs when it runs; exit statuses are those of `console`.
 """
@@ -16,9 +16,10 @@ __all__ = ["main"]
 _HELP = f"""usage: {PROGRAM} COMMAND ...
 
 commands:
-  export    write every record of a listing to Parquet, CSV or NDJSON files
-  call      call any operation of the API; answers are JSON lines
-  sandbox   serve a local m3ter to develop against
+  export      write every record of a listing to Parquet, CSV or NDJSON files
+  call        call any operation of the API; answers are tables on a terminal, else JSON lines
+  sandbox     serve a local m3ter to develop against
+  completion  what makes Tab complete commands in bash, zsh or fish
 
 {PROGRAM} COMMAND --help tells more of each, {PROGRAM} --version the version.
 Credentials come from the environment: M3TER_API_KEY, M3TER_API_SECRET and M3TER_ORG_ID.
@@ -39,11 +40,23 @@ def _call(arguments: Sequence[str]) -> int:
 
 def _sandbox(arguments: Sequence[str]) -> int:
     from ..sandbox.__main__ import main
+    from .parser import Parser
 
-    return main(arguments, program=f"{PROGRAM} sandbox")
+    return main(arguments, program=f"{PROGRAM} sandbox", parser=Parser)
 
 
-_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"export": _export, "call": _call, "sandbox": _sandbox}
+def _completion(arguments: Sequence[str]) -> int:
+    from .completion import main
+
+    return main(arguments)
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "export": _export,
+    "call": _call,
+    "sandbox": _sandbox,
+    "completion": _completion,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,10 +29,12 @@ class Kind:
     Attributes:
         words: What that is, as in "must be ...".
         read: Makes a value of the text, or raises ValueError.
+        choices: Texts that are known to be taken; there may be others.
     """
 
     words: str
     read: Callable[[str], Any]
+    choices: Sequence[str] = ()
 
 
 def kind_of(annotation: Any) -> Kind:
@@ -41,7 +43,7 @@ def kind_of(annotation: Any) -> Kind:
     kind = _kind(members - {NoneType})
     if NoneType not in members:
         return kind
-    return Kind(f"{kind.words}, or null", lambda text: None if text == "null" else kind.read(text))
+    return Kind(f"{kind.words}, or null", lambda text: None if text == "null" else kind.read(text), kind.choices)
 
 
 def takes_a_function(annotation: Any) -> bool:
@@ -65,8 +67,12 @@ def _kind(members: set[Any]) -> Kind:
     for type, kind in _PLAIN.items():
         if type in members:
             return kind
-    choices = [repr(choice) for each in members if get_origin(each) is Literal for choice in get_args(each)]
-    return Kind(f"a text, such as {' or '.join(choices)}" if choices else "a text, not empty", _read_text)
+    choices = [str(choice) for each in members if get_origin(each) is Literal for choice in get_args(each)]
+    return Kind(f"a text, such as {_either(choices)}" if choices else "a text, not empty", _read_text, choices)
+
+
+def _either(choices: Sequence[str]) -> str:
+    return " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
@@ -114,7 +120,7 @@ def _read_float(text: str) -> float:
 
 
 _PLAIN = {
-    bool: Kind("true or false", lambda text: msgspec.convert(text, bool, strict=False)),
+    bool: Kind("true or false", lambda text: msgspec.convert(text, bool, strict=False), ("false", "true")),
     int: Kind("a whole number", _read_whole),
     float: Kind("a number", _read_float),
     date: Kind("a date (2024-01-31)", lambda text: msgspec.convert(text, date)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,27 +20,30 @@ from .._core.pipeline import Pipeline
 from .._paging.paginator import Paginator
 from ..errors import APIError, M3terError
 from .client_options import BY_NAME, OPTIONS, connect, help_lines
-from .console import PROGRAM, CommandFailed, as_text, complain, put, quoted, warnings_to
+from .console import PROGRAM, CommandFailed, as_text, complain, near, note, put, quoted, warnings_to
 from .methods import Method, every, find
 from .patience import Patience
 from .signals import Stopped, run
+from .tables import Table, fields
 
 T = TypeVar("T")
 
 _HELP = f"""usage: {PROGRAM} call RESOURCE.METHOD [PATH-ARGUMENT ...] [--PARAMETER VALUE ...]
 
-Call any operation of the API. The records of a listing are written to stdout as they come, one JSON line each, as the
-service sent them; any other answer is one JSON line.
+Call any operation of the API. The records of a listing are written to stdout as they come: on a terminal as a table,
+elsewhere one JSON line each, as the service sent them. Any other answer is one table, or one JSON line.
 
-  --limit N      the most records of a listing
-  --raw          the bytes that the service sent, also where they are no single line, or say more than is known here
-  --list         all operations
-  --help         with an operation: its parameters
+  --limit N        the most records of a listing
+  --output FORMAT  table or json, wherever it goes
+  --raw            the bytes that the service sent, also where they are no single line, or say more than is known here
+  --verbose        tell of every request on stderr
+  --list [NAME]    all operations, or those of a resource
+  --help           with an operation: its parameters
 
 the client (an operation that has a parameter of the same name takes it for that):
 """
 _WIDTH, _INDENT = 110, " " * 36  # of what is said of a parameter
-_FLAGS = {"--help", "--list", "--raw", *(each.name for each in OPTIONS if each.metavar is None)}
+FLAGS = {"--help", "--list", "--raw", "--verbose", *(each.name for each in OPTIONS if each.metavar is None)}
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -56,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; its status is 0, or that of the failure it raises."""
     line = _split(arguments)
     if "--list" in line.flags:
-        _write(f"{each.name:<44}  {each.documentation.splitlines()[0]}" for each in every())
+        _write(_listed(*line.positional[:1]))
     elif not line.positional:
         if "--help" not in line.flags:
             raise CommandFailed("call needs an operation, such as bills.list; call --list has them all")
@@ -74,7 +78,7 @@ def _split(arguments: Sequence[str]) -> _Line:
     for each in rest:
         if each == "--":
             line.positional.extend(rest)
-        elif each in _FLAGS or each == "-h":
+        elif each in FLAGS or each == "-h":
             line.flags.add("--help" if each == "-h" else each)
         elif each.startswith("--"):
             option, given, text = each.partition("=")
@@ -90,6 +94,16 @@ def _split(arguments: Sequence[str]) -> _Line:
 
 def _write(lines: Iterable[str]) -> None:
     put(sys.stdout, "".join(f"{line}\n" for line in lines))
+
+
+def _listed(resource: str = "") -> Sequence[str]:
+    """A line for each operation of a resource, or for all."""
+    path = f"{resource.replace('-', '_')}." if resource else ""
+    found = [each for each in every() if each.name.startswith(path)]
+    if not found:
+        resources = {each.name.rpartition(".")[0] for each in every()}
+        raise CommandFailed(f"there is no resource {resource!r}{near(resource, resources)}")
+    return [f"{each.name:<44}  {each.documentation.splitlines()[0]}" for each in found]
 
 
 def _help(method: Method) -> Sequence[str]:
@@ -119,8 +133,9 @@ def _call(line: _Line) -> None:
         if not (text.isascii() and text.isdecimal() and int(text)):
             raise CommandFailed("--limit must be a whole number from 1")
         limit = int(text)
-    arguments = method.bind(positional, options)
     raw = "--raw" in line.flags
+    table = _table(options.pop("--output", None), raw=raw) if "--output" not in method.parameters else None
+    arguments = method.bind(positional, options)
     watched: list[_Watched] = []
     patience = Patience(complain)
 
@@ -134,12 +149,14 @@ def _call(line: _Line) -> None:
             except (TypeError, ValueError) as error:  # of the arguments: nothing else of a call raises them
                 raise CommandFailed(str(error)) from None
             if method.listing:
-                await _stream(answer, limit, raw=raw)
+                await _stream(answer, limit, table, raw=raw)
             else:
-                await _put(answer if isinstance(answer, Raw) else _encoder.encode(answer))
+                written = answer if isinstance(answer, Raw) else _encoder.encode(answer)
+                shown = None if table is None or isinstance(written, Raw) else fields(written)
+                await _put(written if shown is None else shown)
 
     try:
-        with warnings_to(complain):
+        with warnings_to(complain, note if "--verbose" in line.flags else None):
             run(work)
     except APIError as error:
         raise CommandFailed(f"{error}{_go_on(error, method)}", 1) from None
@@ -157,7 +174,19 @@ def _go_on(error: APIError, method: Method) -> str:
     return f"; go on with {quoted([option, error.next_token])}"
 
 
-async def _stream(listing: Paginator[Any], limit: int | None, *, raw: bool) -> None:
+def _table(output: str | None, *, raw: bool) -> Table | None:
+    """What shows the answers to people, if anybody is there to look at it."""
+    if output not in (None, "table", "json"):
+        raise CommandFailed("--output must be table or json")
+    if output == "table" and raw:
+        raise CommandFailed("--raw writes bytes, which --output table cannot show")
+    on_terminal = sys.stdout is not None and sys.stdout.isatty() and not raw
+    if output == "table" or (output is None and on_terminal):
+        return Table(shutil.get_terminal_size().columns)
+    return None
+
+
+async def _stream(listing: Paginator[Any], limit: int | None, table: Table | None, *, raw: bool) -> None:
     """Write records as they come, a page at a time."""
     records = listing.raw()
     lines: list[bytes] = []
@@ -166,16 +195,22 @@ async def _stream(listing: Paginator[Any], limit: int | None, *, raw: bool) -> N
         lines.append(record if raw or b"\n" not in record else msgspec.json.format(record, indent=-1))
         count += 1
         if records.page_offset == 0 or count == limit:  # the last of its page
-            await _put(b"\n".join(lines))
+            await _put(b"\n".join(lines) if table is None else table.page(lines))
             lines.clear()
         if count == limit:
             break
+    if table is not None and table.left_out:
+        complain(f"{table.left_out} more fields did not fit: --output json has them all")
 
 
-async def _put(line: bytes | Raw) -> None:
+async def _put(line: bytes | Raw | str) -> None:
     """Write to stdout beside the event loop: who reads it may take their time, and the next page is under way."""
 
     def write() -> None:
+        if isinstance(line, str):
+            put(sys.stdout, f"{line}\n")
+            sys.stdout.flush()
+            return
         if sys.stdout is None:  # it was closed before Python started
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         sys.stdout.buffer.writelines((line, b"\n"))

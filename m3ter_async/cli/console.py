@@ -134,22 +134,36 @@ def _quoted_on_windows(word: str) -> str:
 
 
 @contextmanager
-def warnings_to(tell: Callable[[str], None]) -> Generator[None]:
-    """Hand what the client warns of to `tell`, a line each; logging would write it to stderr as it is."""
+def warnings_to(tell: Callable[[str], None], details: Callable[[str], None] | None = None) -> Generator[None]:
+    """Hand what the client warns of to `tell`, a line each; logging would write it to stderr as it is.
+
+    Args:
+        tell: Takes a warning.
+        details: Takes a line for all else that happens, each request and answer; None asks for none of it.
+    """
     import logging
 
     from ..events import LoginFailed
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if not any(isinstance(each, LoginFailed) for each in record.args or ()):  # the calls will fail with it
-                tell(one_line(record.getMessage()))
+            line = one_line(record.getMessage())
+            if record.levelno < logging.WARNING:
+                if details is not None:
+                    details(line)
+            elif not any(isinstance(each, LoginFailed) for each in record.args or ()):  # the calls will fail with it
+                tell(line)
 
-    log, handler = logging.getLogger("m3ter_async"), Handler(logging.WARNING)
+    log = logging.getLogger("m3ter_async")
+    level, wanted = log.level, logging.WARNING if details is None else logging.DEBUG
+    handler = Handler(wanted)
     log.addHandler(handler)
+    if details is not None:
+        log.setLevel(wanted)
     try:
         yield
     finally:
+        log.setLevel(level)
         log.removeHandler(handler)
 
 

@@ -9,13 +9,15 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import anyio
 
 from ..errors import APIError, M3terError
 from .client_options import add_to, connect, given_to
 from .console import PROGRAM, CommandFailed, as_text, near, quoted, warnings_to
+from .parser import Parser
+from .patience import Patience
 from .progress_lines import Display, Failure, JsonLines, Lines
 from .signals import Stopped, run
 
@@ -33,44 +35,39 @@ was set aside, which is named at the end; 130 stopped by Ctrl-C, 143 by SIGTERM,
 rich installed (the extra cli) it shows bars."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise CommandFailed(f"export: {message}")
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog=f"{PROGRAM} export", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
-    parser.add_argument("resources", nargs="+", metavar="RESOURCE", help="a listing, such as bills")
-    parser.add_argument("--out", required=True, metavar="DIR", help="the folder to write to")
-    parser.add_argument(
+def parser() -> Parser:
+    """What the command takes."""
+    known = Parser(prog=f"{PROGRAM} export", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
+    known.add_argument("resources", nargs="+", metavar="RESOURCE", help="a listing, such as bills")
+    known.add_argument("--out", required=True, metavar="DIR", help="the folder to write to")
+    known.add_argument(
         "--since",
         type=_day,
         metavar="DATE",
         help="the first day, by the date of the bill; lets bills be read side by side",
     )
-    parser.add_argument("--until", type=_day, metavar="DATE", help="the day after the last one")
-    parser.add_argument("--format", choices=("parquet", "csv", "ndjson"), help="of the files (ndjson)")
-    parser.add_argument("--concurrency", type=_count, default=8, metavar="N", help="cursors side by side (8)")
-    parser.add_argument("--page-size", type=_count, metavar="N", help="records of a page (the most the service allows)")
-    parser.add_argument(
+    known.add_argument("--until", type=_day, metavar="DATE", help="the day after the last one")
+    known.add_argument("--format", choices=("parquet", "csv", "ndjson"), help="of the files (ndjson)")
+    known.add_argument("--concurrency", type=_count, default=8, metavar="N", help="cursors side by side (8)")
+    known.add_argument("--page-size", type=_count, metavar="N", help="records of a page (the most the service allows)")
+    known.add_argument(
         "--where", action="append", default=[], type=_condition, metavar="NAME=VALUE", help="a parameter of the listing"
     )
-    parser.add_argument(
-        "--nested", action="store_true", default=None, help="one nested Parquet table in place of three"
-    )
-    parser.add_argument("--compress", choices=("zstd",), help="compress NDJSON")
-    again = parser.add_mutually_exclusive_group()
+    known.add_argument("--nested", action="store_true", default=None, help="one nested Parquet table in place of three")
+    known.add_argument("--compress", choices=("zstd",), help="compress NDJSON")
+    again = known.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with an export that was stopped")
     again.add_argument("--overwrite", action="store_true", help="remove the export that is there, and begin anew")
-    parser.add_argument(
+    known.add_argument(
         "--allow-aside", action="store_true", help="exit with 0 in place of 3 where something was set aside"
     )
-    parser.add_argument("--quiet", action="store_true", help="show nothing but errors")
-    parser.add_argument(
+    known.add_argument("--quiet", action="store_true", help="show nothing but errors")
+    known.add_argument(
         "--log-format", choices=("text", "json"), default="text", help="json: an object a line, for jobs"
     )
-    add_to(parser)
-    return parser
+    known.add_argument("--verbose", action="store_true", help="tell of every request")
+    add_to(known)
+    return known
 
 
 def _resolved(out: str) -> str:
@@ -116,7 +113,7 @@ def main(arguments: Sequence[str], job: Job | None = None) -> int:
     again = as_text(quoted([PROGRAM, "export", *_to_resume(arguments)]))
     try:
         work = job or _exporter()
-        with warnings_to(display.warned):
+        with warnings_to(display.warned, display.detailed if options.verbose else None):
             report = run(lambda: _export(options, where, work, display), display.stopping)
     except (CommandFailed, ValueError, ImportError) as error:
         failure = Failure(_of_options(error), 2)
@@ -155,12 +152,12 @@ def _exporter() -> Job:
 
 
 def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Mapping[str, str]]:
-    parser = _parser()
-    options, unknown = parser.parse_known_args(arguments)
+    known = parser()
+    options, unknown = known.parse_known_args(arguments)
     if unknown:
         # only names are shown: what comes after one may be a secret
         option = next((each for each in unknown if each.startswith("-")), "").partition("=")[0]
-        raise CommandFailed(f"export takes no {option}{near(option, parser._option_string_actions)}")
+        raise CommandFailed(f"export takes no {option}{near(option, known._option_string_actions)}")
     if options.page_size is not None:
         options.where.append(("page_size", str(options.page_size)))
     where = dict(options.where)
@@ -173,7 +170,9 @@ async def _export(options: argparse.Namespace, where: Mapping[str, str], job: Jo
     """Run the job, and the display beside it."""
     report: ExportReport | None = None
     failure: Exception | None = None
-    async with connect(given_to(options)) as client, anyio.create_task_group() as tasks:
+    patience = Patience(display.warned)
+    client = connect(given_to(options), on_event=patience.take)
+    async with client, patience, anyio.create_task_group() as tasks:
         tasks.start_soon(display.keep_showing)
         try:
             report = await job(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast, get_type_hints
@@ -16,6 +16,8 @@ from ..resources._namespaces import Namespaces
 from .argument_values import Kind, kind_of, takes_a_function
 from .console import CommandFailed, near
 
+_VALUE = re.compile(r"\b[A-Z][A-Z0-9_]+\b")
+_ENUMERATION = re.compile(rf"(?:{_VALUE.pattern}, )*{_VALUE.pattern} or {_VALUE.pattern}")
 _ARGUMENTS = "\n\nArgs:\n"  # where a docstring begins to tell of its arguments
 
 
@@ -43,6 +45,12 @@ class Parameter:
     def option(self) -> str:
         """Its name on the command line."""
         return "--" + self.name.strip("_").replace("_", "-")
+
+    @property
+    def choices(self) -> Sequence[str]:
+        """Values that are known to be taken; a docstring lists those of an enumeration."""
+        listed = _ENUMERATION.search(self.meaning)
+        return self.kind.choices or (_VALUE.findall(listed[0]) if listed else ())
 
 
 class Method:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _FIRST = 1.0  # seconds before a failure that is repeated is told
 _SILENT = 10.0  # seconds without any answer before that is told
+_SOON = 1.0  # and where somebody sits in front of it
 _AGAIN = 5.0  # seconds from one line to the next, at least
 
 
@@ -33,6 +35,7 @@ class Patience:
     def __init__(self, tell: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
         self._tell = tell
         self._now = now
+        self._silent = _SOON if sys.stderr is not None and sys.stderr.isatty() else _SILENT
         self._since: float | None = None  # that something is waited for
         self._told = -math.inf
         self._failure = ""
@@ -51,7 +54,7 @@ class Patience:
         """Tell what there is to tell now."""
         now = self._now()
         waited = 0.0 if self._since is None else now - self._since
-        if now - self._told < _AGAIN or waited < (_FIRST if self._failure else _SILENT):
+        if now - self._told < _AGAIN or waited < (_FIRST if self._failure else self._silent):
             return
         self._told = now
         self._tell(f"trying again: {self._failure}" if self._failure else f"no answer yet, after {waited:.0f} s")

@@ -122,6 +122,10 @@ class Display:
     def warned(self, text: str) -> None:
         """The client warns of something, such as a pause that the service asks for."""
 
+    def detailed(self, text: str) -> None:
+        """Something happened that was asked to be told: a request, an answer."""
+        note(text)
+
     def stopping(self) -> None:
         """A signal came."""
 
@@ -205,6 +209,10 @@ class JsonLines(Display):
     def warned(self, text: str) -> None:
         """Event ``warning``."""
         self._say("warning", warning=text)
+
+    def detailed(self, text: str) -> None:
+        """Event ``detail``."""
+        self._say("detail", detail=text)
 
     def stopping(self) -> None:
         """Event ``stopping``."""

@@ -14,35 +14,41 @@ from collections.abc import Sequence
 from m3ter_async.sandbox import Faults, Sandbox
 
 
-def main(arguments: Sequence[str] | None = None, *, program: str = "python -m m3ter_async.sandbox") -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    program: str = "python -m m3ter_async.sandbox",
+    parser: type[argparse.ArgumentParser] = argparse.ArgumentParser,
+) -> int:
     """Serve until interrupted.
 
     Args:
         arguments: The command line without the program's name; None takes it from `sys.argv`.
         program: What it is called in its help.
+        parser: How a command line that cannot be followed is told.
 
     Returns:
         The exit status: 0 after Ctrl-C or SIGTERM, 1 where the sandbox cannot start.
     """
-    parser = argparse.ArgumentParser(prog=program, description="Serve a local m3ter.")
-    parser.add_argument("--port", type=int, default=8080, help="TCP port, 0 for a free one (8080)")
-    parser.add_argument(
+    known = parser(prog=program, description="Serve a local m3ter.")
+    known.add_argument("--port", type=int, default=8080, help="TCP port, 0 for a free one (8080)")
+    known.add_argument(
         "--host",
         default="127.0.0.1",
         help="address to listen on; 0.0.0.0 lets other machines and containers in (127.0.0.1)",
     )
-    parser.add_argument("--bills", type=int, default=2000, help="number of bills (2000)")
-    parser.add_argument("--seed", type=int, default=7, help="decides data and credentials (7)")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds every answer is held back (0)")
-    parser.add_argument("--token-seconds", type=float, default=18000, help="how many seconds a token is valid (18000)")
-    parser.add_argument("--rate-limit", type=int, default=None, help="requests per second (no limit)")
-    parser.add_argument("--retry-after", type=int, default=None, help="seconds in the Retry-After of a 429 (no header)")
-    parser.add_argument("--error-rate", type=float, default=0.0, help="share of requests answered with an error (0)")
-    parser.add_argument("--drop-rate", type=float, default=0.0, help="share of connections closed unanswered (0)")
-    parser.add_argument("--cut-rate", type=float, default=0.0, help="share of answers cut in mid-body (0)")
-    parser.add_argument("--fault-seed", type=int, default=7, help="decides which requests fail (7)")
-    parser.add_argument("--fail-logins", action="store_true", help="let the login fail too")
-    options = parser.parse_args(arguments)
+    known.add_argument("--bills", type=int, default=2000, help="number of bills (2000)")
+    known.add_argument("--seed", type=int, default=7, help="decides data and credentials (7)")
+    known.add_argument("--latency", type=float, default=0.0, help="seconds every answer is held back (0)")
+    known.add_argument("--token-seconds", type=float, default=18000, help="how many seconds a token is valid (18000)")
+    known.add_argument("--rate-limit", type=int, default=None, help="requests per second (no limit)")
+    known.add_argument("--retry-after", type=int, default=None, help="seconds in the Retry-After of a 429 (no header)")
+    known.add_argument("--error-rate", type=float, default=0.0, help="share of requests answered with an error (0)")
+    known.add_argument("--drop-rate", type=float, default=0.0, help="share of connections closed unanswered (0)")
+    known.add_argument("--cut-rate", type=float, default=0.0, help="share of answers cut in mid-body (0)")
+    known.add_argument("--fault-seed", type=int, default=7, help="decides which requests fail (7)")
+    known.add_argument("--fail-logins", action="store_true", help="let the login fail too")
+    options = known.parse_args(arguments)
     try:
         faults = Faults(
             options.error_rate,
@@ -78,7 +84,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "python -m m3
     except KeyboardInterrupt:
         return 0
     except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -413,3 +413,25 @@ def test_a_reading_that_a_signal_ends_says_only_that() -> None:
             _, err = process.communicate(timeout=20)
     assert err == "m3ter-async: stopped\n"
     assert process.returncode == 130
+
+
+def test_the_operations_of_one_resource_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["call", "--list", "balances.transactions"]) == 0
+    names = [line.split()[0] for line in capfd.readouterr().out.splitlines()]
+    assert "balances.transactions.list" in names
+    assert all(name.startswith("balances.transactions.") for name in names)
+    assert "there is no resource 'balancs'; did you mean balances" in complaint(capfd, "call", "--list", "balancs")
+
+
+def test_verbose_tells_of_every_request_without_a_secret(sandbox: Sandbox, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["call", "bills.list", "--limit", "1", "--verbose"]) == 0
+    err = capfd.readouterr().err
+    assert "/bills" in err
+    assert "200" in err
+    assert sandbox.api_secret not in err
+    assert main(["call", "bills.list", "--limit", "1"]) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_the_sandbox_command_fails_in_one_line_like_the_others(capfd: pytest.CaptureFixture[str]) -> None:
+    assert complaint(capfd, "sandbox", "--bills", "many").startswith("m3ter-async: sandbox: argument --bills: ")

@@ -18,7 +18,7 @@ from m3ter_async.sandbox.__main__ import _setting as setting
 from ..processes import running
 from ..test_house import loaded
 
-COMMAND = [sys.executable, "-m", "m3ter_async.cli"]
+COMMAND = [sys.executable, "-m", "m3ter_async"]
 Captured = pytest.CaptureFixture[str]
 
 

@@ -1,8 +1,8 @@
-"""`python -m m3ter_async.cli`: what the script ``m3ter-async`` does."""
+"""`python -m m3ter_async`: what the script ``m3ter-async`` does."""
 
 from __future__ import annotations
 
-from . import main
+from .cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

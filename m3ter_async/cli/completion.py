@@ -1,0 +1,117 @@
+"""``m3ter-async completion``: what a shell offers when Tab is pressed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from .client_options import OPTIONS
+from .console import PROGRAM, CommandFailed, put
+
+_BASH = """_m3ter_async() {
+  local IFS=$'\\n'
+  COMPREPLY=($(m3ter-async completion --words "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+}
+complete -o default -o nosort -F _m3ter_async m3ter-async
+"""
+_ZSH = """#compdef m3ter-async
+_m3ter_async() {
+  local -a found
+  found=("${(@f)$(m3ter-async completion --words "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  if [[ -n "$found" ]]; then compadd -- $found; else _files; fi
+}
+compdef _m3ter_async m3ter-async
+"""
+_FISH = """complete -c m3ter-async -f -a \
+'(m3ter-async completion --words (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
+"""
+_SHELLS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+_HELP = f"""usage: {PROGRAM} completion bash|zsh|fish
+
+Print what makes Tab complete commands, operations, listings and options. For bash:
+
+  {PROGRAM} completion bash > ~/.local/share/bash-completion/completions/{PROGRAM}
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    first = arguments[0] if arguments else "--help"
+    if first == "--words":
+        put(sys.stdout, "".join(f"{each}\n" for each in words(arguments[1:])))
+    elif first in ("-h", "--help"):
+        put(sys.stdout, _HELP)
+    elif first in _SHELLS and len(arguments) == 1:
+        put(sys.stdout, _SHELLS[first])
+    else:
+        raise CommandFailed(f"completion: give one of {', '.join(_SHELLS)}")
+    return 0
+
+
+def words(line: Sequence[str]) -> list[str]:
+    """What can stand in place of the last word of a command line.
+
+    Args:
+        line: The words after the program's name; the last one is being typed, and may be empty.
+    """
+    from . import _COMMANDS
+
+    *before, typed = line or [""]
+    if not before:
+        offered: Iterable[str] = [*_COMMANDS, "--help", "--version"]
+    elif before[0] == "call":
+        offered = _of_call(before[1:], typed)
+    elif before[0] == "completion":
+        offered = _SHELLS
+    else:
+        offered = _of_parser(before[0], before[1:], typed)
+    return sorted(each for each in offered if each.startswith(typed))
+
+
+def _of_call(before: Sequence[str], typed: str) -> Iterable[str]:
+    from .call import FLAGS
+    from .methods import every, find
+
+    operation = next((each for each in before if not each.startswith("-")), None)
+    if operation is None and not typed.startswith("-"):
+        resources = {each.name.rpartition(".")[0] for each in every()}
+        return resources if "--list" in before else [each.name for each in every()]
+    offered = {*FLAGS, "--output", "--limit", *(each.name for each in OPTIONS)}
+    if before and before[-1] == "--output":
+        return ["json", "table"]
+    if operation is not None:
+        try:
+            parameters = find(operation).parameters
+        except CommandFailed:
+            return []
+        if before[-1] in parameters:
+            return parameters[before[-1]].choices
+        offered |= set(parameters)
+    return offered if typed.startswith("-") else []
+
+
+def _of_parser(command: str, before: Sequence[str], typed: str) -> Iterable[str]:
+    found = _PARSERS.get(command)
+    if found is None:
+        return []
+    actions = found()._option_string_actions
+    last = actions.get(before[-1]) if before else None
+    if last is not None and last.nargs is None and not isinstance(last, argparse._StoreTrueAction):
+        return [str(each) for each in last.choices or ()]
+    return actions if typed.startswith("-") else _listings()
+
+
+def _listings() -> list[str]:
+    from .methods import every
+
+    return sorted({each.name.removesuffix(".list") for each in every() if each.listing})
+
+
+def _export() -> argparse.ArgumentParser:
+    from .export import parser
+
+    return parser()
+
+
+_PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {"export": _export}
