@@ -12,8 +12,7 @@ from .console import one_line
 
 _GAP = "  "
 _LONGEST = 48  # columns of a terminal that a text gets; a number gets what it needs
-# Shown last, and so the first to go where the terminal is narrow.
-_LATER = ("version", "dtCreated", "createdBy", "dtLastModified", "lastModifiedBy")
+_LAST = ("version", "dtCreated", "createdBy", "dtLastModified", "lastModifiedBy")
 
 
 class _Number(str):
@@ -23,6 +22,7 @@ class _Number(str):
 class _Cell(NamedTuple):
     text: str
     number: bool = False
+    parts: bool = False  # whether it only says how much there is in it
 
 
 _decoder = msgspec.json.Decoder(float_hook=_Number)
@@ -56,11 +56,17 @@ class Table:
 
     def _fitting(self, rows: Sequence[Mapping[str, _Cell]]) -> dict[str, int]:
         widths: dict[str, int] = {}
+        parts: set[str] = set()
         for row in rows:
             for name, cell in row.items():
                 if cell.text:
                     widths[name] = max(widths.get(name, _columns(name)), _columns(cell.text))
-        in_order = sorted(widths, key=lambda name: (name != "id", name in _LATER))
+                    if cell.parts:
+                        parts.add(name)
+        # what people look for comes first: where the terminal is narrow, the rest goes
+        in_order = sorted(
+            widths, key=lambda name: (name != "id", name in _LAST, name in parts, name.endswith(("Id", "Ids")))
+        )
         fitting: dict[str, int] = {}
         left = self._width
         for name in in_order:
@@ -98,7 +104,7 @@ def _cell(value: Any, cut: bool) -> _Cell:
     if isinstance(value, (list, dict)):
         size = len(cast("list[object] | dict[str, object]", value))
         counted = f"{size} {'item' if isinstance(value, list) else 'field'}{'' if size == 1 else 's'}"
-        return _Cell("" if not size else f"[{counted}]" if isinstance(value, list) else f"{{{counted}}}")
+        return _Cell("" if not size else f"[{counted}]" if isinstance(value, list) else f"{{{counted}}}", parts=True)
     text = one_line(str(value))
     return _Cell(text[: _LONGEST - 1] + "…" if cut and len(text) > _LONGEST else text)
 
