@@ -59,11 +59,12 @@ class ExportedFile:
     """One finished file.
 
     Attributes:
-        path: Where it is.
+        path: Where it is; of an object store, its key.
         resource: What it came from.
         table: Which of the resource's tables it holds a part of.
         rows: Its rows.
         bytes: Its size.
+        url: Of an object store, its URL: ``s3://bucket/prefix/bills/bills/00000-4-9f86d081.ndjson``.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class ExportedFile:
     table: str
     rows: int
     bytes: int
+    url: str | None = None
 
 
 @dataclass(frozen=True)

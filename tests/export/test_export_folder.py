@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from m3ter_async.export import ExportError, export
-from m3ter_async.export.run.folder import Folder, local_folder
+from m3ter_async.export.places.choice import local_folder
+from m3ter_async.export.places.folder import Folder
+from m3ter_async.export.places.local import LocalPlace
 from m3ter_async.export.run.manifest import Manifest
 
 from .support import FORMS, Form, Shelf, bill, files
@@ -161,7 +163,7 @@ async def test_a_lock_that_fails_is_not_taken_for_one_that_is_missing(
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_folder_that_somebody_writes_to_is_told_as_that(out: Path) -> None:
-    other = Manifest(out)
+    other = Manifest(LocalPlace(out))
     try:
         with pytest.raises(ExportError, match="another export is writing to"):
             await export(shelf().client(), ["bills"], out)

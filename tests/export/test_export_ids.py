@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from m3ter_async.export import ExportError, ExportReport, SlicePage, export
+from m3ter_async.export.places.local import LocalPlace
 from m3ter_async.export.run.entries import Part
-from m3ter_async.export.run.exported_ids import FOLDER, Taken, find_twice, path_of
+from m3ter_async.export.run.exported_ids import FOLDER, Taken, find_twice, name_of
 
 from ..fakes import FakeTransport, answer, client
 from .job import processes, small_parts
@@ -206,14 +207,14 @@ def save(folder: Path, parts: int, each: int, *, first: int = 0) -> list[Part]:
             records = [b'{"id":"%036d"}' % place for place in range(start, start + 100)]
             taken.add(SlicePage(records, None, None), identified=True)
         taken.converted(each, [], {})
-        taken.save(path_of(folder, "bills", number))
+        taken.save(folder / name_of("bills", f"{number:05d}"))
         made.append(Part(number, "bills", each, [], {}, each))
     return made
 
 
 def check_many(folder: Path, parts: list[Part]) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert find_twice(folder, "bills", parts) == {}
+    assert find_twice(LocalPlace(folder), parts) == {}
     more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert more * (1 if sys.platform == "darwin" else 1024) < 40 * 2**20
 
@@ -233,9 +234,9 @@ def test_one_id_of_many_that_is_there_twice_is_found(tmp_path: Path) -> None:
     again = Taken([])
     again.add(SlicePage([b'{"id":"%036d"}' % 123_456], None, None), identified=True)
     again.converted(1, [], {})
-    again.save(path_of(tmp_path, "bills", 5))
-    assert find_twice(tmp_path, "bills", parts) == {}
-    assert find_twice(tmp_path, "bills", [*parts, Part(5, "bills", 1, [], {}, 1)]) == {2: [(23_456, 23_457)]}
+    again.save(tmp_path / name_of("bills", "00005"))
+    assert find_twice(LocalPlace(tmp_path), parts) == {}
+    assert find_twice(LocalPlace(tmp_path), [*parts, Part(5, "bills", 1, [], {}, 1)]) == {2: [(23_456, 23_457)]}
 
 
 async def test_a_copy_without_what_is_kept_of_the_ids_is_refused_at_once(out: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from m3ter_async import APIError, AsyncM3ter
 from m3ter_async.export import ExportError, ExportProgress, ExportReport, export
+from m3ter_async.export.places.local import LocalPlace
 from m3ter_async.export.run.manifest import Manifest
 from m3ter_async.transports.protocol import Request, Response
 
@@ -65,7 +66,7 @@ def plain() -> Content:
 
 def kept(out: Path) -> int:
     """How many records are in finished files."""
-    manifest = Manifest(out)
+    manifest = Manifest(LocalPlace(out))
     manifest.close()
     return manifest.resources["bills"].records
 
@@ -355,7 +356,7 @@ async def test_what_follows_a_journal_is_its_own(out: Path) -> None:
 
 async def test_the_journal_says_what_there_is(out: Path) -> None:
     report = await whole(out)
-    manifest = Manifest(out)
+    manifest = Manifest(LocalPlace(out))
     try:
         assert manifest.finished
         assert manifest.resources["bills"].records == 40

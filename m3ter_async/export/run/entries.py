@@ -101,6 +101,7 @@ class Part(msgspec.Struct, frozen=True, tag="part", omit_defaults=True):
         begun: By slice, which of the records taken are of the parent that it stands in the middle of.
         twice: Ids whose records it has no more because they came again later; only some are named.
         twice_count: How many these are.
+        mark: What the names of its files have behind the number.
         witness: Something of which a page was read.
     """
 
@@ -119,6 +120,7 @@ class Part(msgspec.Struct, frozen=True, tag="part", omit_defaults=True):
     witness: Slice | None = None
     twice: Sequence[str] = ()
     twice_count: int = 0
+    mark: str = ""
 
 
 class Replaced(msgspec.Struct, frozen=True, tag="replaced", omit_defaults=True):

@@ -19,6 +19,7 @@ from shutil import rmtree
 import msgspec
 
 from ..errors import ExportError
+from ..places.place import Place
 from ..slices.slice import SlicePage
 from .entries import Part
 
@@ -151,67 +152,85 @@ def _gaps(ranges: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]
     return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
 
-def path_of(out: Path, resource: str, number: int) -> Path:
-    """Where it is kept for a part."""
-    return out / FOLDER / f"{resource}-{number:05d}"
+def name_of(resource: str, stem: str) -> str:
+    """The name of the file that it is kept in for a part.
+
+    Args:
+        stem: What the names of the part's files begin with.
+    """
+    return f"{FOLDER}/{resource}-{stem}"
 
 
-def last_digest(out: Path, resource: str, part: Part) -> bytes | None:
+def _of(part: Part) -> str:
+    return name_of(part.resource, f"{part.number:05d}{part.mark}")
+
+
+def last_digest(place: Place, part: Part) -> bytes | None:
     """What is kept of the id of the last record that was taken into a part. Blocking."""
-    with path_of(out, resource, part.number).open("rb") as file:
-        file.seek((part.taken - 1) * _SIZE)
-        found = file.read(_SIZE)
+    found = place.read_at(_of(part), (part.taken - 1) * _SIZE, _SIZE)
     return None if found == _NONE else found
 
 
-def check(out: Path, resource: str, parts: Iterable[Part], tables: int) -> None:
+def load(place: Place, part: Part, tables: Sequence[str]) -> Taken:
+    """What is kept of a part. Blocking."""
+    with place.at_hand(_of(part)) as path:
+        return Taken.load(path, part, tables)
+
+
+def check(place: Place, resource: str, parts: Iterable[Part], tables: int) -> None:
     """See that it is there for all parts, and whole. Blocking.
 
     Raises:
         ExportError: It is not.
     """
+    there = place.sizes(FOLDER)
     for part in parts:
-        path = path_of(out, resource, part.number)
+        name = _of(part)
         size = part.taken * (_SIZE + 1) + part.records * tables * _COUNT
-        if part.taken and not (path.is_file() and path.stat().st_size == size):
+        if part.taken and there.get(name) != size:
             raise ExportError(
-                f"{path} is not as it was finished; was the folder copied without {FOLDER}? "
+                f"{place.shown(name)} is not as it was finished; was the folder copied without {FOLDER}? "
                 f"Copy it with {FOLDER}, or export anew with overwrite",
                 resumable=False,
             )
 
 
-def find_twice(out: Path, resource: str, parts: Sequence[Part]) -> dict[int, list[tuple[int, int]]]:
+def find_twice(place: Place, parts: Sequence[Part]) -> dict[int, list[tuple[int, int]]]:
     """By part, the records whose ids came again later, as ranges. Blocking.
 
     Args:
         parts: In the order in which they were finished: of two records the one in the later part is later.
     """
     parts = [part for part in parts if part.taken]
-    twice = _repeated(out, resource, parts)
+    twice = _repeated(place, parts)
     if not twice:
         return {}
     latest: dict[bytes, tuple[int, int]] = {}
     dropped: dict[int, list[tuple[int, int]]] = {}
     for part in parts:
-        content = path_of(out, resource, part.number).read_bytes()
-        for place in range(part.taken):
-            digest = content[place * _SIZE : (place + 1) * _SIZE]
-            if digest in twice and content[part.taken * _SIZE + place]:
+        content = _content(place, part)
+        for at in range(part.taken):
+            digest = content[at * _SIZE : (at + 1) * _SIZE]
+            if digest in twice and content[part.taken * _SIZE + at]:
                 if (before := latest.get(digest)) is not None:
                     dropped.setdefault(before[0], []).append((before[1], before[1] + 1))
-                latest[digest] = part.number, place
+                latest[digest] = part.number, at
     return {number: sorted(ranges) for number, ranges in dropped.items()}
 
 
-def _repeated(out: Path, resource: str, parts: Sequence[Part]) -> set[bytes]:
+def _content(place: Place, part: Part) -> bytes:
+    with place.at_hand(_of(part)) as path:
+        return path.read_bytes()
+
+
+def _repeated(place: Place, parts: Sequence[Part]) -> set[bytes]:
     """The digests that are there more than once."""
-    scratch = out / FOLDER / "sorted"
+    scratch = place.scratch / FOLDER / "sorted"
     rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     groups = min(sum(part.taken for part in parts) // _AT_ONCE + 1, 256)
     for part in parts:
-        content = path_of(out, resource, part.number).read_bytes()
+        content = _content(place, part)
         sorted_in: list[bytearray] = [bytearray() for _ in range(groups)]
         for start in range(0, part.taken * _SIZE, _SIZE):
             sorted_in[content[start] % groups] += content[start : start + _SIZE]
@@ -231,6 +250,6 @@ def _repeated(out: Path, resource: str, parts: Sequence[Part]) -> set[bytes]:
     return twice
 
 
-def forget(out: Path) -> None:
+def forget(place: Place) -> None:
     """Remove all of it; it is of no more use. Blocking."""
-    rmtree(out / FOLDER, ignore_errors=True)
+    place.forget(FOLDER)

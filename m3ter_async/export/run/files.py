@@ -1,34 +1,38 @@
-"""The files of an export: where they are, whether all are there, and what a killed run left behind."""
+"""The files of an export: how they are named, whether all are there, and what a killed run left behind."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from ..errors import ExportError
 from ..formats.layout import Layout
+from ..places.place import Place
 from . import exported_ids
-from .aside import AsideFile
 from .manifest import Manifest
 
-TEMPORARY = ".tmp"
-_NAME = re.compile(r"\d{5,}\.(ndjson|ndjson\.zst|csv|parquet)(\.tmp)?")
+_NAME = re.compile(r"\d{5,}(-\d+-[0-9a-f]+)?\.(ndjson|ndjson\.zst|csv|parquet)(\.tmp)?")
 
 
-def folder_of(out: Path, resource: str, table: str) -> Path:
-    """Where the files of a table are."""
-    return out / resource / table
+def stem_of(number: int, mark: str) -> str:
+    """What the names of all files of a part begin with.
+
+    Args:
+        number: Of the part.
+        mark: Of the run that made it.
+    """
+    return f"{number:05d}{mark}"
 
 
-def file_of(out: Path, resource: str, table: str, number: int, suffix: str) -> Path:
-    """The file of a table in a part."""
-    return folder_of(out, resource, table) / f"{number:05d}{suffix}"
+def file_of(resource: str, table: str, stem: str, suffix: str) -> str:
+    """The name of the file of a table in a part."""
+    return f"{resource}/{table}/{stem}{suffix}"
 
 
-def found(out: Path, resource: str = "*", table: str = "*") -> list[Path]:
-    """What looks like a file of a part, finished or not; nothing else in an export is ours."""
-    return [path for path in sorted(out.glob(f"{resource}/{table}/*")) if _NAME.fullmatch(path.name)]
+def found(place: Place, resource: str) -> dict[str, int]:
+    """What looks like a file of a part, finished or not, with its size; nothing else in an export is ours. Blocking."""
+    there = place.sizes(resource)
+    return {name: size for name, size in there.items() if name.count("/") == 2 and _NAME.fullmatch(name.split("/")[2])}
 
 
 def look_over(manifest: Manifest, layouts: Mapping[str, Layout], *, ids: bool) -> None:
@@ -40,20 +44,29 @@ def look_over(manifest: Manifest, layouts: Mapping[str, Layout], *, ids: bool) -
     Raises:
         ExportError: Something is not there, or not as it was.
     """
+    place = manifest.place
     for resource, layout in layouts.items():
         parts = manifest.resources[resource].parts
         kept = {file.path: file.bytes for part in parts.values() for file in part.files}
+        there = found(place, resource)
         for name, size in kept.items():
-            path = manifest.folder / name
-            if not path.is_file() or path.stat().st_size != size:
-                raise ExportError(f"{path} is not as it was finished: export anew with overwrite", resumable=False)
-        counts = {part.number: sum(group.count for group in part.aside) for part in parts.values() if part.aside}
+            if there.get(name) != size:
+                why = "is not as it was finished: export anew with overwrite"
+                raise ExportError(f"{place.shown(name)} {why}", resumable=False)
+        counts = {
+            stem_of(part.number, part.mark): sum(group.count for group in part.aside)
+            for part in parts.values()
+            if part.aside
+        }
         if ids:
-            exported_ids.check(manifest.folder, resource, parts.values(), len(layout.tables) - 1)
-        AsideFile(manifest.place, resource).tidy(counts)
-        for table in layout.tables:
-            for path in found(manifest.folder, resource, table):
-                if path.relative_to(manifest.folder).as_posix() not in kept:
-                    path.unlink()
+            exported_ids.check(place, resource, parts.values(), len(layout.tables) - 1)
+        place.aside(resource).tidy(counts)
+        place.remove(
+            [
+                name
+                for name in there
+                if name not in kept and name.split("/")[1] in layout.tables and place.is_left_over(name)
+            ]
+        )
     if not ids:
-        exported_ids.forget(manifest.folder)
+        exported_ids.forget(place)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
+from ..places.place import Place
 from ..report import Note
 from ..slices.listings import Listing
-from .aside import FOLDER
 from .entries import Group
 from .manifest import Manifest
 from .standing import Standing
@@ -19,11 +18,11 @@ _NAMED = 10
 def notes(manifest: Manifest, listings: Mapping[str, Listing]) -> Iterator[Note]:
     """All notes, by resource."""
     for resource, standing in manifest.resources.items():
-        yield from _set_aside(manifest.folder, resource, standing)
+        yield from _set_aside(manifest.place, resource, standing)
         yield from _left_out(resource, listings[resource], standing)
 
 
-def _set_aside(out: Path, resource: str, standing: Standing) -> Iterator[Note]:
+def _set_aside(place: Place, resource: str, standing: Standing) -> Iterator[Note]:
     by_where: dict[str, list[Group]] = {}
     for part in standing.parts.values():
         for group in part.aside:
@@ -31,7 +30,7 @@ def _set_aside(out: Path, resource: str, standing: Standing) -> Iterator[Note]:
     for where, groups in by_where.items():
         count = sum(group.count for group in groups)
         names = _some(name for group in groups for name in group.names)
-        text = f"{_counted(count, 'record')} of {resource} set aside in {out / FOLDER / resource}.ndjson: "
+        text = f"{_counted(count, 'record')} of {resource} set aside in {place.aside(resource).shown}: "
         yield Note("record", resource, count, f"{text}{f'{where}: ' if where else ''}{groups[0].why}", names)
     for _, unit in sorted(standing.units.items()):
         if unit.slice.parent_argument is not None:

@@ -17,7 +17,7 @@ def is_offset(listing: Listing, position: Position) -> bool:
 def last_read(manifest: Manifest, resource: str, slice: Slice) -> bytes | None:
     """What is kept of the id of the record that was read last of a slice, or None where nothing is. Blocking."""
     parts = [part for part in manifest.resources[resource].parts.values() if slice.id in part.slices and part.taken]
-    return last_digest(manifest.folder, resource, parts[-1]) if parts else None
+    return last_digest(manifest.place, parts[-1]) if parts else None
 
 
 async def still_before(client: AsyncM3ter, slice: Slice, position: Position, last: bytes | None) -> bool:

@@ -1,27 +1,28 @@
 """A part of an export: files that are finished together, and entered in the manifest when all of them are.
 
-They are written under temporary names, synced, renamed, and the folders synced; then the manifest says that they are
-there. Killed before that, nothing of them counts; killed after, all of it does.
+They are written as drafts and published whole; then the manifest says that they are there. Killed before that, nothing
+of them counts; killed after, all of it does.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from ..formats.layout import Layout
 from ..formats.sink import Sink
+from ..places.place import Place
 from ..slices.slice import Position, Slice, SlicePage
-from .aside import AsideFile, groups, line
+from .aside import groups, line
 from .entries import File, Part, Unit
-from .exported_ids import FOLDER, Taken, path_of
-from .files import TEMPORARY, file_of, folder_of
+from .exported_ids import Taken, name_of
+from .files import file_of, stem_of
 from .manifest import Manifest
 
 # JSON that is collected before it is converted, and that is converted in one go: more takes more memory, and no less
@@ -33,21 +34,39 @@ _FULL = 96 * 2**20
 _OLD = 60.0
 
 
+@dataclass(frozen=True)
+class Sealed:
+    """A part whose files are written, and not yet published.
+
+    Attributes:
+        part: What the manifest will say of it.
+        names: Of its drafts.
+        aside: The lines of its records that were set aside.
+    """
+
+    part: Part
+    names: Sequence[str]
+    aside: Sequence[bytes]
+
+
 class OpenPart:
     """A part that is being written.
 
     Args:
-        manifest: Where it is entered when it is finished.
+        place: Where its files will be.
         layout: Its files.
         number: Which no other part of the resource has.
         record: The type of its records; those without an id are not told apart.
     """
 
-    def __init__(self, manifest: Manifest, resource: str, layout: Layout, number: int, record: type[object]) -> None:
-        self._manifest = manifest
+    def __init__(self, place: Place, resource: str, layout: Layout, number: int, record: type[object]) -> None:
+        self._place = place
         self.resource = resource
         self._layout = layout
         self._number = number
+        self._mark = place.mark
+        self._stem = stem_of(number, self._mark)
+        self._drafts: dict[str, Path] = {}
         self._identified = "id" in getattr(record, "__struct_encode_fields__", ())
         self._taken = Taken(layout.tables[1:])
         self._began = time.monotonic()
@@ -135,9 +154,8 @@ class OpenPart:
 
     def _opened(self) -> Sink:
         if self._sink is None:
-            for table in self._layout.tables:
-                self._manifest.place.make(folder_of(self._manifest.folder, self.resource, table))
-            self._sink = self._layout.open({table: self._path(table, TEMPORARY) for table in self._layout.tables})
+            self._drafts = {table: self._place.draft(self._name(table)) for table in self._layout.tables}
+            self._sink = self._layout.open(self._drafts)
         return self._sink
 
     def _write(self, sink: Sink, records: Sequence[bytes]) -> None:
@@ -148,8 +166,8 @@ class OpenPart:
         self._aside_bytes = sum(map(len, self._aside))
         self._unknown.update(written.unknown)
 
-    def finish(self, headers: Iterable[str] = ()) -> None:
-        """Finish the files and enter them in the manifest, or leave nothing of them. Blocking; not to be interrupted.
+    def seal(self, headers: Iterable[str] = ()) -> Sealed:
+        """Finish the files, or leave nothing of them. Blocking; not to be interrupted.
 
         Args:
             headers: Tables that get a file even if it has no row.
@@ -159,10 +177,11 @@ class OpenPart:
         """
         with ExitStack() as undo:
             undo.callback(self.discard)
-            self._finish(set(headers))
+            sealed = self._seal(set(headers))
             undo.pop_all()
+        return sealed
 
-    def _finish(self, headers: set[str]) -> None:
+    def _seal(self, headers: set[str]) -> Sealed:
         self.convert()
         self.sound = False
         if headers:
@@ -170,20 +189,17 @@ class OpenPart:
         files: list[File] = []
         if (sink := self._sink) is not None:
             sink.close()
-            files = [
-                self._published(table, sink.rows[table])
-                for table in self._layout.tables
-                if sink.rows[table] or table in headers
-            ]
-        self.discard()
+            for table in self._layout.tables:
+                if sink.rows[table] or table in headers:
+                    size = self._drafts[table].stat().st_size
+                    files.append(File(self._name(table), table, sink.rows[table], size))
+                else:
+                    self._place.discard(self._name(table))
+        names = [file.path for file in files]
         if self.records:
-            self._manifest.place.make(self._manifest.folder / FOLDER)
-            path = path_of(self._manifest.folder, self.resource, self._number)
-            self._taken.save(path)
-            self._synced(path)
-            self._manifest.place.sync_names(path.parent)
-        AsideFile(self._manifest.place, self.resource).append(self._aside)
-        self._manifest.append(self._entry(files))
+            names.append(name_of(self.resource, self._stem))
+            self._taken.save(self._place.draft(names[-1]))
+        return Sealed(self._entry(files), names, self._aside)
 
     def _entry(self, files: Sequence[File]) -> Part:
         return Part(
@@ -200,32 +216,37 @@ class OpenPart:
             self._contradicted,
             self._begun,
             self._witness,
+            mark=self._mark,
         )
-
-    def _published(self, table: str, rows: int) -> File:
-        path = self._path(table)
-        os.replace(self._synced(self._path(table, TEMPORARY)), path)
-        self._manifest.place.sync_names(path.parent)
-        return File(path.relative_to(self._manifest.folder).as_posix(), table, rows, path.stat().st_size)
 
     def discard(self) -> None:
         """Remove what was written and is not finished; the slices stand where they stood before."""
         if self._sink is not None:
             with suppress(OSError, ValueError):  # what failed to be written fails again to be closed
                 self._sink.close()
-        for table in self._layout.tables:
-            self._path(table, TEMPORARY).unlink(missing_ok=True)
+        for name in (*map(self._name, self._layout.tables), name_of(self.resource, self._stem)):
+            self._place.discard(name)
 
-    def _synced(self, path: Path) -> Path:
-        handle = os.open(path, os.O_RDWR)
-        try:
-            self._manifest.place.sync(handle, path)
-        finally:
-            os.close(handle)
-        return path
+    def _name(self, table: str) -> str:
+        return file_of(self.resource, table, self._stem, self._layout.suffix)
 
-    def _path(self, table: str, ending: str = "") -> Path:
-        return file_of(self._manifest.folder, self.resource, table, self._number, self._layout.suffix + ending)
+
+def enter(manifest: Manifest, sealed: Sealed) -> None:
+    """Publish the files of a part and enter it in the manifest. Blocking; not to be interrupted.
+
+    Raises:
+        OSError: They cannot be kept. Files that were published and not entered are removed by whoever goes on.
+        ExportError: Another export has the place by now; nothing of the part is left.
+    """
+    place, part = manifest.place, sealed.part
+    aside = place.aside(part.resource)
+    with ExitStack() as undo:
+        for name in sealed.names:
+            undo.callback(place.discard, name)
+        place.publish(sealed.names)
+        aside.append(stem_of(part.number, part.mark), sealed.aside)
+        manifest.append(part)
+        undo.pop_all()
 
 
 def _in_pieces(records: list[bytes]) -> Iterator[list[bytes]]:

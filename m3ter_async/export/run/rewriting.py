@@ -6,19 +6,17 @@ Killed before that, the new ones count for nothing; killed after, whoever finds 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
 from ..formats.layout import Layout
 from ..formats.selection import copy_rows
 from ..slices.slice import Position
-from .aside import AsideFile, groups, moved
+from .aside import groups, moved
 from .entries import File, Part, Replaced
-from .exported_ids import FOLDER, Taken, path_of
-from .files import TEMPORARY, file_of
+from .exported_ids import load, name_of
+from .files import file_of, stem_of
 from .manifest import Manifest
 
 _NAMED = 10  # ids that came twice and are named
@@ -59,8 +57,7 @@ def drop(
     stale = [file.path for old in parts for file in before[old].files]
     entry = Replaced(resource, parts, dropped, positions or {})
     manifest.append(entry)
-    for name in stale:
-        (manifest.folder / name).unlink()
+    manifest.place.remove(stale)
     return fewer
 
 
@@ -73,31 +70,33 @@ def _without(
     number: int,
 ) -> tuple[Part, list[str]]:
     """A part without some of its records, and the ids of these that are to be named."""
-    out, place = manifest.folder, manifest.place
-    taken = Taken.load(path_of(out, resource, part.number), part, layout.tables[1:])
+    place = manifest.place
+    stem = stem_of(number, place.mark)
+    taken = load(place, part, layout.tables[1:])
     rest = taken.without(dropped)
-    files: list[File] = []
+    made: list[tuple[str, str, int]] = []
     names: list[str] = []
     for file in part.files:
-        scratch = file_of(out, resource, file.table, number, layout.suffix + TEMPORARY)
+        name = file_of(resource, file.table, stem, layout.suffix)
         top = file.table == layout.tables[0]
         ranges = taken.rows(None if top else file.table, dropped)
-        rows, ids = copy_rows(out / file.path, scratch, layout.suffix, ranges)
+        with place.at_hand(file.path) as source:
+            rows, ids = copy_rows(source, place.draft(name), layout.suffix, ranges)
         if top:
             names = ids
-        if not rows:
-            scratch.unlink()
-            continue
-        path = _published(manifest, scratch)
-        files.append(File(path.relative_to(out).as_posix(), file.table, rows, path.stat().st_size))
+        if rows:
+            made.append((name, file.table, rows))
+        else:
+            place.discard(name)
+    drafts = [name for name, _, _ in made]
     if rest.kept:
-        path = path_of(out, resource, number)
-        rest.save(path)
-        _sync(manifest, path)
-        place.sync_names(out / FOLDER)
-    aside = AsideFile(place, resource)
-    lines = moved(aside.of_part(part.number), number, dropped) if part.aside else []
-    aside.append(lines)
+        drafts.append(name_of(resource, stem))
+        rest.save(place.draft(drafts[-1]))
+    sizes = place.publish(drafts)
+    files = [File(name, table, rows, size) for (name, table, rows), size in zip(made, sizes, strict=False)]
+    aside = place.aside(resource)
+    lines = moved(aside.of_part(stem_of(part.number, part.mark)), number, dropped) if part.aside else []
+    aside.append(stem, lines)
     return (
         msgspec.structs.replace(
             part,
@@ -107,22 +106,7 @@ def _without(
             files=files,
             aside=groups(lines),
             begun={},
+            mark=place.mark,
         ),
         names,
     )
-
-
-def _published(manifest: Manifest, scratch: Path) -> Path:
-    path = scratch.with_name(scratch.name.removesuffix(TEMPORARY))
-    _sync(manifest, scratch)
-    os.replace(scratch, path)
-    manifest.place.sync_names(path.parent)
-    return path
-
-
-def _sync(manifest: Manifest, path: Path) -> None:
-    handle = os.open(path, os.O_RDWR)
-    try:
-        manifest.place.sync(handle, path)
-    finally:
-        os.close(handle)

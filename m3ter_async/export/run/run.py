@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import count
 from typing import ParamSpec, TypeVar
@@ -25,7 +25,7 @@ from .judgement import Judge, certain
 from .manifest import Manifest
 from .memory_budget import Room
 from .parents import ParentPages
-from .parts import OpenPart
+from .parts import OpenPart, enter
 from .progress import Tally
 from .rewriting import drop
 from .schedule import Plan, Read, Schedule
@@ -76,6 +76,9 @@ class Run:
         self._concurrency = concurrency
         # one thread: several would only take turns at the interpreter, each with memory of its own
         self._thread = anyio.CapacityLimiter(1)
+        self._publishing = (
+            self._thread if manifest.place.threads == 1 else anyio.CapacityLimiter(manifest.place.threads)
+        )
         self._numbers: dict[str, Iterator[int]] = {}
         self._passing: dict[str, list[str]] = {name: [] for name in listings}
         self._given_up: dict[str, APIError] = {}
@@ -102,7 +105,7 @@ class Run:
         records = {name: self.manifest.resources[name].records for name in self._listings}
         await self.blocking(self.manifest.append, Finished(records))
         if not any(each.aside for each in self.manifest.resources.values()):
-            await self.blocking(forget, self.manifest.folder)
+            await self.blocking(forget, self.manifest.place)
 
     async def _read_all(self) -> None:
         await together(*[Worker(self).work for _ in range(self._concurrency)])
@@ -172,14 +175,14 @@ class Run:
         standing = self.manifest.resources[resource]
         if not standing.whole:
             raise ExportError(f"{len(standing.slices)} slices of {resource} were not read; this is a bug, resume")
-        twice = await self.blocking(find_twice, self.manifest.folder, resource, list(standing.parts.values()))
+        twice = await self.blocking(find_twice, self.manifest.place, list(standing.parts.values()))
         if twice:
             layout, number = self._layouts[resource], partial(self.number, resource)
             fewer = await self.blocking(drop, self.manifest, resource, layout, twice, number, twice=True)
             self.tally.void(resource, fewer)
         there = {file.table for part in standing.parts.values() for file in part.files}
         if missing := set(self._layouts[resource].tables) - there:  # a header is of more use than no file
-            await self.blocking(self.open_part(listing).finish, missing)
+            await self.finish(self.open_part(listing), missing)
 
     def may_pass(self, resource: str, unit: str, error: APIError) -> None:
         """A unit was set aside for the time being."""
@@ -203,12 +206,10 @@ class Run:
     async def replace(self, work: Read, slices: list[Slice], *, last: bool = False) -> None:
         """Have others read a slice that has parts of its own, and forget what was read of it."""
         resource = work.listing.resource
-        void = [part for part in self.manifest.resources[resource].parts.values() if work.slice.id in part.slices]
+        void = [part for part in list(self.standing(resource).parts.values()) if work.slice.id in part.slices]
         await self.blocking(self.manifest.append, Split(resource, work.slice.id, slices))
         self.tally.void(resource, sum(each.records for each in void))
-        for each in void:
-            for file in each.files:
-                (self.manifest.folder / file.path).unlink()
+        await self.blocking(self.manifest.place.remove, [file.path for each in void for file in each.files])
         self.tally.planned(resource, slices, instead_of=work.slice.weight)
         self.schedule.add(Read(work.listing, each, last=last) for each in slices)
 
@@ -223,7 +224,7 @@ class Run:
     def open_part(self, listing: Listing) -> OpenPart:
         """The next part of a resource."""
         resource, record = listing.resource, listing.operation.answer
-        return OpenPart(self.manifest, resource, self._layouts[resource], self.number(resource), record)
+        return OpenPart(self.manifest.place, resource, self._layouts[resource], self.number(resource), record)
 
     def asked(self, listing: Listing, slice: Slice) -> Slice:
         """A slice with the size of pages that is asked for now."""
@@ -231,14 +232,27 @@ class Run:
         size = listing.arguments.get(PAGE_SIZE)
         return msgspec.structs.replace(slice, arguments=rest if size is None else {**rest, PAGE_SIZE: size})
 
+    async def finish(self, part: OpenPart, headers: Iterable[str] = ()) -> None:
+        """Finish a part and enter it, or leave nothing of it.
+
+        Args:
+            headers: Tables that get a file even if it has no row.
+        """
+        with anyio.CancelScope(shield=True):
+            sealed = await self.blocking(part.seal, headers)
+            await self._blocking(self._publishing, partial(enter, self.manifest, sealed))
+
     async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what would hold up the event loop; it is seen to its end whoever is cancelled meanwhile.
 
         Raises:
             ExportError: The disk failed.
         """
+        return await self._blocking(self._thread, partial(call, *args, **kwargs))
+
+    async def _blocking(self, limiter: anyio.CapacityLimiter, call: Callable[[], T]) -> T:
         try:
-            return await anyio.to_thread.run_sync(partial(call, *args, **kwargs), limiter=self._thread)
+            return await anyio.to_thread.run_sync(call, limiter=limiter)
         except OSError as error:
-            where = error.filename or self.manifest.folder
+            where = error.filename or self.manifest.place.shown()
             raise ExportError(f"cannot write {where}: {error.strerror or error}") from error

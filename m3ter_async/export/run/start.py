@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,15 +13,15 @@ import msgspec
 from ...client import AsyncM3ter
 from ..errors import ExportError
 from ..formats.layout import FORMATS, Compression, FormatName, Layout, layout
+from ..places.choice import place_of
+from ..places.place import Place
 from ..report import ExportedFile, ExportProgress, ExportReport
 from ..slices.arguments import Value, as_texts, day
 from ..slices.listings import PAGE_SIZE, Listing, find
-from . import aside
 from .entries import Begun
 from .exported_ids import forget
 from .files import found, look_over
-from .folder import local_folder
-from .manifest import NAME, Manifest
+from .manifest import Manifest
 from .notes import notes
 from .progress import Tally
 from .run import Run
@@ -100,7 +99,7 @@ async def export(
     }
     given = {name: value for name, value in asked.items() if value is not None}
     try:
-        manifest = open_manifest(client, local_folder(out), given, resume=resume, overwrite=overwrite)
+        manifest = open_manifest(client, place_of(out), given, resume=resume, overwrite=overwrite)
     except OSError as error:
         raise ValueError(f"cannot write to {error.filename or out}: {error.strerror or error}") from error
     try:
@@ -139,7 +138,7 @@ def _where(where: Mapping[str, Value] | None, page_size: int | None) -> dict[str
 
 
 def open_manifest(
-    client: AsyncM3ter, folder: Path, given: Mapping[str, Any], *, resume: bool, overwrite: bool
+    client: AsyncM3ter, place: Place, given: Mapping[str, Any], *, resume: bool, overwrite: bool
 ) -> Manifest:
     """The manifest of what is asked for, begun now or before.
 
@@ -151,10 +150,10 @@ def open_manifest(
         _, layouts = plan(client, new)  # refused before there is a folder
         columns = {name: each.columns for name, each in layouts.items() if each.columns}
         new = msgspec.structs.replace(new, columns=columns)
-    elif not (folder / NAME).is_file():
-        raise ValueError(f"{folder} holds no export to go on with")
+    elif not place.holds_export():
+        raise ValueError(f"{place.shown()} holds no export to go on with")
     with ExitStack() as undo:
-        manifest = Manifest(folder)
+        manifest = Manifest(place)
         undo.callback(manifest.close)
         if not resume:
             begin(manifest, new, overwrite=overwrite)
@@ -191,18 +190,20 @@ def begin(manifest: Manifest, begun: Begun, *, overwrite: bool) -> None:
     Raises:
         ValueError: The folder holds an export already.
     """
-    folder, before = manifest.folder, manifest.begun
+    place, before = manifest.place, manifest.begun
     if before is not None and not overwrite:
-        raise ValueError(f"{folder} holds an export already: go on with it by resume, or remove it by overwrite")
+        raise ValueError(f"{place.shown()} holds an export already: go on with it by resume, or remove it by overwrite")
     ours: Sequence[str] = before.resources if before is not None else ()
     for resource in begun.resources:
-        if resource not in ours and (strange := found(folder, resource)):
-            raise ValueError(f"{strange[0]} would be taken for a part of this export: choose another folder")
+        if resource not in ours and (strange := found(place, resource)):
+            raise ValueError(
+                f"{place.shown(min(strange))} would be taken for a part of this export: choose another folder"
+            )
+    place.claim()
     for resource in ours:
-        for path in found(folder, resource):
-            path.unlink()
-        aside.remove(manifest.place, resource)
-    forget(folder)
+        place.remove(found(place, resource))
+        place.aside(resource).remove()
+    forget(place)
     manifest.clear()
     manifest.append(begun)
 
@@ -215,15 +216,15 @@ def check_same(manifest: Manifest, given: Mapping[str, Any]) -> None:
     """
     begun = manifest.begun
     if begun is None:
-        raise ValueError(f"{manifest.folder} holds no export to go on with")
+        raise ValueError(f"{manifest.place.shown()} holds no export to go on with")
     if PAGE_SIZE in given:
         manifest.begun = begun = msgspec.structs.replace(begun, page_size=given[PAGE_SIZE])
     for name, value in given.items():
         before = getattr(begun, name)
         if value != before:
             raise ValueError(
-                f"{manifest.folder} was begun with {name}={before!r}, not {value!r}: go on with the same options, or "
-                "begin anew in another folder"
+                f"{manifest.place.shown()} was begun with {name}={before!r}, not {value!r}: go on with the same "
+                "options, or begin anew in another folder"
             )
 
 
@@ -241,8 +242,8 @@ def check_columns(client: AsyncM3ter, manifest: Manifest) -> None:
             if differ or list(columns) != list(before.get(table, ())):
                 what = f"{differ[0]} is in one and not in the other" if differ else "they are in another order"
                 raise ExportError(
-                    f"{manifest.folder} was begun with other columns of {resource}: {table} ({what}): go on with the "
-                    "version of this package that began it, or export anew with overwrite",
+                    f"{manifest.place.shown()} was begun with other columns of {resource}: {table} ({what}): go on "
+                    "with the version of this package that began it, or export anew with overwrite",
                     resumable=False,
                 )
 
@@ -251,8 +252,9 @@ def report(
     manifest: Manifest, listings: Mapping[str, Listing], layouts: Mapping[str, Layout], end: ExportProgress
 ) -> ExportReport:
     """What a finished export comes to."""
+    place = manifest.place
     files = [
-        ExportedFile(manifest.folder / file.path, name, file.table, file.rows, file.bytes)
+        ExportedFile(place.path_of(file.path), name, file.table, file.rows, file.bytes, place.url_of(file.path))
         for name, progress in manifest.resources.items()
         for part in progress.parts.values()
         for file in part.files

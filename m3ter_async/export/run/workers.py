@@ -207,7 +207,7 @@ class Worker:
     async def _finish(self, part: OpenPart | None) -> None:
         if part is not None:
             with anyio.CancelScope(shield=True):
-                await self._run.blocking(part.finish if part.sound else part.discard)
+                await (self._run.finish(part) if part.sound else self._run.blocking(part.discard))
 
 
 def _only(slice: Slice, parent: str | None) -> Slice:
