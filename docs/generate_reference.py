@@ -23,6 +23,7 @@ FACES = (
     "m3ter_async",
     "m3ter_async.errors",
     "m3ter_async.events",
+    "m3ter_async.arrow",
     "m3ter_async.export",
     "m3ter_async.pytest_plugin",
     "m3ter_async.sandbox",

@@ -25,7 +25,7 @@ class Contender(this_client.Contender):
         await super().open()
         if self._settings.task == "parquet":
             # loading pyarrow, and pandas behind its first array where that is there, is not what is measured
-            from m3ter_async.export.formats.pyarrow_import import pa
+            from m3ter_async._tabular.pyarrow_import import pa
 
             pa.array([""])
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from inspect import iscoroutinefunction
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from msgspec import UNSET
 
@@ -13,6 +13,9 @@ from .._core.pipeline import Pipeline
 from .iteration import OnBad, Page, Pages, Place, Records
 from .page_fetching import Feed
 from .record_decoding import RawReader, Reader
+
+if TYPE_CHECKING:
+    from .._tabular.arrow_page import ArrowPage
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -150,6 +153,44 @@ class Paginator(Generic[T]):
             if len(records) == limit:
                 break
         return records
+
+    def arrow(self, *, nested: bool = False) -> AsyncGenerator[ArrowPage]:
+        """The same listing page by page as Arrow record batches; it needs the extra ``export``.
+
+        ::
+
+            async for page in m3ter.bills.list().arrow():
+                page.tables["line_items"]  # a pyarrow.RecordBatch
+
+        Without a page of records there is one that has no rows. A record that Arrow cannot hold exactly is told as one
+        that cannot be decoded: it ends the iteration, or goes to the function given to `tolerant`.
+
+        Args:
+            nested: One table with lists and structs in its rows, in place of a table for each of them.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+            RecordError: A record has an amount beyond 18 decimals or 38 digits, a date out of range, or the like.
+        """
+        from .arrow import arrow_pages
+
+        return arrow_pages(self.raw(), self._on_bad, nested=nested)
+
+    async def to_arrow(self, table: str | None = None) -> Any:
+        """The whole listing as a ``pyarrow.Table``: ``polars.from_arrow(await m3ter.bills.list().to_arrow())``.
+
+        Args:
+            table: One of the tables that the records are split into, such as ``line_items``; by default the records
+                themselves, with what they hold nested in them.
+
+        Raises:
+            ValueError: There is no such table.
+            ImportError: pyarrow is not installed.
+            RecordError: As in `arrow`.
+        """
+        from .arrow import arrow_table
+
+        return await arrow_table(self.arrow(nested=table is None), table)
 
 
 def paginate(

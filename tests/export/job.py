@@ -22,8 +22,8 @@ import anyio
 import pytest
 
 from m3ter_async import AsyncM3ter
+from m3ter_async._tabular.pyarrow_import import pa
 from m3ter_async.export import ExportError, ExportProgress, export
-from m3ter_async.export.formats.pyarrow_import import pa
 from m3ter_async.export.run import parts
 from m3ter_async.transports.protocol import Request, Response
 

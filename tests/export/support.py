@@ -15,9 +15,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from m3ter_async import AsyncM3ter, Transport
 from m3ter_async._core.clock import Clock
+from m3ter_async._tabular.pyarrow_import import pa, pq
 from m3ter_async.export import ExportedFile, ExportReport, Note
 from m3ter_async.export.formats.layout import layout
-from m3ter_async.export.formats.pyarrow_import import pa, pq
 from m3ter_async.export.slices.listings import find
 from m3ter_async.sandbox import Sandbox
 from m3ter_async.transports.protocol import Request, Response

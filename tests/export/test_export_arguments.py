@@ -223,8 +223,9 @@ async def test_a_journal_of_another_version_is_refused(out: Path) -> None:
 
 def no_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    for module in ("pyarrow_import", "arrays", "batches", "parquet", "nested"):
-        monkeypatch.delitem(sys.modules, f"m3ter_async.export.formats.{module}", raising=False)
+    tabular = (f"_tabular.{name}" for name in ("pyarrow_import", "arrays", "batches", "nested"))
+    for module in ("export.formats.parquet", *tabular):
+        monkeypatch.delitem(sys.modules, f"m3ter_async.{module}", raising=False)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 import pytest
 
+from m3ter_async._tabular.tables import Column, flat
 from m3ter_async.export import Slice, export, plan_slices
-from m3ter_async.export.formats.tables import Column, flat
 from m3ter_async.export.slices.listings import Listing, find
 from m3ter_async.resources._base import Resource
 from m3ter_async.sandbox import Sandbox

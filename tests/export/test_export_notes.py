@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from m3ter_async._tabular.pyarrow_import import pa
 from m3ter_async.export import ExportError, export
-from m3ter_async.export.formats.pyarrow_import import pa
 from m3ter_async.transports.protocol import Request, Response
 
 from ..fakes import FakeTransport, answer, client

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from m3ter_async._tabular.pyarrow_import import pa
 from m3ter_async.export import ExportReport, export
-from m3ter_async.export.formats.pyarrow_import import pa
 from m3ter_async.sandbox import Faults, Sandbox
 
 from ..fakes import FakeClock

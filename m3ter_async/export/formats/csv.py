@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .amounts import spellings
-from .fitting import Unfit, in_halves
-from .shapes import Reader, unknown_fields
-from .sink import Written, close_all
-from .tables import Column, InTable, Table, split, texts
+from ..._tabular.amounts import spellings
+from ..._tabular.fitting import Unfit, in_halves
+from ..._tabular.shapes import Reader, unknown_fields
+from ..._tabular.tables import Column, InTable, Table, split, texts
+from ..._tabular.written import Written
+from .sink import close_all
 
 
 class CsvSink:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from ..._tabular.shapes import Reader
+from ..._tabular.tables import flat
 from ..slices.listings import Listing
 from ..slices.parent_names import parent_column
 from .csv import CsvSink
 from .ndjson import NdjsonSink
-from .shapes import Reader
 from .sink import Sink
-from .tables import flat
 
 FormatName = Literal["parquet", "csv", "ndjson"]
 Compression = Literal["zstd"]
@@ -48,7 +48,7 @@ def layout(listing: Listing, format: str, *, nested: bool, compression: str | No
     if format == "ndjson":
         if compression is None:
             return Layout([name], ".ndjson", lambda paths: NdjsonSink(name, paths[name].open("wb"), objects=child))
-        from .pyarrow_import import pa
+        from ..._tabular.pyarrow_import import pa
 
         return Layout(
             [name],
@@ -61,7 +61,7 @@ def layout(listing: Listing, format: str, *, nested: bool, compression: str | No
         reader = Reader(table.shape)
         columns = {each.name: [f"{column.title} {column.kind}" for column in each.header] for each in table.walk()}
         return Layout(list(columns), ".csv", lambda paths: CsvSink(table, reader, paths), columns)
-    from .batches import RecordBatches
+    from ..._tabular.batches import RecordBatches
     from .parquet import ParquetSink
 
     batches = RecordBatches(record, name, parent, nested=nested)

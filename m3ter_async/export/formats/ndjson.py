@@ -8,8 +8,8 @@ from typing import IO
 
 import msgspec
 
-from .fitting import Misfit
-from .sink import Written
+from ..._tabular.fitting import Misfit
+from ..._tabular.written import Written
 
 _BREAKS = bytes.maketrans(b"\r\n", b"  ")
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)

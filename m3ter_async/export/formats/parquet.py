@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .arrays import TYPES
-from .batches import RecordBatches
-from .pyarrow_import import pa, pq
-from .sink import Written, close_all
+from ..._tabular.arrays import TYPES
+from ..._tabular.batches import RecordBatches
+from ..._tabular.pyarrow_import import pa, pq
+from ..._tabular.written import Written
+from .sink import close_all
 
 _COMPRESSION = "zstd"
 _ROW_GROUP = 2 * 2**20  # bytes of a row group in memory

@@ -26,7 +26,7 @@ def copy_rows(source: Path, target: Path, suffix: str, ranges: Sequence[tuple[in
     if suffix == ".ndjson":
         with source.open("rb") as lines, target.open("wb") as file:
             return _lines(lines, file, ranges)
-    from .pyarrow_import import pa
+    from ..._tabular.pyarrow_import import pa
 
     with (
         pa.CompressedInputStream(pa.OSFile(str(source)), "zstd") as packed,
@@ -103,8 +103,8 @@ def _cells(row: bytes) -> list[str]:
 
 
 def _parquet(source: Path, target: Path, ranges: Sequence[tuple[int, int]]) -> tuple[int, list[str]]:
+    from ..._tabular.pyarrow_import import pq
     from .parquet import RowGroups
-    from .pyarrow_import import pq
 
     names: list[str] = []
     with pq.ParquetFile(str(source)) as file:

@@ -4,25 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from .fitting import Misfit
-
-
-@dataclass
-class Written:
-    """What became of some records.
-
-    Attributes:
-        misfits: Those that the format cannot hold, of which nothing was written.
-        below: For each table below the first, the rows in it of each record that was written.
-        unknown: How often each field came that the models do not name; as ``line_items.region``.
-    """
-
-    misfits: Sequence[Misfit] = ()
-    below: dict[str, list[int]] = field(default_factory=lambda: {})
-    unknown: Mapping[str, int] = field(default_factory=lambda: {})
+from ..._tabular.written import Written
 
 
 class Sink(Protocol):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ..formats.fitting import Misfit
+from ..._tabular.fitting import Misfit
 from ..formats.ndjson import one_line
 from .entries import Group
 from .exported_ids import id_of

@@ -13,6 +13,7 @@ from ..._core.operation import Operation
 from ..._paging.paginator import Paginator
 from ...client import AsyncM3ter
 from ...resources._base import Resource, camel
+from ...transports.protocol import Request, Response, TransportError
 from .arguments import as_arguments, day
 
 # The arguments of a listing that select by date: a half-open range, which can be cut into smaller ones.
@@ -77,6 +78,22 @@ class Listing:
         if self.parent is not None and self.parent.dates is not None:
             return replace(self, parent=self.parent.narrowed(since, until))
         raise ValueError(f"{self.resource} cannot be selected by since and until: leave them out")
+
+
+class _Nowhere:
+    """A transport of a client that is only looked at."""
+
+    async def send(self, request: Request) -> Response:
+        """Never."""
+        raise TransportError("this client is for looking at", sent=False, final=True)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def unconnected() -> AsyncM3ter:
+    """A client that calls nothing, for those who want to know what the listings are."""
+    return AsyncM3ter(token="none", org_id="none", base_url="http://127.0.0.1:1", transport=_Nowhere())
 
 
 def paginator(client: AsyncM3ter, method: str, arguments: Mapping[str, str], token: str | None) -> Paginator[Any]:

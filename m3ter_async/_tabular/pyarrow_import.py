@@ -10,7 +10,7 @@ def _module(name: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError:
-        raise ImportError('Parquet and zstd need pyarrow: pip install "m3ter-async[export]"') from None
+        raise ImportError('Arrow, Parquet and zstd need pyarrow: pip install "m3ter-async[export]"') from None
 
 
 pa: Any = _module("pyarrow")

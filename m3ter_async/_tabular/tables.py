@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_ori
 import msgspec
 from msgspec import Raw
 
-from ...models._base import dt
+from ..models._base import dt
 from .fitting import Unfit, shown
 from .shapes import Member, Shape
 

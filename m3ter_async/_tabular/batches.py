@@ -11,8 +11,8 @@ from .fitting import Misfit, in_halves
 from .nested import Struct
 from .pyarrow_import import pa
 from .shapes import Reader, Shape, unknown_fields
-from .sink import Written
 from .tables import EXTRA, Table, flat, split
+from .written import Written
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Records as tables: their columns, rows and Arrow record batches, exact, and what a table cannot hold."""
