@@ -16,7 +16,7 @@ PROJECT = nox.project.load_toml()
 
 VERSIONS = nox.project.python_versions(PROJECT)  # of the classifiers
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-LARGE = {"spark", "dlt", "sync"}  # tried by `engines` alone
+LARGE = {"cloud", "spark", "dlt", "sync"}  # tried by `engines` alone
 EVERYTHING = ",".join(sorted(EXTRAS.keys() - LARGE))
 
 

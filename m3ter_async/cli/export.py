@@ -39,7 +39,9 @@ def parser() -> Parser:
     """What the command takes."""
     known = Parser(prog=f"{PROGRAM} export", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
     known.add_argument("resources", nargs="+", metavar="RESOURCE", help="a listing, such as bills")
-    known.add_argument("--out", required=True, metavar="DIR", help="the folder to write to")
+    known.add_argument(
+        "--out", required=True, metavar="DIR", help="the folder to write to, or s3://bucket/prefix, gs://, az://"
+    )
     known.add_argument(
         "--since",
         type=_day,
@@ -72,6 +74,8 @@ def parser() -> Parser:
 
 def _resolved(out: str) -> str:
     """The folder as it is shown: wherever the command was started, it is the same."""
+    if "://" in out:
+        return as_text(out if "@" not in out else out.partition("://")[0])  # what has a password in it is refused
     try:
         return as_text(str(Path(out).resolve()))
     except (OSError, ValueError, RuntimeError):  # it will be refused

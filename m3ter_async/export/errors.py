@@ -6,7 +6,7 @@ from ..errors import M3terError
 
 
 class ExportError(M3terError):
-    """An export that stopped: a full disk, a folder that was changed meanwhile.
+    """An export that stopped: a full disk, a store that failed, a folder that was changed meanwhile.
 
     What was finished before is kept.
 

@@ -31,8 +31,14 @@ def shelf() -> Shelf:
 @pytest.mark.parametrize(
     "out",
     [
-        "s3://bucket/x",
-        "gs://bucket",
+        "s3://key:hush@bucket/x",
+        "s3://",
+        "S3://?",
+        "gs:///x",
+        "s3:/bucket/x",
+        "az://bucket/x?sig=hush",
+        "s3://bucket/a//b",
+        "s3://bucket/../b",
         "abfss://c@account.dfs.core.windows.net/x",
         "dbfs:/tmp/x",
         "file:///tmp/x",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
@@ -94,8 +94,11 @@ class LocalPlace:
             sizes.append(path.stat().st_size)
         return sizes
 
+    def withdraw(self, names: Iterable[str], resource: str, stem: str) -> None:
+        """Nothing is to be done: there is no rival while the lock is held."""
+
     @contextmanager
-    def at_hand(self, name: str) -> Iterator[Path]:
+    def at_hand(self, name: str) -> Generator[Path]:
         """A published file, to be read."""
         yield self.scratch / name
 

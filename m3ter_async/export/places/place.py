@@ -11,7 +11,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from ..errors import ExportError
+
 TEMPORARY = ".tmp"  # what a draft ends with
+
+
+class Rival(ExportError):
+    """Another export has the place by now; what this one wanted to enter is not entered, and never will be."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"another export took over {where}: this one stops, and the other has all", resumable=False)
 
 
 class Journal(Protocol):
@@ -158,6 +167,10 @@ class Place(Protocol):
         Raises:
             OSError: They cannot be kept.
         """
+        ...
+
+    def withdraw(self, names: Iterable[str], resource: str, stem: str) -> None:
+        """Remove what was published of a part that is never entered, as far as that can be done."""
         ...
 
     def at_hand(self, name: str) -> AbstractContextManager[Path]:

@@ -17,7 +17,7 @@ import msgspec
 
 from ..formats.layout import Layout
 from ..formats.sink import Sink
-from ..places.place import Place
+from ..places.place import Place, Rival
 from ..slices.slice import Position, Slice, SlicePage
 from .aside import groups, line
 from .entries import File, Part, Unit
@@ -239,13 +239,17 @@ def enter(manifest: Manifest, sealed: Sealed) -> None:
         ExportError: Another export has the place by now; nothing of the part is left.
     """
     place, part = manifest.place, sealed.part
-    aside = place.aside(part.resource)
+    aside, stem = place.aside(part.resource), stem_of(part.number, part.mark)
     with ExitStack() as undo:
         for name in sealed.names:
             undo.callback(place.discard, name)
         place.publish(sealed.names)
-        aside.append(stem_of(part.number, part.mark), sealed.aside)
-        manifest.append(part)
+        aside.append(stem, sealed.aside)
+        try:
+            manifest.append(part)
+        except Rival:
+            place.withdraw(sealed.names, part.resource, stem)
+            raise
         undo.pop_all()
 
 

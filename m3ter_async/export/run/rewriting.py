@@ -12,6 +12,7 @@ import msgspec
 
 from ..formats.layout import Layout
 from ..formats.selection import copy_rows
+from ..places.place import Rival
 from ..slices.slice import Position
 from .aside import groups, moved
 from .entries import File, Part, Replaced
@@ -56,7 +57,14 @@ def drop(
     fewer = sum(before[old].records - part.records for old, part in parts.items())
     stale = [file.path for old in parts for file in before[old].files]
     entry = Replaced(resource, parts, dropped, positions or {})
-    manifest.append(entry)
+    try:
+        manifest.append(entry)
+    except Rival:
+        for part in parts.values():
+            stem = stem_of(part.number, part.mark)
+            made = [*(file.path for file in part.files), name_of(resource, stem)]
+            manifest.place.withdraw(made, resource, stem)
+        raise
     manifest.place.remove(stale)
     return fewer
 

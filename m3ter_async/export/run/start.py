@@ -1,28 +1,25 @@
-"""The export of listings into a folder: what is asked for is checked first, then it is run."""
+"""The export of listings into a folder or a store: what is asked for is checked first, then it is run."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from datetime import date
+from functools import partial
 from typing import Any
 
-import msgspec
+import anyio
+import anyio.to_thread
 
 from ...client import AsyncM3ter
-from ..errors import ExportError
-from ..formats.layout import FORMATS, Compression, FormatName, Layout, layout
-from ..places.choice import place_of
-from ..places.place import Place
+from ..formats.layout import Compression, FormatName, Layout
 from ..report import ExportedFile, ExportProgress, ExportReport
 from ..slices.arguments import Value, as_texts, day
-from ..slices.listings import PAGE_SIZE, Listing, find
-from .entries import Begun
-from .exported_ids import forget
-from .files import found, look_over
+from ..slices.listings import PAGE_SIZE, Listing
+from .files import look_over
 from .manifest import Manifest
 from .notes import notes
+from .opening import is_done, opened, plan
 from .progress import Tally
 from .run import Run
 from .side_by_side import together
@@ -59,7 +56,8 @@ async def export(
         client: Its limits hold over all that is read side by side.
         resources: Dotted names: ``bills``, ``balances.transactions``, ``bills.search``. What belongs to a parent is
             read for every parent there is.
-        out: The folder; it is made if it is not there.
+        out: The folder; it is made if it is not there. Or a prefix of an object store: ``s3://bucket/prefix``,
+            ``gs://…`` or ``az://container/prefix``; its options come from the environment.
         format: ``ndjson`` (the bytes that the service sent, a record a line; the default), ``csv`` or ``parquet``
             (bills, line items and pricing bands as three tables).
         since: The first day, by the bill's date; only bills, and what belongs to them, are selected by date.
@@ -77,9 +75,9 @@ async def export(
 
     Raises:
         ValueError: An argument cannot be used, `out` cannot be written to, or holds another export.
-        ImportError: The format needs pyarrow.
+        ImportError: The format needs pyarrow, or the store obstore.
         APIError: The service failed; what was finished is kept.
-        ExportError: The disk is full, or the folder was changed by somebody else.
+        ExportError: The disk is full, the store failed, or what was written was changed by somebody else.
     """
     if isinstance(resources, str) or not resources or len(set(resources)) < len(resources):
         raise ValueError(f"resources must be a list of different names, not {resources!r}")
@@ -98,17 +96,14 @@ async def export(
         "compression": compression,
     }
     given = {name: value for name, value in asked.items() if value is not None}
-    try:
-        manifest = open_manifest(client, place_of(out), given, resume=resume, overwrite=overwrite)
-    except OSError as error:
-        raise ValueError(f"cannot write to {error.filename or out}: {error.strerror or error}") from error
+    opening = partial(opened, client, out, given, resume=resume, overwrite=overwrite)
+    manifest = await anyio.to_thread.run_sync(opening)
     try:
         assert manifest.begun is not None
         listings, layouts = plan(client, manifest.begun)
         tally = Tally(client, on_progress)
-        again = any(standing.aside for standing in manifest.resources.values())
-        if manifest.finished and not again:
-            look_over(manifest, layouts, ids=False)
+        if is_done(manifest):
+            await anyio.to_thread.run_sync(partial(look_over, manifest, layouts, ids=False))
         else:
             run = Run(patient(client), manifest, listings, layouts, concurrency, tally)
             await together(run.run)
@@ -135,117 +130,6 @@ def _where(where: Mapping[str, Value] | None, page_size: int | None) -> dict[str
     if page_size is not None and page_size < 1:
         raise ValueError(f"{PAGE_SIZE} must be a whole number from 1, not {page_size}")
     return {"where": texts, PAGE_SIZE: page_size}
-
-
-def open_manifest(
-    client: AsyncM3ter, place: Place, given: Mapping[str, Any], *, resume: bool, overwrite: bool
-) -> Manifest:
-    """The manifest of what is asked for, begun now or before.
-
-    Raises:
-        ValueError: What is asked for cannot be done, or cannot be done there.
-    """
-    new = msgspec.convert({"type": "begun", "format": "ndjson", **given}, Begun)
-    if not resume:
-        _, layouts = plan(client, new)  # refused before there is a folder
-        columns = {name: each.columns for name, each in layouts.items() if each.columns}
-        new = msgspec.structs.replace(new, columns=columns)
-    elif not place.holds_export():
-        raise ValueError(f"{place.shown()} holds no export to go on with")
-    with ExitStack() as undo:
-        manifest = Manifest(place)
-        undo.callback(manifest.close)
-        if not resume:
-            begin(manifest, new, overwrite=overwrite)
-        check_same(manifest, given)
-        check_columns(client, manifest)
-        undo.pop_all()
-    return manifest
-
-
-def plan(client: AsyncM3ter, begun: Begun) -> tuple[dict[str, Listing], dict[str, Layout]]:
-    """What to read, and what files it goes into, by resource.
-
-    Raises:
-        ValueError: Something in it cannot be used.
-    """
-    if begun.format not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {begun.format!r}")
-    if begun.nested and begun.format != "parquet":
-        raise ValueError(f"nested is for Parquet: {begun.format} has no such tables")
-    if begun.compression is not None and (begun.format != "ndjson" or begun.compression != "zstd"):
-        raise ValueError(f"compression can only be zstd, and of NDJSON; not {begun.compression} of {begun.format}")
-    where = begun.where if begun.page_size is None else {**begun.where, PAGE_SIZE: str(begun.page_size)}
-    listings = {name: find(client, name, where).narrowed(begun.since, begun.until) for name in begun.resources}
-    layouts = {
-        name: layout(each, begun.format, nested=begun.nested, compression=begun.compression)
-        for name, each in listings.items()
-    }
-    return listings, layouts
-
-
-def begin(manifest: Manifest, begun: Begun, *, overwrite: bool) -> None:
-    """Enter what is exported into an empty manifest, emptying it first where that is allowed.
-
-    Raises:
-        ValueError: The folder holds an export already.
-    """
-    place, before = manifest.place, manifest.begun
-    if before is not None and not overwrite:
-        raise ValueError(f"{place.shown()} holds an export already: go on with it by resume, or remove it by overwrite")
-    ours: Sequence[str] = before.resources if before is not None else ()
-    for resource in begun.resources:
-        if resource not in ours and (strange := found(place, resource)):
-            raise ValueError(
-                f"{place.shown(min(strange))} would be taken for a part of this export: choose another folder"
-            )
-    place.claim()
-    for resource in ours:
-        place.remove(found(place, resource))
-        place.aside(resource).remove()
-    forget(place)
-    manifest.clear()
-    manifest.append(begun)
-
-
-def check_same(manifest: Manifest, given: Mapping[str, Any]) -> None:
-    """See that what was begun is what is asked for.
-
-    Raises:
-        ValueError: It is not.
-    """
-    begun = manifest.begun
-    if begun is None:
-        raise ValueError(f"{manifest.place.shown()} holds no export to go on with")
-    if PAGE_SIZE in given:
-        manifest.begun = begun = msgspec.structs.replace(begun, page_size=given[PAGE_SIZE])
-    for name, value in given.items():
-        before = getattr(begun, name)
-        if value != before:
-            raise ValueError(
-                f"{manifest.place.shown()} was begun with {name}={before!r}, not {value!r}: go on with the same "
-                "options, or begin anew in another folder"
-            )
-
-
-def check_columns(client: AsyncM3ter, manifest: Manifest) -> None:
-    """See that the next parts have the columns of those that are there.
-
-    Raises:
-        ExportError: They have others: it was begun by a version with other models.
-    """
-    assert manifest.begun is not None
-    _, layouts = plan(client, manifest.begun)
-    for resource, before in manifest.begun.columns.items():
-        for table, columns in layouts[resource].columns.items():
-            differ = sorted(set(columns) ^ set(before.get(table, ())))
-            if differ or list(columns) != list(before.get(table, ())):
-                what = f"{differ[0]} is in one and not in the other" if differ else "they are in another order"
-                raise ExportError(
-                    f"{manifest.place.shown()} was begun with other columns of {resource}: {table} ({what}): go on "
-                    "with the version of this package that began it, or export anew with overwrite",
-                    resumable=False,
-                )
 
 
 def report(

@@ -1,0 +1,62 @@
+"""A folder of this machine where files are written before they are put into a store; it is removed at the end.
+
+A process that is killed leaves its folder. The next one on the machine removes it: it finds that nobody has it locked.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from shutil import rmtree
+
+_PREFIX = "m3ter-async-export-"
+_LOCK = "lock"
+
+
+class Staging:
+    """The folder, made and locked; those that killed processes left are removed.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+
+    def __init__(self) -> None:
+        _remove_old(Path(tempfile.gettempdir()))
+        self.path: Path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        _locked(self._lock)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it. Blocking."""
+        os.close(self._lock)
+        rmtree(self.path, ignore_errors=True)
+
+
+def _remove_old(folder: Path) -> None:
+    if os.name == "nt":  # nothing tells there who is alive
+        return
+    for path in folder.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # it is somebody else's, or is being removed by another process
+            if path.is_symlink() or path.stat().st_uid != os.getuid():
+                continue
+            lock = os.open(path / _LOCK, os.O_RDWR)
+            try:
+                if _locked(lock):
+                    rmtree(path, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _locked(file: int) -> bool:
+    """Whether nobody else has an open file locked; this process has from now on."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
