@@ -17,6 +17,10 @@ class StoreError(OSError):
         super().__init__(errno.EIO, reason, where)
 
 
+class MissingObject(StoreError):
+    """There is no such object, or no such bucket."""
+
+
 class Bucket(Protocol):
     """The objects below the prefix of an export. All calls are blocking, and any thread may make them.
 

@@ -17,12 +17,14 @@ _SEGMENT = re.compile(r"(?!\.{1,2}$)[\w .=+,:@()!&$'-]+")  # what all stores and
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/")  # of two letters at least: Windows has drives of one
 
 
-def place_of(out: str | os.PathLike[Any]) -> Place:
+def place_of(out: str | os.PathLike[Any] | StorePlace) -> Place:
     """The place that is meant.
 
     Raises:
         ValueError: It is none that can be written to. It is not shown, since a URL may hold a password.
     """
+    if isinstance(out, StorePlace):  # with a bucket of its maker's own
+        return out
     text = os.fspath(out)
     if isinstance(text, str) and (scheme := text.partition("://")[0].lower()) in _STORES and "://" in text:
         return _store(scheme, text.partition("://")[2])

@@ -142,6 +142,17 @@ class JournalObjects:
             with self._copy.open("ab") as copy:
                 copy.write(line)
 
+    def see_no_rival(self) -> None:
+        """See that there is no object after those that are known. Blocking.
+
+        Raises:
+            Rival: There is.
+            StoreError: The store failed.
+        """
+        with self._turn:
+            if self._failure is None and max(self.numbers(), default=-1) >= self.next:
+                raise Rival(self._where)
+
     def _create(self, body: bytes) -> bool:
         """Whether the next object is there with this content: now, or by a try that seemed to have failed."""
         key = _key(self.next)

@@ -58,6 +58,9 @@ class LocalPlace:
     def claim(self) -> None:
         """Nothing is to be done: the lock is held since it was opened."""
 
+    def see_no_rival(self) -> None:
+        """Nothing is to be done: the lock is held since it was opened."""
+
     def close(self) -> None:
         """Let others have the folder."""
         journal, self._journal = self._journal, None

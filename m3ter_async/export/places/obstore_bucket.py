@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from .bucket import NO_CONDITIONS, StoreError
+from .bucket import NO_CONDITIONS, MissingObject, StoreError
 from .obstore_import import exceptions, obstore, stores
 
 # For a first look: what is misspelt or not permitted is told soon. And for the run: an outage of minutes is outlasted.
@@ -110,12 +110,12 @@ class ObstoreBucket:
             try:
                 with self._failures(some[0]):
                     obstore.delete(self._store, some)
-            except _Missing:  # some stores tell it of one, and leave the rest
+            except MissingObject:  # some stores tell it of one, and leave the rest
                 for name in some:
                     self._delete_one(name)
 
     def _delete_one(self, key: str) -> None:
-        with suppress(_Missing), self._failures(key):
+        with suppress(MissingObject), self._failures(key):
             obstore.delete(self._store, key)
 
     @contextmanager
@@ -127,17 +127,13 @@ class ObstoreBucket:
         except exceptions.AlreadyExistsError:
             raise _Exists from None
         except (exceptions.NotFoundError, FileNotFoundError) as error:
-            raise _Missing(reason(self._scheme, error), where) from None
+            raise MissingObject(reason(self._scheme, error), where) from None
         except (exceptions.BaseError, NotImplementedError, ValueError) as error:
             raise StoreError(reason(self._scheme, error), where) from None
 
 
 class _Exists(Exception):
     """There is such an object already."""
-
-
-class _Missing(StoreError):
-    """There is no such object, or no such bucket."""
 
 
 def reason(scheme: str, error: Exception) -> str:

@@ -149,6 +149,15 @@ class Place(Protocol):
         """
         ...
 
+    def see_no_rival(self) -> None:
+        """See that nobody else has written to it since it was claimed.
+
+        Raises:
+            Rival: Another export has.
+            OSError: It cannot be known.
+        """
+        ...
+
     def close(self) -> None:
         """Let others have the place."""
         ...

@@ -96,6 +96,16 @@ class StorePlace:
             self._bucket.delete([f"manifest/-{self._run}"])  # not there; whether things may be removed is told now
             self._bucket.be_patient()
 
+    def see_no_rival(self) -> None:
+        """See that the journal has no object that another run wrote after this one's. Blocking.
+
+        Raises:
+            Rival: It has.
+            StoreError: The store failed.
+        """
+        assert self._journal is not None
+        self._journal.see_no_rival()
+
     def close(self) -> None:
         """Remove what was staged. Blocking."""
         self._pool.shutdown()

@@ -17,13 +17,14 @@ import msgspec
 
 from ..formats.layout import Layout
 from ..formats.sink import Sink
-from ..places.place import Place, Rival
+from ..places.place import Place
 from ..slices.slice import Position, Slice, SlicePage
 from .aside import groups, line
 from .entries import File, Part, Unit
 from .exported_ids import Taken, name_of
 from .files import file_of, stem_of
 from .manifest import Manifest
+from .publication import Publication
 
 # JSON that is collected before it is converted, and that is converted in one go: more takes more memory, and no less
 # time.
@@ -235,22 +236,13 @@ def enter(manifest: Manifest, sealed: Sealed) -> None:
     """Publish the files of a part and enter it in the manifest. Blocking; not to be interrupted.
 
     Raises:
-        OSError: They cannot be kept. Files that were published and not entered are removed by whoever goes on.
-        ExportError: Another export has the place by now; nothing of the part is left.
+        OSError: They cannot be kept, or nobody knows whether the part is entered.
+        Rival: Another export has the place by now.
     """
-    place, part = manifest.place, sealed.part
-    aside, stem = place.aside(part.resource), stem_of(part.number, part.mark)
-    with ExitStack() as undo:
-        for name in sealed.names:
-            undo.callback(place.discard, name)
-        place.publish(sealed.names)
-        aside.append(stem, sealed.aside)
-        try:
-            manifest.append(part)
-        except Rival:
-            place.withdraw(sealed.names, part.resource, stem)
-            raise
-        undo.pop_all()
+    part = sealed.part
+    with Publication(manifest, part.resource) as publication:
+        publication.publish(stem_of(part.number, part.mark), sealed.names, sealed.aside)
+        publication.enter(part)
 
 
 def _in_pieces(records: list[bytes]) -> Iterator[list[bytes]]:

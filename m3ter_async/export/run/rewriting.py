@@ -12,13 +12,14 @@ import msgspec
 
 from ..formats.layout import Layout
 from ..formats.selection import copy_rows
-from ..places.place import Rival
+from ..places.place import Place
 from ..slices.slice import Position
 from .aside import groups, moved
 from .entries import File, Part, Replaced
 from .exported_ids import load, name_of
 from .files import file_of, stem_of
 from .manifest import Manifest
+from .publication import Publication
 
 _NAMED = 10  # ids that came twice and are named
 
@@ -46,46 +47,38 @@ def drop(
     """
     parts: dict[int, Part] = {}
     before = manifest.resources[resource].parts
-    for old, ranges in dropped.items():
-        parts[old], names = _without(manifest, resource, layout, before[old], ranges, number())
-        if twice:
-            parts[old] = msgspec.structs.replace(
-                parts[old],
-                twice=[*before[old].twice, *names][:_NAMED],
-                twice_count=before[old].twice_count + before[old].records - parts[old].records,
-            )
-    fewer = sum(before[old].records - part.records for old, part in parts.items())
-    stale = [file.path for old in parts for file in before[old].files]
-    entry = Replaced(resource, parts, dropped, positions or {})
-    try:
-        manifest.append(entry)
-    except Rival:
-        for part in parts.values():
-            stem = stem_of(part.number, part.mark)
-            made = [*(file.path for file in part.files), name_of(resource, stem)]
-            manifest.place.withdraw(made, resource, stem)
-        raise
+    with Publication(manifest, resource) as publication:
+        for old, ranges in dropped.items():
+            parts[old], names = _without(publication, manifest.place, layout, before[old], ranges, number())
+            if twice:
+                parts[old] = msgspec.structs.replace(
+                    parts[old],
+                    twice=[*before[old].twice, *names][:_NAMED],
+                    twice_count=before[old].twice_count + before[old].records - parts[old].records,
+                )
+        fewer = sum(before[old].records - part.records for old, part in parts.items())
+        stale = [file.path for old in parts for file in before[old].files]
+        publication.enter(Replaced(resource, parts, dropped, positions or {}))
     manifest.place.remove(stale)
     return fewer
 
 
 def _without(
-    manifest: Manifest,
-    resource: str,
+    publication: Publication,
+    place: Place,
     layout: Layout,
     part: Part,
     dropped: Sequence[tuple[int, int]],
     number: int,
 ) -> tuple[Part, list[str]]:
     """A part without some of its records, and the ids of these that are to be named."""
-    place = manifest.place
     stem = stem_of(number, place.mark)
     taken = load(place, part, layout.tables[1:])
     rest = taken.without(dropped)
     made: list[tuple[str, str, int]] = []
     names: list[str] = []
     for file in part.files:
-        name = file_of(resource, file.table, stem, layout.suffix)
+        name = file_of(part.resource, file.table, stem, layout.suffix)
         top = file.table == layout.tables[0]
         ranges = taken.rows(None if top else file.table, dropped)
         with place.at_hand(file.path) as source:
@@ -98,13 +91,12 @@ def _without(
             place.discard(name)
     drafts = [name for name, _, _ in made]
     if rest.kept:
-        drafts.append(name_of(resource, stem))
+        drafts.append(name_of(part.resource, stem))
         rest.save(place.draft(drafts[-1]))
-    sizes = place.publish(drafts)
-    files = [File(name, table, rows, size) for (name, table, rows), size in zip(made, sizes, strict=False)]
-    aside = place.aside(resource)
+    aside = place.aside(part.resource)
     lines = moved(aside.of_part(stem_of(part.number, part.mark)), number, dropped) if part.aside else []
-    aside.append(stem, lines)
+    sizes = publication.publish(stem, drafts, lines)
+    files = [File(name, table, rows, size) for (name, table, rows), size in zip(made, sizes, strict=False)]
     return (
         msgspec.structs.replace(
             part,

@@ -8,7 +8,6 @@ from itertools import count
 from typing import ParamSpec, TypeVar
 
 import anyio
-import anyio.to_thread
 import msgspec
 
 from ...client import AsyncM3ter
@@ -18,6 +17,7 @@ from ..formats.layout import Layout
 from ..slices.listings import PAGE_SIZE, Listing
 from ..slices.planning import first_slices
 from ..slices.slice import Position, Slice
+from .blocking import in_thread
 from .entries import Finished, Planned, Retried, Split
 from .exported_ids import find_twice, forget
 from .files import look_over
@@ -240,19 +240,12 @@ class Run:
         """
         with anyio.CancelScope(shield=True):
             sealed = await self.blocking(part.seal, headers)
-            await self._blocking(self._publishing, partial(enter, self.manifest, sealed))
+            await in_thread(self.manifest.place, partial(enter, self.manifest, sealed), self._publishing)
 
     async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what would hold up the event loop; it is seen to its end whoever is cancelled meanwhile.
 
         Raises:
-            ExportError: The disk failed.
+            ExportError: The disk or the store failed, or another export has the place by now.
         """
-        return await self._blocking(self._thread, partial(call, *args, **kwargs))
-
-    async def _blocking(self, limiter: anyio.CapacityLimiter, call: Callable[[], T]) -> T:
-        try:
-            return await anyio.to_thread.run_sync(call, limiter=limiter)
-        except OSError as error:
-            where = error.filename or self.manifest.place.shown()
-            raise ExportError(f"cannot write {where}: {error.strerror or error}") from error
+        return await in_thread(self.manifest.place, partial(call, *args, **kwargs), self._thread)

@@ -16,6 +16,7 @@ from ..formats.layout import Compression, FormatName, Layout
 from ..report import ExportedFile, ExportProgress, ExportReport
 from ..slices.arguments import Value, as_texts, day
 from ..slices.listings import PAGE_SIZE, Listing
+from .blocking import in_thread
 from .files import look_over
 from .manifest import Manifest
 from .notes import notes
@@ -103,7 +104,7 @@ async def export(
         listings, layouts = plan(client, manifest.begun)
         tally = Tally(client, on_progress)
         if is_done(manifest):
-            await anyio.to_thread.run_sync(partial(look_over, manifest, layouts, ids=False))
+            await in_thread(manifest.place, partial(look_over, manifest, layouts, ids=False))
         else:
             run = Run(patient(client), manifest, listings, layouts, concurrency, tally)
             await together(run.run)
