@@ -110,12 +110,12 @@ def place(bucket: MemoryBucket) -> Any:
     return StorePlace(URL, "prefix", bucket)
 
 
-def downloaded(report: ExportReport, objects: Mapping[str, bytes], folder: Path) -> ExportReport:
-    """The report of an export into a store, of copies of its files."""
+def downloaded(report: ExportReport, objects: Mapping[str, bytes], folder: Path, url: str = URL) -> ExportReport:
+    """The report of an export into a store, of copies of its files; keys are relative to `url`."""
     files = []
     for file in report.files:
         assert file.url == f"s3://bucket/{file.path.as_posix()}"
-        body = objects[file.url.removeprefix(f"{URL}/")]
+        body = objects[file.url.removeprefix(f"{url}/")]
         assert len(body) == file.bytes
         path = folder / "copies" / file.path
         path.parent.mkdir(parents=True, exist_ok=True)

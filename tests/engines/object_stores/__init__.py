@@ -1,0 +1,1 @@
+"""Exports into object stores, which moto plays."""
