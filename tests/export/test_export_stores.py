@@ -6,6 +6,7 @@ import json
 import os
 import random
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -193,6 +194,24 @@ async def test_no_secret_of_the_client_is_in_the_store(plain: Case) -> None:
     everything = b"".join([key.encode() + body for key, body in objects.items()])
     for secret in (b"secret-of-the-tests", b"key-of-the-tests", b"token-of-the-tests"):
         assert secret not in everything
+
+
+async def test_the_next_pages_are_read_while_a_part_is_put() -> None:
+    source = Shelf({"bills": [bill(number, accountCode="x" * 300) for number in range(120)]}, size=5)
+    met: list[bool] = []
+
+    def read_on(_: int) -> None:
+        """Whether another page is asked for while this thread waits, unless all that may be were read before."""
+        if bucket.steps[-1].startswith("put bills"):
+            asked, until = source.asked["bills"], time.monotonic() + 0.5
+            while source.asked["bills"] == asked and time.monotonic() < until:
+                time.sleep(0.001)
+            met.append(source.asked["bills"] > asked)
+
+    bucket = MemoryBucket({}, before=read_on)
+    report = await export(source.client(), ["bills"], place(bucket), concurrency=1)
+    assert report.records == {"bills": 120}
+    assert sum(met) > 2
 
 
 # Killed in any step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 from typing import ParamSpec, TypeVar
@@ -76,9 +77,8 @@ class Run:
         self._concurrency = concurrency
         # one thread: several would only take turns at the interpreter, each with memory of its own
         self._thread = anyio.CapacityLimiter(1)
-        self._publishing = (
-            self._thread if manifest.place.threads == 1 else anyio.CapacityLimiter(manifest.place.threads)
-        )
+        threads = manifest.place.threads
+        self.uploads: ThreadPoolExecutor | None = None if threads == 1 else ThreadPoolExecutor(threads, "m3ter-uploads")
         self._numbers: dict[str, Iterator[int]] = {}
         self._passing: dict[str, list[str]] = {name: [] for name in listings}
         self._given_up: dict[str, APIError] = {}
@@ -91,6 +91,13 @@ class Run:
             APIError: The service failed.
             ExportError: The disk failed, or what was finished before is not there any more.
         """
+        try:
+            await self._run()
+        finally:
+            if self.uploads is not None:
+                self.uploads.shutdown(wait=False)
+
+    async def _run(self) -> None:
         await self.blocking(look_over, self.manifest, self._layouts, ids=True)
         for resource, listing in self._listings.items():
             self._numbers[resource] = count(self.manifest.resources[resource].last_number + 1)
@@ -240,7 +247,7 @@ class Run:
         """
         with anyio.CancelScope(shield=True):
             sealed = await self.blocking(part.seal, headers)
-            await in_thread(self.manifest.place, partial(enter, self.manifest, sealed), self._publishing)
+            await self.blocking(enter, self.manifest, sealed)
 
     async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what would hold up the event loop; it is seen to its end whoever is cancelled meanwhile.

@@ -12,6 +12,7 @@ import msgspec
 from ...errors import APIError
 from ..slices.listings import Listing
 from ..slices.slice import START, Position, Slice, SlicePage, read_slice
+from .entering import Entering
 from .entries import Unit
 from .judgement import certain, gone, refused
 from .offsets import is_offset, last_read, still_before
@@ -36,6 +37,7 @@ class Worker:
         self._run = run
         self._shared: OpenPart | None = None
         self._own: OpenPart | None = None
+        self._entering = Entering(run)
         self._at: Position | None = START  # where the slice stands that is being read
 
     async def work(self) -> None:
@@ -49,9 +51,12 @@ class Worker:
                     run.schedule.done()
         finally:
             try:
-                await self._finish_own()
+                try:
+                    await self._finish_own()
+                finally:
+                    await self._finish_shared()
             finally:
-                await self._finish_shared()
+                await self._entering.done()
 
     async def _read(self, work: Read) -> None:
         """Read a slice to its end, or as far as it can be read."""
@@ -160,6 +165,7 @@ class Worker:
         """Read anew what a page token was refused in the middle of."""
         await self._finish_own()
         await self._finish_shared()
+        await self._entering.done()
         if work.slice.parent_argument is None:
             anew = msgspec.structs.replace(work.slice, id=f"{work.slice.id}.0")
             self._run.restarted.add((work.listing.resource, anew.id, 0))
@@ -194,6 +200,7 @@ class Worker:
             if part is not None:
                 run.tally.void(work.listing.resource, part.records)
                 await run.blocking(part.discard)
+            await self._entering.done()  # what the slice has brought is entered before others are read in place of it
             await run.replace(work, slices, last=last)
 
     async def _finish_own(self) -> None:
@@ -207,7 +214,7 @@ class Worker:
     async def _finish(self, part: OpenPart | None) -> None:
         if part is not None:
             with anyio.CancelScope(shield=True):
-                await (self._run.finish(part) if part.sound else self._run.blocking(part.discard))
+                await (self._entering.finish(part) if part.sound else self._run.blocking(part.discard))
 
 
 def _only(slice: Slice, parent: str | None) -> Slice:
