@@ -58,7 +58,7 @@ class JournalObjects:
         self._threads = threads
         self._turn = Lock()
         self._anew = False
-        self._failure: StoreError | None = None
+        self._failure: OSError | None = None  # after which nothing is appended any more
         self.next: int = 0  # the number of the next object
         self.claimed: int | None = None  # the number of this run's claim
 
@@ -131,16 +131,20 @@ class JournalObjects:
 
         Raises:
             Rival: Another export has it.
-            StoreError: The store failed. Nobody knows whether the object is there, so that no other can follow it.
+            OSError: The store failed. Nobody knows whether the object is there, so that no other can follow it.
         """
         with self._turn:
             if self._failure is not None:
-                raise StoreError(str(self._failure.strerror), str(self._failure.filename))
+                raise OSError(self._failure.errno, self._failure.strerror, self._failure.filename)
             if not self._create(self._body(line)):
                 raise Rival(self._where)
             self._anew = False
-            with self._copy.open("ab") as copy:
-                copy.write(line)
+            try:
+                with self._copy.open("ab") as copy:
+                    copy.write(line)
+            except OSError as error:
+                self._failure = error
+                raise
 
     def see_no_rival(self) -> None:
         """See that there is no object after those that are known. Blocking.

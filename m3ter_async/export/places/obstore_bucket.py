@@ -110,13 +110,10 @@ class ObstoreBucket:
             try:
                 with self._failures(some[0]):
                     obstore.delete(self._store, some)
-            except MissingObject:  # some stores tell it of one, and leave the rest
+            except MissingObject:  # not all stores say nothing of one that is not there, and then the rest may be there
                 for name in some:
-                    self._delete_one(name)
-
-    def _delete_one(self, key: str) -> None:
-        with suppress(MissingObject), self._failures(key):
-            obstore.delete(self._store, key)
+                    with suppress(MissingObject), self._failures(name):
+                        obstore.delete(self._store, name)
 
     @contextmanager
     def _failures(self, key: str) -> Generator[None]:

@@ -12,7 +12,9 @@ from pathlib import Path
 from shutil import rmtree
 
 _PREFIX = "m3ter-async-export-"
+_NEW = "m3ter-async-new-"
 _LOCK = "lock"
+_CAN_LOCK = os.name != "nt"  # nothing tells there which processes are alive
 
 
 class Staging:
@@ -24,9 +26,12 @@ class Staging:
 
     def __init__(self) -> None:
         _remove_old(Path(tempfile.gettempdir()))
-        self.path: Path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        _locked(self._lock)
+        made = Path(tempfile.mkdtemp(prefix=_NEW if _CAN_LOCK else _PREFIX))
+        self._lock = os.open(made / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        if _CAN_LOCK:  # it is locked before another process can find it
+            _locked(self._lock)
+            made = made.rename(made.with_name(_PREFIX + made.name.removeprefix(_NEW)))
+        self.path: Path = made
 
     def remove(self) -> None:
         """Remove it with all that is in it. Blocking."""
@@ -35,7 +40,7 @@ class Staging:
 
 
 def _remove_old(folder: Path) -> None:
-    if os.name == "nt":  # nothing tells there who is alive
+    if not _CAN_LOCK:
         return
     for path in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):  # it is somebody else's, or is being removed by another process

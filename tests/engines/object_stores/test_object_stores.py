@@ -16,11 +16,10 @@ import anyio
 import pytest
 
 from m3ter_async.export import ExportReport, export
-from m3ter_async.export.places.bucket import Bucket, MissingObject
 from m3ter_async.export.places.obstore_bucket import ObstoreBucket
 from m3ter_async.sandbox import Sandbox
 
-from ...export.buckets import MemoryBucket, downloaded
+from ...export.buckets import downloaded
 from ...export.support import FORMS, Form, Shelf, bill, content
 from .s3 import DAYS, SECRET, Proxy, command, exported
 
@@ -59,43 +58,6 @@ def test_s3_gets_the_rows_that_a_folder_gets(
         exported(sandbox, s3, **options)
     check(exported(sandbox, s3, overwrite=True, **options), s3, tmp_path, expected)
     assert list(staged.iterdir()) == []
-
-
-# What a bucket is: moto's does what the one in memory does, which the other tests stand on
-
-
-def buckets() -> dict[str, Callable[[str], Bucket]]:
-    return {
-        "memory": lambda _: MemoryBucket({}),
-        "s3": lambda url: ObstoreBucket("s3", "bucket", url.removeprefix("s3://bucket/")),
-    }
-
-
-@pytest.mark.parametrize("kind", list(buckets()))
-def test_a_bucket_does_what_is_asked_of_it(kind: str, s3: str, tmp_path: Path) -> None:
-    bucket = buckets()[kind](s3)
-    source, target = tmp_path / "source", tmp_path / "target"
-    source.write_bytes(b"some bytes")
-    assert bucket.create("manifest/1", b"one")
-    assert not bucket.create("manifest/1", b"two")
-    assert bucket.get("manifest/1") == b"one"
-    assert bucket.put("a/b=1/c", source) == 10
-    source.write_bytes(b"others")
-    assert bucket.put("a/b=1/c", source) == 6
-    assert bucket.get_range("a/b=1/c", 2, 3) == b"her"
-    bucket.fetch("a/b=1/c", target)
-    assert target.read_bytes() == b"others"
-    source.write_bytes(b"")
-    assert bucket.put("a/empty", source) == 0
-    assert bucket.put("ab/other", source) == 0
-    assert bucket.sizes("a") == {"a/b=1/c": 6, "a/empty": 0}
-    assert bucket.sizes("nothing") == {}
-    bucket.delete(["a/b=1/c", "a/never", "a/empty"])
-    bucket.delete([])
-    assert bucket.sizes("a") == {}
-    for call in (lambda: bucket.get("a/never"), lambda: bucket.fetch("a/never", target)):
-        with pytest.raises(MissingObject):
-            call()
 
 
 # Killed
