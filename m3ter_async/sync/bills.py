@@ -65,13 +65,15 @@ class Bills:
         one: Operation[Any] | None = by_id(client, listing)
         assert one is not None  # the contract has GetBill
         self._one = ById(client, one, listing)
+        # bills may be passed over where page tokens count rows: then one before them went, or one came and went
+        self._moved = False
         self._aside: list[SetAside] = []
         self._notes: list[SyncNote] = []
 
     @property
-    def whole_look(self) -> bool:
-        """Whether everything is looked at; also where the service refused to search."""
-        return self._since is None
+    def looked_at_all(self) -> bool:
+        """Whether all bills were looked at, and none can have been passed over."""
+        return self._since is None and not self._moved
 
     async def found(self) -> AsyncGenerator[Found]:
         """What is new, changed or gone."""
@@ -93,24 +95,48 @@ class Bills:
 
     async def _wanted(self) -> AsyncGenerator[tuple[str, bool]]:
         """The ids of bills to fetch, and whether a search found them."""
-        async for id in self._by_heads():
-            yield id, False
         if self._since is not None:
+            async for id in self._by_heads(locked=False):
+                yield id, False
             searched = await self._search(self._since)
             for id in searched or ():
                 yield id, True
             if searched is None:
                 self._since = None
-                async for id in self._by_heads():
-                    yield id, False
+                self._known._see_none()
+        if self._since is None:
+            async for id in self._by_heads(locked=True):
+                yield id, False
         # what is known and did not come: locked since, deleted, or passed over by the listing
-        for _, id in self._known._unseen(settled=self.whole_look):
+        for _, id in self._known._unseen(settled=self._since is None):
             yield id, False
 
-    async def _by_heads(self) -> AsyncGenerator[str]:
-        """Ids of bills whose heads are new or differ from what is known."""
+    async def _by_heads(self, *, locked: bool) -> AsyncGenerator[str]:
+        """Ids of bills whose heads are new or differ from what is known, and of those that went meanwhile.
+
+        Args:
+            locked: Look at locked bills too.
+        """
+        pages = 0
+        async for heads in self._heads(locked=locked):
+            pages += 1
+            for head in heads:
+                if self._known._seen("", head.id):
+                    self._moved = True
+                    continue
+                self._known._see("", [head.id], open=not head.settled)
+                held = self._known._held("", head.id)
+                if held is None or held.digest != head.digest:
+                    yield head.id
+        if locked and pages > 1:  # one that is locked cannot go, and whether locks were lifted is looked at apart
+            async for heads in self._heads(locked=False):
+                self._known._see_again(head.id for head in heads)
+            for id in self._known._not_again():
+                yield id
+
+    async def _heads(self, *, locked: bool) -> AsyncGenerator[list[Print]]:
         arguments = {**self._listing.arguments, "exclude_line_items": "true"}
-        if not self.whole_look:
+        if not locked:
             arguments["locked"] = "false"
         async for page in paginator(self._client, METHOD, arguments, None).raw().pages():
             heads: list[Print] = []
@@ -119,12 +145,7 @@ class Bills:
                     heads.append(print_of(record, _LINES))
                 except Unkeyed as error:
                     self._aside.append(SetAside(record, None, None, "", str(error)))
-            fresh = [head for head in heads if not self._known._seen("", head.id)]
-            self._known._see("", [head.id for head in heads])
-            for head in fresh:
-                held = self._known._held("", head.id)
-                if held is None or held.digest != head.digest:
-                    yield head.id
+            yield heads
 
     async def _search(self, since: datetime) -> list[str] | None:
         """Ids of bills made since then that nobody knows; None where the service does not search so."""
@@ -168,6 +189,7 @@ class Bills:
             if id in got or group.searched:
                 continue
             if await self._one("", id) is None:
+                self._moved = self._moved or self._known._seen("", id)
                 if self._known._held("", id) is not None:
                     deletes.append(("", id))
                 continue

@@ -166,7 +166,7 @@ class _Sync:
                         yield change
                         self._take(change)
             self._maker.add(Found(notes=notes))
-            looked = bills is None or bills.whole_look
+            looked = bills is None or bills.looked_at_all
             change = await self._maker.change(
                 msgspec.structs.replace(
                     self._standing,

@@ -14,7 +14,7 @@ from .marks import Row, read_mark, write_mark
 _SCHEMA = """
 CREATE TABLE parents (number INTEGER PRIMARY KEY, id UNIQUE);
 CREATE TABLE known (parent INTEGER, id, digest BLOB, settled INTEGER, PRIMARY KEY (parent, id)) WITHOUT ROWID;
-CREATE TABLE seen (parent INTEGER, id, PRIMARY KEY (parent, id)) WITHOUT ROWID;
+CREATE TABLE seen (parent INTEGER, id, open INTEGER, PRIMARY KEY (parent, id)) WITHOUT ROWID;
 INSERT INTO parents VALUES (0, '');
 """
 _AT_ONCE = 1_000  # rows that are Python objects at a time
@@ -149,10 +149,36 @@ class Known:
         ).fetchone()
         return None if found is None else Held(found[0], bool(found[1]))
 
-    def _see(self, parent: str, ids: Iterable[str]) -> None:
-        """Note that records were seen in this round."""
+    def _see(self, parent: str, ids: Iterable[str], *, open: bool = False) -> None:
+        """Note that records were seen in this round.
+
+        Args:
+            parent: The id of their parent, or empty.
+            ids: Theirs.
+            open: Whether they have to be there when the round looks again.
+        """
         number = self._number(parent)
-        self._rows.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", ((number, pack(id)) for id in ids))
+        self._rows.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", ((number, pack(id), open) for id in ids))
+
+    def _see_again(self, ids: Iterable[str]) -> None:
+        self._rows.executemany("UPDATE seen SET open = 0 WHERE parent = 0 AND id = ?", ((pack(id),) for id in ids))
+
+    def _not_again(self) -> Iterator[str]:
+        """The ids of those that were open, and were not seen when the round looked again."""
+        place: Key = ""
+        while True:
+            rows: list[tuple[Key]] = self._rows.execute(
+                f"SELECT id FROM seen WHERE parent = 0 AND open AND id > ? ORDER BY id LIMIT {_AT_ONCE}", (place,)
+            ).fetchall()
+            for (key,) in rows:
+                yield unpack(key)
+            if len(rows) < _AT_ONCE:
+                return
+            place = rows[-1][0]
+
+    def _see_none(self) -> None:
+        """Begin the round anew."""
+        self._rows.execute("DELETE FROM seen")
 
     def _seen(self, parent: str, id: str) -> bool:
         """Whether a record was seen in this round."""

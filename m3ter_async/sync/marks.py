@@ -48,7 +48,7 @@ def read_mark(mark: bytes) -> tuple[Bookmark, Iterator[Row]]:
     """
     view = memoryview(mark)
     end = len(view) - _SUM
-    if bytes(view[: len(_MAGIC)]) != _MAGIC or end < len(_MAGIC) + _LENGTH or _sum(view[:end]) != view[end:]:
+    if bytes(view[: len(_MAGIC)]) != _MAGIC or end < len(_MAGIC) + _LENGTH or _sum(view[:end]) != bytes(view[end:]):
         raise SyncError("this is no mark of a sync, or it is damaged: begin anew with Known()")
     first, place = _piece(view, len(_MAGIC))
     return read_bookmark(bytes(first)), _rows(view, place, end)

@@ -110,7 +110,8 @@ def by_id(client: AsyncM3ter, listing: Listing) -> Operation[Any] | None:
         if last != "{id}" or value.answer is not listing.operation.answer:
             continue
         if above == path or (listing.parent is None and path.startswith(f"{above}/") and "{" not in path[len(above) :]):
-            return value
+            found: Operation[Any] = value
+            return found
     return None
 
 
