@@ -9,8 +9,10 @@ from .change import Change, SetAside, SyncNote
 from .changes import changes
 from .errors import SyncError
 from .known import Known
+from .lake.place import lake_files
+from .lake.run import SyncReport, sync_lake
 
-__all__ = ["Change", "Known", "SetAside", "SyncError", "SyncNote", "changes"]
+__all__ = ["Change", "Known", "SetAside", "SyncError", "SyncNote", "SyncReport", "changes", "lake_files", "sync_lake"]
 
 for _public in __all__:
     globals()[_public].__module__ = __name__  # users import it from here, wherever it stands

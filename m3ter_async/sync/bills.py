@@ -19,7 +19,7 @@ from ..export.slices.listings import Listing, paginator
 from .change import SetAside, SyncNote
 from .found import Found, Record
 from .keys import Print, Unkeyed, print_of
-from .known import Known
+from .ledger import Ledger
 from .source import ById, by_id, page_of
 
 METHOD = "bills.list"
@@ -46,17 +46,17 @@ class Bills:
     Args:
         client: Of the organization.
         listing: ``bills.list`` with the arguments that select.
-        known: What the destination holds.
+        ledger: What the destination holds.
         since: Look for what was created from then on; None looks at everything, locked bills too.
         concurrency: How many requests for whole bills are out at once.
     """
 
     def __init__(
-        self, client: AsyncM3ter, listing: Listing, known: Known, *, since: datetime | None, concurrency: int
+        self, client: AsyncM3ter, listing: Listing, ledger: Ledger, *, since: datetime | None, concurrency: int
     ) -> None:
         self._client = client
         self._listing = listing
-        self._known = known
+        self._ledger = ledger
         self._since = since
         self._concurrency = concurrency
         kept = {name: listing.arguments[name] for name in ("additional",) if name in listing.arguments}
@@ -103,12 +103,12 @@ class Bills:
                 yield id, True
             if searched is None:
                 self._since = None
-                self._known._see_none()
+                self._ledger.see_none()
         if self._since is None:
             async for id in self._by_heads(locked=True):
                 yield id, False
         # what is known and did not come: locked since, deleted, or passed over by the listing
-        for _, id in self._known._unseen(settled=self._since is None):
+        for _, id in self._ledger.unseen(settled=self._since is None):
             yield id, False
 
     async def _by_heads(self, *, locked: bool) -> AsyncGenerator[str]:
@@ -121,17 +121,17 @@ class Bills:
         async for heads in self._heads(locked=locked):
             pages += 1
             for head in heads:
-                if self._known._seen("", head.id):
+                if self._ledger.seen("", head.id):
                     self._moved = True
                     continue
-                self._known._see("", [head.id], open=not head.settled)
-                held = self._known._held("", head.id)
+                self._ledger.see("", [head.id], open=not head.settled)
+                held = self._ledger.held("", head.id)
                 if held is None or held.digest != head.digest:
                     yield head.id
         if locked and pages > 1:  # one that is locked cannot go, and whether locks were lifted is looked at apart
             async for heads in self._heads(locked=False):
-                self._known._see_again(head.id for head in heads)
-            for id in self._known._not_again():
+                self._ledger.see_again(head.id for head in heads)
+            for id in self._ledger.not_again():
                 yield id
 
     async def _heads(self, *, locked: bool) -> AsyncGenerator[list[Print]]:
@@ -161,7 +161,7 @@ class Bills:
                     except Unkeyed as error:
                         self._aside.append(SetAside(record, None, None, "", str(error)))
                         continue
-                    if not self._known._seen("", id) and self._known._held("", id) is None:
+                    if not self._ledger.seen("", id) and self._ledger.held("", id) is None:
                         new[id] = None
         except APIResponseValidationError:
             pass  # rows came and went faster than its pages could be followed
@@ -189,8 +189,8 @@ class Bills:
             if id in got or group.searched:
                 continue
             if await self._one("", id) is None:
-                self._moved = self._moved or self._known._seen("", id)
-                if self._known._held("", id) is not None:
+                self._moved = self._moved or self._ledger.seen("", id)
+                if self._ledger.held("", id) is not None:
                     deletes.append(("", id))
                 continue
             _keep((await page_of(self._client, self._by_ids, ids=id)).data, got, aside)  # passed over, perhaps

@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from .bookmark import Bookmark
-from .known import Known, StateRow
+from .known import Known
+from .state import StateRow, to_arrow
 
 SyncNoteKind: TypeAlias = Literal["unknown_field", "not_deleted", "not_answered", "whole_look", "no_time", "no_locks"]
 
@@ -83,18 +84,18 @@ class Change:
     notes: Sequence[SyncNote]
     last: bool
     _known: Known = field(repr=False)
-    _bookmark: Bookmark = field(repr=False)
+    _standing: Bookmark = field(repr=False)
     _state: Sequence[StateRow] = field(repr=False)
 
     @property
     def bookmark(self) -> bytes:
         """Where the sync stands after this change; it goes with the rows of `state`."""
-        return self._bookmark.encode()
+        return self._standing.encode()
 
     @cached_property
     def mark(self) -> bytes:
         """Where the sync stands after this change, and all that is known then; some 38 bytes for each record."""
-        return self._known._with(self._bookmark, self._state)
+        return self._known._mark_with(self._standing, self._state)
 
     @cached_property
     def state(self) -> Any:
@@ -106,23 +107,10 @@ class Change:
         Raises:
             ImportError: pyarrow is not installed.
         """
-        from ..export.formats.pyarrow_import import pa
+        return to_arrow(self._state)
 
-        return pa.table(
-            {
-                "parent": [row.parent for row in self._state],
-                "id": [row.id for row in self._state],
-                "digest": [None if row.digest is None else row.digest.hex() for row in self._state],
-                "settled": [row.settled for row in self._state],
-                "deleted": [row.digest is None for row in self._state],
-            },
-            schema=pa.schema(
-                [
-                    ("parent", pa.string()),
-                    ("id", pa.string()),
-                    ("digest", pa.string()),
-                    ("settled", pa.bool_()),
-                    ("deleted", pa.bool_()),
-                ]
-            ),
-        )
+    @cached_property
+    def _replaced(self) -> list[tuple[str, str]]:
+        """The parents and ids of what it replaces or removes; to be asked for before the next change is."""
+        held = self._known._ledger.held
+        return [(row.parent, row.id) for row in self._state if held(row.parent, row.id) is not None]

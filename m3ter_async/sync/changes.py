@@ -108,7 +108,7 @@ def _standing(client: AsyncM3ter, resource: str, where: Mapping[str, str], known
     Raises:
         SyncError: `known` is of something else.
     """
-    before = known._bookmark
+    before = known._standing
     kept = {name: value for name, value in where.items() if name != "page_size"}
     if not before.resource:
         if len(known):
@@ -153,11 +153,13 @@ class _Sync:
             if self._listing.method == METHOD:
                 whole = self._is_whole(full, beginning)
                 since = None if whole or self._standing.since is None else self._standing.since - look_back
-                bills = Bills(self._client, self._listing, self._known, since=since, concurrency=self._concurrency)
+                bills = Bills(
+                    self._client, self._listing, self._known._ledger, since=since, concurrency=self._concurrency
+                )
                 round = bills.found()
             else:
                 bills = None
-                round = Records(self._client, self._listing, self._known, concurrency=self._concurrency).found()
+                round = Records(self._client, self._listing, self._known._ledger, concurrency=self._concurrency).found()
             async with aclosing(round):
                 async for found in round:
                     self._maker.add(found)
@@ -180,7 +182,7 @@ class _Sync:
             self._take(change)
 
     def _take(self, change: Change) -> None:
-        self._known._take(change._bookmark, change._state)
+        self._known._take(change._standing, change._state)
 
     def _is_whole(self, full: bool | timedelta, beginning: Beginning) -> bool:
         """Whether locked bills have to be looked at too."""

@@ -15,7 +15,7 @@ from ..export.slices.planning import parents_on
 from .change import SetAside, SyncNote
 from .found import Found, Record
 from .keys import Unkeyed, print_of
-from .known import Known
+from .ledger import Ledger
 from .source import ById, by_id
 
 _AT_ONCE = 10  # pages of one parent that are read beside those of others
@@ -43,14 +43,14 @@ class Records:
     Args:
         client: Of the organization.
         listing: What to read.
-        known: What the destination holds.
+        ledger: What the destination holds.
         concurrency: How many parents, or single records, are asked for at once.
     """
 
-    def __init__(self, client: AsyncM3ter, listing: Listing, known: Known, *, concurrency: int) -> None:
+    def __init__(self, client: AsyncM3ter, listing: Listing, ledger: Ledger, *, concurrency: int) -> None:
         self._client = client
         self._listing = listing
-        self._known = known
+        self._ledger = ledger
         self._concurrency = concurrency
         one = by_id(client, listing)
         self._one = None if one is None else ById(client, one, listing)
@@ -97,10 +97,10 @@ class Records:
                 aside.append(SetAside(json, None, parent or None, "", str(error)))
                 continue
             ids.append(found.id)
-            held = self._known._held(parent, found.id)
+            held = self._ledger.held(parent, found.id)
             if held is None or held.digest != found.digest:
                 upserts.append(Record(parent, json, found))
-        self._known._see(parent, ids)
+        self._ledger.see(parent, ids)
         return Found(upserts, aside=aside)
 
     async def _of_parents(self, above: Listing) -> AsyncGenerator[Found]:
@@ -126,14 +126,14 @@ class Records:
         while True:
             page = await parents_on(self._client, above, token)
             unusable += [SetAside(record, None, None, above.table, why) for record, why in page.unusable]
-            fresh = [id for id in dict.fromkeys(page.ids) if not self._known._seen("", id)]
-            self._known._see("", fresh)
+            fresh = [id for id in dict.fromkeys(page.ids) if not self._ledger.seen("", id)]
+            self._ledger.see("", fresh)
             for id in fresh:
                 yield id, True
             token = page.next_token
             if token is None:
                 break
-        for id in self._known._unseen_parents():
+        for id in self._ledger.unseen_parents():
             yield id, False
 
     async def _children(self, asked: tuple[str, bool]) -> _Read:
@@ -159,22 +159,22 @@ class Records:
 
     def _without(self, parent: str) -> Iterator[Found]:
         """All children that are known of a parent that is gone."""
-        children = self._known._unseen(parent=parent)
+        children = self._ledger.unseen(parent=parent)
         while piece := list(islice(children, _PIECE)):
-            self._known._see(parent, [id for _, id in piece])
+            self._ledger.see(parent, [id for _, id in piece])
             yield Found(deletes=piece)
 
     async def _missing(self) -> AsyncGenerator[Found]:
         """What is known and was not listed: each is asked for by its id."""
         if self._one is None:
-            names = self._known._unseen()
+            names = self._ledger.unseen()
             some = [id for _, id in islice(names, _NAMED)]
             if some:
                 count = len(some) + sum(1 for _ in names)
                 text = f"{count} records are not listed any more, and cannot be asked for by id: they are not deleted"
                 yield Found(notes=[SyncNote("not_deleted", count, text, tuple(some))])
             return
-        asking = self._client.map(self._known._unseen(), self._ask, concurrency=self._concurrency, ordered=False)
+        asking = self._client.map(self._ledger.unseen(), self._ask, concurrency=self._concurrency, ordered=False)
         async with aclosing(asking):
             async for key, json in asking:
                 yield Found(deletes=[key]) if json is None else self._compared(key[0], [json])

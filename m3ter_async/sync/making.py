@@ -12,7 +12,8 @@ from ..export.slices.parent_names import parent_column
 from .bookmark import Bookmark
 from .change import Change, SetAside, SyncNote
 from .found import Found, Record
-from .known import Known, StateRow
+from .known import Known
+from .state import StateRow
 
 
 class Maker:
@@ -68,7 +69,7 @@ class Maker:
         """Whether there is enough for a change."""
         return self._bytes >= self._most
 
-    async def change(self, bookmark: Bookmark, *, last: bool = False) -> Change:
+    async def change(self, standing: Bookmark, *, last: bool = False) -> Change:
         """A change of all that was taken since the one before."""
         records = list(self._upserts.values())
         deletes, aside, notes = list(self._deletes), self._aside, self._notes
@@ -92,7 +93,7 @@ class Maker:
             notes=notes,
             last=last,
             _known=self._known,
-            _bookmark=bookmark,
+            _standing=standing,
             _state=[*state, *(StateRow(parent, id, None) for parent, id in deletes)],
         )
 

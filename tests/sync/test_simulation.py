@@ -21,6 +21,7 @@ async def lived_through(seed: int, *, rounds: int = ROUNDS, changes: int = 25, c
     """Some rounds: changes, syncs that are disturbed and killed, then a quiet moment after which all is compared."""
     random = Random(seed)
     world = World(seed, counting=counting, lag=random.choice([0, 30, 600]), bills=random.choice([0, 5, 40]))
+    world.lock_moves = random.choice([1.0, 0.02])
     m3ter = client(FakeTransport(world), FakeClock(chance=0.5), max_retries=8)
     bills, transactions = Destination("bills"), Destination("balances.transactions")
     for _ in range(rounds):

@@ -38,6 +38,7 @@ class World:
         lag: Seconds that the search is behind.
         during: How likely it is that something changes before a request is answered.
         faults: How likely it is that a request fails.
+        lock_moves: How often the date moves up to which bills are locked, 1 being as often as anything else.
 
     Attributes:
         now: The time of the service.
@@ -56,11 +57,12 @@ class World:
         lag: float = 0,
         during: float = 0.0,
         faults: float = 0.0,
+        lock_moves: float = 1.0,
     ) -> None:
         self.random = Random(seed)
         self.now = START
         self.page, self.counting, self.lag = page, counting, timedelta(seconds=lag)
-        self.during, self.faults = during, faults
+        self.during, self.faults, self.lock_moves = during, faults, lock_moves
         self.requests: dict[str, int] = {}
         self.sent = 0
         self.changes: dict[str, int] = {}
@@ -123,6 +125,8 @@ class World:
         ]
         while True:
             action = self.random.choice(actions)
+            if action == self.move_lock_date and self.random.random() >= self.lock_moves:
+                continue
             self.now += timedelta(milliseconds=self.random.randrange(1, 2_000))
             if action():
                 self.changes[action.__name__] = self.changes.get(action.__name__, 0) + 1
