@@ -6,7 +6,7 @@ from typing import Any
 
 from anyio import to_thread
 
-from ..export.formats.fitting import Misfit
+from .._tabular.fitting import Misfit
 from ..export.slices.listings import Listing
 from ..export.slices.parent_names import parent_column
 from .bookmark import Bookmark
@@ -36,7 +36,7 @@ class Maker:
         self._most = batch_bytes
         self._batches: Any = None
         if arrow:
-            from ..export.formats.batches import RecordBatches
+            from .._tabular.batches import RecordBatches
 
             self._batches = RecordBatches(
                 listing.operation.answer, listing.table, parent_column(listing), nested=nested
@@ -98,7 +98,7 @@ class Maker:
         )
 
     def _tables(self, records: list[bytes]) -> tuple[dict[str, Any], list[Misfit], dict[str, int]]:
-        from ..export.formats.pyarrow_import import pa
+        from .._tabular.pyarrow_import import pa
 
         made = self._batches(records)
         tables = {

@@ -103,15 +103,16 @@ def by_id(client: AsyncM3ter, listing: Listing) -> Operation[Any] | None:
     for part in listing.method.split(".")[:-1]:
         owner = getattr(owner, part)
     path = listing.operation.path
-    for value in vars(sys.modules[type(owner).__module__]).values():
-        if not isinstance(value, Operation) or value.method != "GET" or value.page is not None:
+    values: list[Any] = list(vars(sys.modules[type(owner).__module__]).values())
+    operations: list[Operation[Any]] = [value for value in values if isinstance(value, Operation)]
+    for value in operations:
+        if value.method != "GET" or value.page is not None:
             continue
         above, _, last = value.path.rpartition("/")
         if last != "{id}" or value.answer is not listing.operation.answer:
             continue
         if above == path or (listing.parent is None and path.startswith(f"{above}/") and "{" not in path[len(above) :]):
-            found: Operation[Any] = value
-            return found
+            return value
     return None
 
 

@@ -33,7 +33,7 @@ def schema() -> Any:
     Raises:
         ImportError: pyarrow is not installed.
     """
-    from ..export.formats.pyarrow_import import pa
+    from .._tabular.pyarrow_import import pa
 
     return pa.schema([("parent", pa.string()), ("id", pa.string()), ("digest", pa.string()), ("settled", pa.bool_())])
 
@@ -44,7 +44,7 @@ def to_arrow(rows: Sequence[StateRow]) -> Any:
     Raises:
         ImportError: pyarrow is not installed.
     """
-    from ..export.formats.pyarrow_import import pa
+    from .._tabular.pyarrow_import import pa
 
     columns = [
         [row.parent for row in rows],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -56,7 +56,7 @@ class Destination:
         """What the next process knows, from either form of the state."""
         if random.random() < 0.5:
             return Known(self.mark)
-        from m3ter_async.export.formats.pyarrow_import import pa
+        from m3ter_async._tabular.pyarrow_import import pa
 
         rows = [
             {"parent": parent, "id": id, "digest": digest, "settled": settled}
@@ -72,7 +72,8 @@ class Destination:
             M3terError: The service failed it.
         """
         known = self.known(random)
-        found = changes(client, self.resource, known, arrow=False, batch_bytes=random.choice([1, 3_000, 10**9]), **options)
+        size = random.choice([1, 3_000, 10**9])
+        found = changes(client, self.resource, known, arrow=False, batch_bytes=size, **options)
         last: Sequence[bool] = ()
         try:
             async for change in found:
@@ -93,7 +94,7 @@ class Destination:
         self.syncs += 1
 
 
-def parsed(rows: dict[str, bytes]) -> dict[str, Any]:
-    """Rows without their spelling: numbers as text, digit for digit."""
+def parsed(rows: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
+    """The fields of rows, digit for digit, whatever their order."""
     decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
     return {id: {name: bytes(value) for name, value in decoder.decode(row).items()} for id, row in rows.items()}

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..._tabular.pyarrow_import import pa, pc, pq
 from ...export.formats.parquet import RowGroups
-from ...export.formats.pyarrow_import import pa, pc, pq
 from ..errors import SyncError
 from .place import STATE_TABLE
 

@@ -119,14 +119,14 @@ async def sync_lake(
 
 
 def _schemas(listing: Listing, *, nested: bool) -> dict[str, Any]:
-    from ...export.formats.batches import RecordBatches
+    from ..._tabular.batches import RecordBatches
 
     return RecordBatches(listing.operation.answer, listing.table, parent_column(listing), nested=nested).schemas
 
 
 def _parent(listing: Listing) -> str | None:
     """The column with the id of the parent."""
-    from ...export.formats.tables import snake
+    from ..._tabular.tables import snake
 
     key = parent_key(listing)
     if key is None:

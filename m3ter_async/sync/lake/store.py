@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ...export.formats.pyarrow_import import pa, pc
+from ..._tabular.pyarrow_import import pa, pc
 from ..change import Change
 from ..errors import SyncError
 from ..known import Known
