@@ -11,6 +11,7 @@ from typing import Any
 from ..blocking import Connection
 from ..blocking.reading import empty_slice, listing
 from ..blocking.tables import Rows
+from ..export.slices.arguments import day
 
 PARTITIONS = 32
 _SECRET = ("api_key", "api_secret", "token")
@@ -73,7 +74,7 @@ def read_options(given: Mapping[str, str]) -> Options:
     resource = own.get("resource")
     if resource is None:
         raise ValueError('the option resource is missing: .option("resource", "bills")')
-    days = {name: own.get(name) for name in _DAYS}
+    days = {name: day(name, own[name]) if name in own else None for name in _DAYS}
     found = listing(resource, where).narrowed(days["since"], days["until"])
     table, keep_bad = own.get("table"), own.get("keep_bad", False)
     rows = Rows(empty_slice(found), table, keep_bad=keep_bad)

@@ -46,6 +46,11 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
             # refused here and not by the client alone: this value is stored with tasks, and printed
             raise ConfigurationError("base_url= holds a user or password: set M3TER_API_KEY and M3TER_API_SECRET")
 
+    @property
+    def requests_per_second(self) -> float:
+        """What one process keeps to, for each organization."""
+        return self.rate_limit / self.share
+
     def client(self) -> AsyncM3ter:
         """A client of this connection, for bulk work.
 
@@ -55,7 +60,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         settings: dict[str, Any] = {
             "org_id": self.org_id,
             "base_url": self.base_url,
-            "rate_limit": self.rate_limit / self.share,
+            "rate_limit": self.requests_per_second,
             "timeout": self.timeout,
             "max_connections": self.max_connections,
             "allow_insecure_http": self.allow_insecure_http,
