@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from m3ter_async.sandbox import Sandbox
+from tests.engines.processes import below
 from tests.engines.spark_session import CORES, TRIES, start
+from tests.engines.watch import during
 from tests.wire import Wire, listing, pages, say
 
 pytestmark = [
@@ -67,29 +65,6 @@ def ids(bills: Any) -> list[str]:
     return [row.id for row in bills.select("id").collect()]
 
 
-@contextmanager
-def during(sandbox: Sandbox, requests: int, act: Callable[[], None]) -> Iterator[None]:
-    """Do something once so many more pages were asked for."""
-    aim = sandbox.requests["ListBills"] + requests
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.is_set():
-            if sandbox.requests["ListBills"] >= aim:
-                act()
-                return
-            time.sleep(0.002)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-        assert not thread.is_alive(), "it came too late"
-    finally:
-        ended.set()
-        thread.join()
-
-
 # Rows, ids, sums
 
 
@@ -115,7 +90,9 @@ def test_a_table_is_what_the_whole_records_have_inside(spark: Any, sandbox: Sand
         one, other = lines.agg(F.sum(column)).first()[0], whole.agg(F.sum(column)).first()[0]
         assert one == other
     assert dict(lines.dtypes)["subtotal"] == "decimal(38,18)"
-    assert set(truth.line_item_subtotals) == {row.currency for row in slices(spark).select("currency").distinct().collect()}
+    assert set(truth.line_item_subtotals) == {
+        row.currency for row in slices(spark).select("currency").distinct().collect()
+    }
 
 
 def test_types_are_those_of_money_and_time(spark: Any) -> None:
@@ -168,7 +145,8 @@ def test_a_worker_that_is_killed_costs_a_task_and_nothing_else(spark: Any, sandb
     killed: list[int] = []
 
     def kill() -> None:
-        for worker in workers():
+        daemons = below(os.getpid(), b"pyspark.daemon")
+        for worker in [pid for pid, parent in daemons.items() if parent in daemons]:  # forked by the daemon
             os.kill(worker, signal.SIGKILL)
             killed.append(worker)
 
@@ -177,25 +155,6 @@ def test_a_worker_that_is_killed_costs_a_task_and_nothing_else(spark: Any, sandb
     assert killed
     assert len(found) == len(set(found)) == BILLS
     assert subtotals(bills) == sandbox.truth().line_item_subtotals
-
-
-def workers() -> list[int]:
-    """The Python workers: the processes that Spark's daemon has forked."""
-    parents: dict[int, tuple[int, bytes]] = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            parents[int(process.name)] = parent, (process / "cmdline").read_bytes()
-        except OSError:
-            continue  # it has ended
-    daemons = {pid for pid, (parent, words) in parents.items() if b"pyspark.daemon" in words and ours(pid, parents)}
-    return [pid for pid in daemons if parents[pid][0] in daemons]
-
-
-def ours(pid: int, parents: dict[int, tuple[int, bytes]]) -> bool:
-    while pid in parents and pid != os.getpid():
-        pid = parents[pid][0]
-    return pid == os.getpid()
 
 
 def test_a_failure_that_stays_names_itself(spark: Any) -> None:
