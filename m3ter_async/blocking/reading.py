@@ -8,10 +8,9 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..client import AsyncM3ter
 from ..export import Slice, plan_slices
 from ..export.slices.arguments import as_texts
-from ..export.slices.listings import Listing
+from ..export.slices.listings import Listing, unconnected
 from ..export.slices.listings import find as find_listing
 from ..export.slices.parent_names import parent_key
 from .connection import Connection
@@ -31,9 +30,7 @@ def listing(resource: str, where: Mapping[str, Value]) -> Listing:
     Raises:
         ValueError: There is none, or it does not take these arguments.
     """
-    # a client that calls nobody knows all listings and their arguments
-    nobody = AsyncM3ter("nobody", "nothing", "nowhere", base_url="http://127.0.0.1:1")
-    return find_listing(nobody, resource, as_texts(where))
+    return find_listing(unconnected(), resource, as_texts(where))
 
 
 def empty_slice(listing: Listing) -> Slice:
@@ -156,7 +153,7 @@ def reader(
     if len(methods) > 1:
         raise ValueError(f"the slices are of several listings, {' and '.join(methods)}: make a reader for each")
     rows = _rows(slices[0], table, keep_bad)
-    from ..export.formats.pyarrow_import import pa
+    from .._tabular.pyarrow_import import pa
 
     return pa.RecordBatchReader.from_batches(rows.schema, _batches(connection, slices, rows, side_by_side))
 

@@ -6,14 +6,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from .._core.operation import Operation
+from .._tabular.batches import RecordBatches
+from .._tabular.pyarrow_import import pa
+from ..arrow import read_arrow
 from ..client import AsyncM3ter
 from ..errors import RecordError
-from ..export import Slice, read_slice
-from ..export.formats.batches import RecordBatches
-from ..export.formats.fitting import Misfit
-from ..export.formats.pyarrow_import import pa
-from ..export.slices.listings import paginator
+from ..export import Slice
+from ..export.slices.listings import paginator, unconnected
 
 BAD = "_bad_record"
 """The column that has the JSON of a record which does not fit the others."""
@@ -35,18 +34,16 @@ class Rows:
     """
 
     def __init__(self, slice: Slice, table: str | None, *, keep_bad: bool) -> None:
-        self._operation = _operation(slice)
-        name = slice.method.split(".")[-2]
-        self._convert = RecordBatches(
-            self._operation.answer, name, _parent_column(slice, self._operation), nested=table is None
-        )
-        if table is not None and table not in self._convert.schemas:
-            raise ValueError(f"{slice.method} has no table {table!r}: it has {', '.join(self._convert.schemas)}")
-        if keep_bad and table not in (None, name):
-            raise ValueError(f"bad records are kept with whole records or the table {name}, not with {table}")
-        self._table = table or name
+        schemas = _schemas(slice, nested=table is None)
+        first = next(iter(schemas))
+        if table is not None and table not in schemas:
+            raise ValueError(f"{slice.method} has no table {table!r}: it has {', '.join(schemas)}")
+        if keep_bad and table not in (None, first):
+            raise ValueError(f"bad records are kept with whole records or the table {first}, not with {table}")
+        self._nested = table is None
+        self._table = table or first
         self._keep_bad = keep_bad
-        self.schema: Any = self._convert.schemas[self._table]
+        self.schema: Any = schemas[self._table]
         if keep_bad:
             self.schema = self.schema.append(pa.field(BAD, pa.string()))
 
@@ -57,54 +54,32 @@ class Rows:
             RecordError: A record does not fit, and bad ones are not kept.
             APIError: The service failed.
         """
-        some = False
-        async with aclosing(read_slice(client, slice)) as pages:
+        bad: list[RecordError] = []
+        kept = bad.append if self._keep_bad else None
+        async with aclosing(read_arrow(client, slice, nested=self._nested, on_bad=kept)) as pages:
             async for page in pages:
-                for batch in self._batches(page.records):
-                    some = True
+                batch = page.tables[self._table]
+                if not self._keep_bad:
                     yield batch
-        if not some:
-            yield pa.RecordBatch.from_pylist([], self.schema)
+                    continue
+                yield self._batch([*batch, pa.nulls(len(batch), pa.string())])
+                if bad:
+                    yield self._bad_rows(bad)
+                    bad.clear()
 
-    def _batches(self, records: Sequence[bytes]) -> list[Any]:
-        made = self._convert(records)
-        misfits = made.written.misfits
-        if misfits and not self._keep_bad:
-            raise self._refusal(records, misfits)
-        batches = made.tables[self._table]
-        if not self._keep_bad:
-            return batches
-        kept = [self._row_batch([*each, pa.nulls(len(each), pa.string())]) for each in batches]
-        if misfits:
-            texts = [records[each.place].decode(errors="backslashreplace") for each in misfits]
-            nulls = [pa.nulls(len(texts), each.type) for each in self.schema][:-1]
-            kept.append(self._row_batch([*nulls, pa.array(texts, pa.string())]))
-        return kept
+    def _bad_rows(self, bad: Sequence[RecordError]) -> Any:
+        texts = [each.record.decode(errors="backslashreplace") for each in bad]
+        nulls = [pa.nulls(len(texts), each.type) for each in self.schema][:-1]
+        return self._batch([*nulls, pa.array(texts, pa.string())])
 
-    def _row_batch(self, columns: Sequence[Any]) -> Any:
+    def _batch(self, columns: Sequence[Any]) -> Any:
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _refusal(self, records: Sequence[bytes], misfits: Sequence[Misfit]) -> RecordError:
-        first = misfits[0]
-        where = f"{first.where}: " if first.where else ""
-        error = RecordError(
-            f"{len(misfits)} of {len(records)} records of a page do not fit the table {self._table}: {where}{first.why}"
-            f"; keep_bad keeps such records in a column {BAD}",
-            method=self._operation.method,
-            path=self._operation.path,
-        )
-        error.record, error.index = bytes(records[first.place]), first.place
-        return error
 
-
-def _operation(slice: Slice) -> Operation[Any]:
-    # a paginator asks for nothing before it is iterated: any client and any parent will do
-    nobody = AsyncM3ter("nobody", "nothing", "nowhere", base_url="http://127.0.0.1:1")
+def _schemas(slice: Slice, *, nested: bool) -> dict[str, Any]:
+    # a paginator asks for nothing before it is iterated: any parent will do
     parent = {} if slice.parent_argument is None else {slice.parent_argument: "any"}
-    return paginator(nobody, slice.method, {**slice.arguments, **parent}, None).operation
-
-
-def _parent_column(slice: Slice, operation: Operation[Any]) -> str | None:
-    """The key of a parent's id, where the records do not have it by themselves."""
-    names = getattr(operation.answer, "__struct_encode_fields__", ())
-    return None if slice.parent_key in names else slice.parent_key
+    record = paginator(unconnected(), slice.method, {**slice.arguments, **parent}, None).operation.answer
+    named = slice.parent_key in getattr(record, "__struct_encode_fields__", ())
+    table = slice.method.split(".")[-2]
+    return RecordBatches(record, table, None if named else slice.parent_key, nested=nested).schemas
