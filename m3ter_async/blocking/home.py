@@ -29,7 +29,7 @@ class Home:
     """An event loop in a thread of its own, with the clients that live there."""
 
     def __init__(self) -> None:
-        self.process = os.getpid()
+        self.process: int = os.getpid()
         self._clients: dict[tuple[Connection, int], AsyncM3ter] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="m3ter-async", daemon=True)
