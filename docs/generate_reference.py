@@ -21,6 +21,7 @@ MODELS = "m3ter_async.models"
 # Pages by hand list what they hold; these are the modules whose names all have to be on some page.
 FACES = (
     "m3ter_async",
+    "m3ter_async.blocking",
     "m3ter_async.errors",
     "m3ter_async.events",
     "m3ter_async.arrow",

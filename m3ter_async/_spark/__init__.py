@@ -1,0 +1,1 @@
+"""The Spark data source ``m3ter``; `plugin` holds the module by which Spark finds it."""

@@ -1,0 +1,64 @@
+"""A connection travels with tasks, so it says where to connect, and holds nothing that anybody could log in with."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import msgspec
+import pytest
+
+from m3ter_async import ConfigurationError
+from m3ter_async.blocking import Connection
+from m3ter_async.sandbox import Sandbox
+
+
+def test_it_goes_wherever_a_task_goes_and_stays_what_it_is() -> None:
+    connection = Connection(org_id="org-1", base_url="https://api.example.com", share=8)
+    assert pickle.loads(pickle.dumps(connection)) == connection
+    assert msgspec.json.decode(msgspec.json.encode(connection), type=Connection) == connection
+    assert len({connection, pickle.loads(pickle.dumps(connection))}) == 1
+
+
+def test_it_finds_key_and_secret_where_the_worker_runs(sandbox: Sandbox) -> None:
+    connection = Connection(org_id="org-1")
+    assert connection.client().org_id == "org-1"
+    for written in (repr(connection), str(pickle.dumps(connection)), str(msgspec.json.encode(connection))):
+        assert sandbox.api_secret not in written
+
+
+def test_a_worker_without_credentials_is_told_which_variables_to_set() -> None:
+    with pytest.raises(ConfigurationError, match="M3TER_API_KEY, M3TER_API_SECRET and M3TER_ORG_ID"):
+        Connection().client()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"base_url": "https://someone:hunter2@api.example.com"}, "base_url="),
+        ({"base_url": "https://hunter2@api.example.com"}, "base_url="),
+        ({"share": 0}, "share="),
+        ({"share": True}, "share="),
+        ({"rate_limit": -1.0}, "rate_limit="),
+        ({"timeout": float("inf")}, "timeout="),
+        ({"max_connections": 2.5}, "max_connections="),
+    ],
+)
+def test_what_cannot_be_used_is_refused_when_it_is_made_and_no_secret_is_repeated(
+    wrong: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=named) as caught:
+        Connection(**wrong)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_there_is_no_place_for_a_secret_in_it() -> None:
+    with pytest.raises(TypeError, match="api_secret"):
+        Connection(api_secret="hunter2")  # type: ignore[call-arg]
+    with pytest.raises(msgspec.ValidationError, match="api_secret"):
+        msgspec.json.decode(b'{"api_secret": "hunter2"}', type=Connection)
+
+
+def test_processes_that_share_a_limit_keep_a_part_of_it_each(sandbox: Sandbox) -> None:
+    assert Connection(share=8).requests_per_second == 6.25
+    assert Connection().requests_per_second == 50
