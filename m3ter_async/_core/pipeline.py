@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import anyio
 from msgspec import UNSET
 
-from ..errors import ConfigurationError
+from ..errors import ClientClosedError
 from ..stats import Stats
 from ..transports.protocol import Response, Transport
 from .admission import Admission
@@ -106,7 +106,7 @@ class Pipeline:
     async def aclose(self) -> None:
         """End what goes on beside the calls, then the transport. From here on nothing is sent."""
         if not self.background.at_home():
-            raise ConfigurationError(ELSEWHERE)
+            raise ClientClosedError(ELSEWHERE, method="", path="")
         self.waits.close()
         with anyio.CancelScope(shield=True):
             await self.background.aclose()

@@ -14,10 +14,11 @@ import anyio.lowlevel
 
 from .._core.operation import Operation
 from .._core.pipeline import Pipeline
+from ..errors import MeasurementError
 from ..models.usage import Measurement, SubmitMeasurements
 from .batch_delivery import Delivery
 from .ingest_outcomes import FailedBatch, IngestError, OnFailed, OnRefused, RefusedMeasurement, check_callback
-from .measurement import MeasurementError, Row, encode, measurement
+from .measurement import Row, encode, measurement
 from .open_batch import OpenBatch
 from .refusals import Item
 from .row_sources import drawn, drawn_async
