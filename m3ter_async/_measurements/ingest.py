@@ -70,6 +70,14 @@ class Ingest:
         self._hold = True  # who comes next has to see whether it may go on
         self._sent = 0
 
+    def __repr__(self) -> str:
+        how = {
+            "new": "'async with' begins it",
+            "entered": "'await send(...)' takes a measurement",
+            "left": "it has ended",
+        }[self._state]
+        return f"<Ingest: {self.accepted} accepted, {self.refused} refused, {self.failed} failed; {how}>"
+
     @property
     def accepted(self) -> int:
         """How many measurements the service has accepted so far."""

@@ -9,7 +9,8 @@ from typing import Annotated, Any, TypeAlias, cast, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from .._core.json_values import instant, known
+from .._core.json_values import known
+from .._core.moments import instant
 from ..errors import MeasurementError
 from ..models._base import dt
 from ..models.usage import Measurement
