@@ -13,7 +13,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from numbers import Integral, Real
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from uuid import UUID
 
 from msgspec import UNSET, Raw
@@ -52,7 +52,7 @@ def whole(value: Any) -> Any:
         value = value.value
     if isinstance(value, Raw):
         return plain(value)
-    if isinstance(value, Integral) and not isinstance(value, bool) and not is_time(value):
+    if isinstance(value, Integral) and value is not True and value is not False and not is_time(value):
         return value.__index__()
     raise _other("an int", value)
 
@@ -65,7 +65,7 @@ def amount(value: Any) -> Any:
         value = value.value
     if isinstance(value, (Raw, Decimal)):
         return plain(value)
-    if isinstance(value, (Integral, Real)) and not isinstance(value, bool) and not is_time(value):
+    if isinstance(value, (Integral, Real)) and value is not True and value is not False and not is_time(value):
         try:
             return number(value)
         except (TypeError, ValueError) as error:
@@ -164,18 +164,24 @@ def sized(check: Check, least: int, most: float, unit: str) -> Check:
     return checked
 
 
+def _is_list(value: Any) -> bool:
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, _NO_LISTS)
+        and getattr(type(cast("object", value)), "_fields", None) is None
+    )
+
+
 def list_of(item: Check) -> Check:
     """A list, or any other sequence but a text."""
 
     def checked(value: Any) -> Any:
         if isinstance(value, Raw):
             return plain(value)
-        if isinstance(value, (set, frozenset)):
-            return plain(value)  # which says that it has no order
-        if not isinstance(value, Sequence) or isinstance(value, _NO_LISTS) or hasattr(value, "_fields"):
+        if type(value) is not list and not _is_list(value):
             raise _other("a list", value)
         made: list[Any] = []
-        for index, each in enumerate(value):
+        for index, each in enumerate(cast("list[object]", value)):
             try:
                 made.append(item(each))
             except Refused as refused:
@@ -195,7 +201,7 @@ def map_of(item: Check) -> Check:
         if not isinstance(value, Mapping):
             raise _other("a mapping", value)
         made: dict[Any, Any] = {}
-        for name, each in value.items():
+        for name, each in cast("dict[object, object]", value).items():
             try:
                 made[name] = None if each is None else item(each)
             except Refused as refused:
@@ -218,8 +224,11 @@ def _other(wanted: str, value: object) -> Refused:
         return Refused(TypeError(f"must be {wanted}, not None: leave it out to not send it"))
     if value is UNSET:
         return Refused(TypeError("UNSET stands for what is left out: leave it out"))
+    kind = type(value)
     hint = ": make plain values of it, such as by tolist()" if hasattr(value, "tolist") else ""
-    return Refused(TypeError(f"must be {wanted}, not {type(value).__name__}{hint}"))
+    if isinstance(value, (set, frozenset)):
+        hint = ", which has no order"
+    return Refused(TypeError(f"must be {wanted}, not {kind.__name__}{hint}"))
 
 
 def _shown(value: str) -> str:

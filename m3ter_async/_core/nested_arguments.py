@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cached_property, lru_cache
 from importlib import import_module
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Raw, Struct
@@ -24,6 +24,7 @@ _KINDS: dict[Any, Check] = {
     dt.date: day,
     dt.datetime: moment,
 }
+_NEVER = (str, bytes, bytearray, int, float, Decimal, Sequence, NoneType)
 
 
 class _Nested:
@@ -53,15 +54,15 @@ class _Nested:
         if isinstance(value, Raw):
             return plain(value)
         if isinstance(value, Mapping):
-            return self._mapping(value)
+            return self._mapping(cast("dict[object, object]", value))
         if isinstance(value, self._model):
             return self._struct(value)
-        if isinstance(value, (str, bytes, bytearray, int, float, Decimal, Sequence, NoneType)):
-            name = self._model.__name__
-            raise Refused(TypeError(f"must be a {name} or a mapping of its fields, not {type(value).__name__}"))
+        if isinstance(value, _NEVER):
+            name, kind = self._model.__name__, type(cast("object", value)).__name__
+            raise Refused(TypeError(f"must be a {name} or a mapping of its fields, not {kind}"))
         return plain(value)  # of a class of the caller's
 
-    def _mapping(self, value: Mapping[Any, Any]) -> dict[Any, Any]:
+    def _mapping(self, value: Mapping[object, object]) -> dict[Any, Any]:
         made: dict[Any, Any] = {}
         for name, item in value.items():
             wire, check = self._fields.get(name, (name, plain)) if isinstance(name, str) else (name, plain)
