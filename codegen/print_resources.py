@@ -8,6 +8,7 @@ from itertools import groupby
 
 from . import docstring_notes, docstrings, python_names
 from .annotations import Speller
+from .argument_words import argument_words
 from .plan import Argument, Method, Plan
 from .print_models import EDIT, WIDTH, wrapped
 
@@ -76,7 +77,7 @@ class _Module:
         lines = [f'"""{docstrings.resource(top)} {EDIT}"""\n\nfrom __future__ import annotations\n', _IMPORTS]
         lines += [f"from ..models.{home} import {', '.join(sorted(found))}" for home, found in sorted(homes.items())]
         lines.append(
-            "from .._core.encoding import as_date, as_datetime\nfrom .._core.operation import Operation\n"
+            "from .._core.operation import Operation\n"
             "from ._base import Progress, Resource\nfrom ._editing import Change, Fields"
         )
         lines += ["\nif TYPE_CHECKING:\n    from .._paging.paginator import Paginator"] if "Paginator[" in code else []
@@ -86,6 +87,8 @@ class _Module:
         call = method.call
         answer = self._answer(method)
         settings = "".join(f", {key}={value!r}" for key, value in method.settings.items())
+        words = " ".join(argument_words(self._plan, method))
+        settings += f", takes={wrapped(words)}" if words else ""
         return (
             f"{python_names.constant(call)}: Operation[{answer}] = "
             f"Operation({call.id!r}, {call.method!r}, {call.path!r}, {answer}{settings})\n"
@@ -127,7 +130,7 @@ class _Module:
             found = [argument for argument in method.arguments if argument.place == place]
             found = list(method.path) if place == "path" else found
             if found or (place == "body" and method.call.body is not None):
-                inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in found)
+                inside = ", ".join(f"{argument.wire!r}: {argument.name}" for argument in found)
                 given.append(f"{word}{{{inside}}}")
         verb = f"await self{'._patient(wait_for_slot)' if busy else ''}._call" if not method.paged else "self._list"
         read = self._plan.read(method)
@@ -146,8 +149,7 @@ class _Module:
         for argument in pair[1].arguments:
             if argument.place != "body" or argument.wire == "version":
                 continue
-            kind = {"date": ":date", "date-time": ":datetime"}.get(argument.type.kind, "")
-            kind = ":anew" if f"{resource}.{argument.name}" in self._plan.corrections.anew else kind
+            kind = ":anew" if f"{resource}.{argument.name}" in self._plan.corrections.anew else ""
             wire = "" if python_names.camel(argument.name) == argument.wire else f"={argument.wire}"
             words.append(f"{argument.name}{wire}{kind}")
         read_only = [name for name in self._plan.read_only(pair[1]) if name not in _BY_THE_SERVICE]
@@ -211,7 +213,7 @@ class _Module:
         signature = ["self", "code: str", *(["*"] if path + query else []), *map(self._parameter, path + query)]
         given = [python_names.constant(method.call), "code", repr(docstrings.noun(resource))]
         for word, found in (("path", path), ("query", query)):
-            inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in found)
+            inside = ", ".join(f"{argument.wire!r}: {argument.name}" for argument in found)
             given += [f"{word}={{{inside}}}"] if found else []
         text = self._text(docstrings.by_code(method), f"``GET {method.call.path}``", [])
         return (
@@ -227,7 +229,7 @@ class _Module:
         answer, one = self._answer(read), docstrings.noun(resource)
         above = [self._parameter(argument) for argument in read.keywords]
         signature = ["self", *map(self._parameter, read.positional), "*", *above, *_waiting(answer)]
-        inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in read.path)
+        inside = ", ".join(f"{argument.wire!r}: {argument.name}" for argument in read.path)
         given = ["self._pipeline", python_names.constant(read.call), f"{{{inside}}}"]
         given += [f'f"{one} {{{read.positional[0].name}}}"', repr(status), "timeout", "on_progress"]
         text = self._text(docstrings.wait(resource), f"``GET {read.call.path}``", docstrings.wait_notes(read))
@@ -241,7 +243,7 @@ class _Module:
         for method in self._members[resource]:
             if method.call.id not in self._plan.corrections.files:
                 continue
-            inside = ", ".join(f"{argument.wire!r}: {_value(argument)}" for argument in method.path)
+            inside = ", ".join(f"{argument.wire!r}: {argument.name}" for argument in method.path)
             given = f"self._pipeline, {python_names.constant(method.call)}, {{{inside}}}"
             own = ", ".join(["self", *map(self._parameter, method.positional)])
             above = "".join(f", {self._parameter(argument)}" for argument in method.keywords)
@@ -322,10 +324,3 @@ def _fields_name(write: Method) -> str:
 
 def _waiting(answer: str) -> list[str]:
     return ["timeout: float = 600.0", f"on_progress: Progress[{answer}] | None = None"]
-
-
-def _value(argument: Argument) -> str:
-    kind = argument.type.kind
-    if kind in ("date", "date-time"):
-        return f"{'as_date' if kind == 'date' else 'as_datetime'}({argument.name}, {argument.name!r})"
-    return argument.name

@@ -27,6 +27,7 @@ class Interface:
     fields: dict[str, str] = field(default_factory=dict[str, str])  # of which type they are
     values: dict[str, list[str]] = field(default_factory=dict[str, list[str]])  # those of an enumeration
     operations: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])  # how they are called
+    kinds: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])  # what their arguments may be
 
 
 def interface(files: Mapping[str, str]) -> Interface:
@@ -92,7 +93,9 @@ def _resources(found: Interface, top: str, body: list[ast.stmt]) -> None:
             call = node.value
             if ast.unparse(call.func) == "Operation" and len(call.args) > 2:
                 name, method, path = (ast.literal_eval(argument) for argument in call.args[:3])
-                settings = {word.arg or "": ast.unparse(word.value) for word in call.keywords}
+                settings = {word.arg or "": ast.unparse(word.value) for word in call.keywords if word.arg != "takes"}
+                takes = next((ast.literal_eval(word.value) for word in call.keywords if word.arg == "takes"), "")
+                found.kinds[name] = dict(word.split(":", 1) for word in takes.split())
                 found.operations[name] = {"call": f"{method} {path}", **settings}
 
 
@@ -149,6 +152,10 @@ def _changed(before: Interface, after: Interface) -> Iterator[str]:
             old_value, value = was.get(key, "the default"), now.get(key, "the default")
             if old_value != value:
                 yield f"operation {name}: {key} is {value}, before it was {old_value}"
+        kinds = before.kinds[name]
+        for wire, kind in after.kinds[name].items():
+            if kind != kinds.get(wire, kind):
+                yield f"operation {name}: {wire} has to be {kind}, before it was {kinds[wire]}"
 
 
 def _different(what: str, old: Argument, new: Argument) -> Iterator[str]:

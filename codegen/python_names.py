@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 
+from m3ter_async._core.arguments import snake as snake
+
 from .read_contract import Call
-
-
-def snake(name: str) -> str:
-    """``startDateTimeUTC`` -> ``start_date_time_utc``; a Python keyword gets an underscore."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^0-9A-Za-z]+", "_", name).strip("_").lower()
-    return f"{words}_" if keyword.iskeyword(words) else words
 
 
 def camel(name: str) -> str:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ._measurements.failed_measurements import IngestFailure, IngestFailures
     from ._measurements.ingest import Ingest
     from ._measurements.ingest_outcomes import FailedBatch, IngestError, IngestReport, RefusedMeasurement
-    from ._measurements.measurement import MeasurementError
     from ._paging.iteration import Page
     from ._paging.paginator import Paginator
     from .client import AsyncM3ter
@@ -29,12 +28,14 @@ if TYPE_CHECKING:
         ClientClosedError,
         ConfigurationError,
         ConflictError,
+        ExportError,
         InternalServerError,
         JobCancelledError,
         JobError,
         JobFailedError,
         JobTimeoutError,
         M3terError,
+        MeasurementError,
         NotFoundError,
         PayloadTooLargeError,
         PermissionDeniedError,
@@ -58,6 +59,7 @@ __all__ = [
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
+    "ExportError",
     "FailedBatch",
     "FanOut",
     "HttpxTransport",
@@ -102,7 +104,6 @@ if not TYPE_CHECKING:
         "IngestFailure": "_measurements.failed_measurements",
         "IngestFailures": "_measurements.failed_measurements",
         "IngestReport": "_measurements.ingest_outcomes",
-        "MeasurementError": "_measurements.measurement",
         "Page": "_paging.iteration",
         "Paginator": "_paging.paginator",
         "RefusedMeasurement": "_measurements.ingest_outcomes",

@@ -223,7 +223,9 @@ class AsyncM3ter(Toolbox, Measuring):
         repeat: Repeat | None = None
         if repeatable is not None:
             repeat = ("read" if repeat_of(method.upper()) == "read" else "safe") if repeatable else "never"
-        operation: Operation[Any] = Operation(BY_HAND, method.upper(), plain_path(path), type, repeat=repeat)
+        operation: Operation[Any] = Operation(
+            BY_HAND, method.upper(), plain_path(path), type, repeat=repeat, takes=None
+        )
         return await self._pipeline.call(operation, {}, query or {}, body)
 
     async def warm_up(self) -> None:
@@ -257,7 +259,9 @@ class AsyncM3ter(Toolbox, Measuring):
     def __repr__(self) -> str:
         if "_pipeline" not in self.__dict__:
             return f"<{type(self).__name__}, not set up>"
-        return f"<{type(self).__name__} org_id={self._pipeline.settings.org_id!r} base_url={self._hosts['api']!r}>"
+        closed = ", closed" if self._pipeline.waits.closed else ""
+        where = f"org_id={self._pipeline.settings.org_id!r} base_url={self._hosts['api']!r}"
+        return f"<{type(self).__name__} {where}{closed}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a client cannot be pickled or copied: make one in each process, or use with_options()")

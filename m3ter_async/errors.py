@@ -19,12 +19,14 @@ __all__ = [
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
+    "ExportError",
     "InternalServerError",
     "JobCancelledError",
     "JobError",
     "JobFailedError",
     "JobTimeoutError",
     "M3terError",
+    "MeasurementError",
     "NotFoundError",
     "PayloadTooLargeError",
     "PermissionDeniedError",
@@ -48,7 +50,9 @@ class APIError(M3terError):
     Attributes:
         method: The HTTP method.
         path: The path called, percent-encoded, without host and query.
+        reason: What went wrong, in words; `message` is the same.
         status: The HTTP status, also where the answer broke off behind it; None where nothing was answered.
+            `status_code` is the same.
         request_id: What the service calls this request, for its support, or None.
         body: The body as it came, at most 64 KiB of it, with secrets masked.
         outcome_unknown: True where a write may or may not have taken effect: look before you repeat it.
@@ -85,6 +89,16 @@ class APIError(M3terError):
         self.attempts = attempts
         self.next_token = next_token
 
+    @property
+    def status_code(self) -> int | None:
+        """`status`, by the name that httpx and the ``m3ter`` package have for it."""
+        return self.status
+
+    @property
+    def message(self) -> str:
+        """`reason`, by the name that the ``m3ter`` package has for it."""
+        return self.reason
+
     def __str__(self) -> str:
         text = f"{self.method} {self.path}: {self.reason}" if self.method else self.reason
         if self.attempts > 1:
@@ -114,7 +128,10 @@ class APITimeoutError(APIConnectionError):
 
 
 class ClientClosedError(APIError):
-    """The client was closed, or belongs to another event loop or process; from here nothing was sent."""
+    """The client or its transport was closed, or belongs to another event loop or process; from here nothing was sent.
+
+    It is no `APIConnectionError`: the same call would fail the same way again.
+    """
 
 
 class APIResponseValidationError(APIError):
@@ -211,6 +228,37 @@ class JobCancelledError(JobError):
 
 class JobTimeoutError(JobError):
     """The job had not ended in time; it goes on at the service, and can be waited for again."""
+
+
+class MeasurementError(M3terError, ValueError):
+    """A measurement that could never be accepted; nothing of it was sent.
+
+    Attributes:
+        field: Which field is wrong, such as ``ts`` or ``measure.calls``; empty where it is the whole.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(field, reason)
+        self.field = field
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.field or 'measurement'}: {self.reason}"
+
+
+class ExportError(M3terError):
+    """An export that stopped: a full disk, a store that failed, a folder that was changed meanwhile.
+
+    What was finished before is kept.
+
+    Attributes:
+        resumable: Whether ``resume=True`` may well go on from there; not where it would only fail in the same place.
+    """
+
+    def __init__(self, reason: str, *, resumable: bool = True) -> None:
+        super().__init__(reason)
+        self.resumable: bool = resumable
 
 
 def _printable(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from codegen.corrections import M3TER
 from codegen.document import DOCUMENT, MISSING
 from codegen.operation_names import TABLE
 
@@ -108,6 +109,11 @@ def choices(schema: Schema) -> list[Schema]:
     return flat(schema).get("anyOf") or [schema]
 
 
+_DAYS = ("date", "datestart", "dateend")
+# What the document declares as any text although it is something else, by the name of the argument.
+_CORRECTED = {key.rpartition(":")[2].rpartition(".")[2]: kind for key, (kind, _) in M3TER.types.items()}
+
+
 def example(schema: Schema, name: str = "") -> Any:
     """A value with every field that the document declares, as a caller would pass it."""
     schema = flat(schema)
@@ -117,7 +123,7 @@ def example(schema: Schema, name: str = "") -> Any:
         return example(schema["anyOf"][0], name)
     kind, form = schema.get("type"), schema.get("format")
     if kind == "array":
-        return [example(schema["items"], name)] * 2
+        return [example(schema["items"])] * 2
     if kind == "object" or "properties" in schema:
         if "properties" not in schema:
             extra = schema.get("additionalProperties")
@@ -129,11 +135,17 @@ def example(schema: Schema, name: str = "") -> Any:
         return Decimal("1234567890.12345678901234567")
     if kind == "boolean":
         return True
-    if form == "date" or (form is None and name.lower().endswith(("date", "datestart", "dateend"))):
+    corrected = _CORRECTED.get(name) if form is None else None
+    if corrected == "array":
+        return ["x"] * 2
+    if corrected == "date-time":
+        form = corrected
+    if form == "date" or corrected == "date" or (form is None and name.lower().endswith(_DAYS)):
         return date(2024, 2, 29)
     if form == "date-time":
         return datetime(2024, 2, 29, 12, 30, 15, 250_000, tzinfo=UTC)
-    return ("x" * max(schema.get("minLength", 0), 1))[: schema.get("maxLength", 10**6)]
+    least = max(schema.get("minLength", 0), schema.get("minimum", 0), 1)  # some lengths are in the wrong word
+    return ("x" * least)[: schema.get("maxLength", 10**6)]
 
 
 _FORMS = {

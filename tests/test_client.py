@@ -673,6 +673,44 @@ def test_a_client_shows_where_it_goes_and_no_secret() -> None:
     assert repr(m3ter) == f"<AsyncM3ter org_id={ORG!r} base_url='https://api.m3ter.com'>"
 
 
+class Total(msgspec.Struct):
+    bill_total: Any = None
+
+
+async def test_what_a_client_gives_says_in_a_line_what_it_is_and_how_to_use_it() -> None:
+    m3ter = client(nothing(), token="a-token")
+    listing = m3ter.bills.list(account_id="somebody")
+    for listed, record in ((listing, "Bill"), (listing.raw(), "bytes"), (listing.as_type(Total), "Total")):
+        assert repr(listed) == (
+            f"<Paginator of {record}, GET /organizations/{{orgId}}/bills: "
+            "'async for' streams all records, 'await' gives the first page>"
+        )
+    assert repr(m3ter.bills) == (
+        f"<Bills of {ORG!r}: list(), retrieve(), delete(), approve(), approve_by_billing_period(),"
+        " get_csv_download_url() and 7 more, .credit_line_items, .debit_line_items, .line_items>"
+    )
+    ingest = m3ter.ingest()
+    assert repr(ingest) == "<Ingest: 0 accepted, 0 refused, 0 failed; 'async with' begins it>"
+    async with ingest:
+        assert "'await send(...)' takes a measurement" in repr(ingest)
+    assert "it has ended" in repr(ingest)
+    assert "'async for item, result in'" in repr(m3ter.map([], m3ter.bills.retrieve))
+    await m3ter.aclose()
+    assert repr(m3ter).endswith("'https://api.m3ter.com', closed>")
+    assert repr(m3ter.bills).startswith("<Bills of")
+
+
+def test_each_resource_has_a_short_line_of_its_own() -> None:
+    m3ter = client(nothing())
+    names = [name for name in dir(type(m3ter)) if isinstance(getattr(type(m3ter), name), cached_property)]
+    assert len(names) > 30
+    for name in names:
+        shown = repr(getattr(m3ter, name))
+        assert shown.startswith(f"<{type(getattr(m3ter, name)).__name__} of {ORG!r}: ")
+        assert len(shown) < 300
+        assert "\n" not in shown
+
+
 @pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_a_client_cannot_be_pickled_or_copied(take: Callable[[object], object]) -> None:
     m3ter = client(nothing())

@@ -22,12 +22,14 @@ from m3ter_async import (
     ClientClosedError,
     ConfigurationError,
     ConflictError,
+    ExportError,
     InternalServerError,
     JobCancelledError,
     JobError,
     JobFailedError,
     JobTimeoutError,
     M3terError,
+    MeasurementError,
     NotFoundError,
     PayloadTooLargeError,
     PermissionDeniedError,
@@ -36,6 +38,7 @@ from m3ter_async import (
     TransportError,
     UnprocessableEntityError,
     errors,
+    export,
 )
 from m3ter_async._core.outcomes import status_error
 from m3ter_async._core.redaction import MASK, Redactor, Secret, basic
@@ -50,6 +53,7 @@ PARENTS = {
     APIResponseValidationError: APIError,
     APIStatusError: APIError,
     ClientClosedError: APIError,
+    ExportError: M3terError,
     BadRequestError: APIStatusError,
     AuthenticationError: APIStatusError,
     PermissionDeniedError: APIStatusError,
@@ -87,11 +91,28 @@ BY_STATUS = {
 
 
 def test_every_exception_is_where_it_is_expected() -> None:
-    assert {kind.__name__ for kind in (*PARENTS, M3terError)} == set(errors.__all__)
+    assert {kind.__name__ for kind in (*PARENTS, M3terError, MeasurementError)} == set(errors.__all__)
+    assert MeasurementError.__bases__ == (M3terError, ValueError)
     for kind, parent in PARENTS.items():
         assert kind.__bases__ == (parent,)
         assert getattr(m3ter_async, kind.__name__) is kind
     assert M3terError.__bases__ == (Exception,)
+
+
+def test_an_export_error_is_one_kind_wherever_it_is_imported_from() -> None:
+    assert export.ExportError is ExportError
+    assert not copy.copy(ExportError("why", resumable=False)).resumable
+
+
+async def test_an_error_has_the_names_that_other_clients_give_its_parts() -> None:
+    async with client(FakeTransport(lambda _: answer({"message": "why"}, 418)), max_retries=0) as m3ter:
+        with pytest.raises(APIStatusError) as caught:
+            await m3ter.bills.retrieve("b")
+    error = caught.value
+    assert (error.status_code, error.message) == (error.status, error.reason) == (418, "418 I'm a Teapot: why")
+    error.reason = "another"
+    assert error.message == "another"
+    assert APIConnectionError("broke", method="GET", path="/").status_code is None
 
 
 @pytest.mark.parametrize(("status", "kind"), BY_STATUS.items())

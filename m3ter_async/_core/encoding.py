@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
@@ -14,7 +14,9 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import UNSET
 
-from .json_values import Refused, fields, instant, plain
+from .argument_kinds import Check, day, moment
+from .arguments import Arguments, snake
+from .json_values import Refused, fields, plain
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")  # what ids are made of; it needs no percent-encoding
@@ -22,8 +24,13 @@ _HALF = re.compile("[\ud800-\udfff]")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def encode_path(template: str, arguments: Mapping[str, str]) -> str:
+def encode_path(template: str, arguments: Mapping[str, Any], known: Arguments | None = None) -> str:
     """Fill in a path; every argument becomes exactly one segment.
+
+    Args:
+        template: The path with its parameters in braces.
+        arguments: Their values.
+        known: What they may be.
 
     Raises:
         TypeError: An argument is not a string.
@@ -31,7 +38,11 @@ def encode_path(template: str, arguments: Mapping[str, str]) -> str:
     """
     parts = _parts(template)[:]
     for place in range(1, len(parts), 2):
-        parts[place] = _segment(parts[place], arguments[parts[place]])
+        name = parts[place]
+        value = arguments[name]
+        if known is not None:
+            value = known.checked(name, value)
+        parts[place] = _segment(name, value)
     return "".join(parts)
 
 
@@ -43,30 +54,50 @@ def _parts(template: str) -> list[str]:
 
 def _segment(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"path argument {name!r} must be a str, not {type(value).__name__}")
+        raise TypeError(f"path argument {snake(name)!r} must be a str, not {type(value).__name__}")
     if _PLAIN.fullmatch(value):
         return value
     if value in ("", ".", ".."):
-        raise ValueError(f"path argument {name!r} must name something, not be {value!r}")
+        raise ValueError(f"path argument {snake(name)!r} must name something, not be {value!r}")
     return quote(value, safe="")
 
 
-def encode_query(query: Mapping[str, Any]) -> str:
-    """The query string for `query`, without what was left out; sequences are joined by commas."""
-    given = {name: _query_text(name, value) for name, value in query.items() if value is not UNSET}
+def encode_query(query: Mapping[str, Any], known: Arguments | None = None) -> str:
+    """The query string for `query`, without what was left out; sequences are joined by commas.
+
+    Args:
+        query: The parameters.
+        known: What they may be; None where nothing is known of them.
+
+    Raises:
+        TypeError: A value is of a kind that it may not be, or that has no form in a query.
+        ValueError: It is none that the service takes. Either names the parameter.
+    """
+    given: dict[str, str] = {}
+    for name, value in query.items():
+        if value is UNSET:
+            continue
+        if known is not None:
+            if isinstance(value, (set, frozenset)):
+                value = list(cast("set[Any]", value))
+            value = known.checked(name, value)
+        if type(value) is not str:
+            try:
+                value = _query_text(value)
+            except Refused as refused:
+                error = refused.named(f"query parameter {name!r}" if known is None else snake(name))
+                raise error from None
+        given[name] = value
     return urlencode(given, quote_via=quote, safe="") if given else ""
 
 
-def _query_text(name: str, value: Any) -> str:
+def _query_text(value: Any) -> str:
     if isinstance(value, (set, frozenset)):
         value = list(cast("set[Any]", value))
     if isinstance(value, Enum):
         value = value.value
     if not isinstance(value, (Sequence, Mapping)) or isinstance(value, str):
-        try:
-            value = plain(value)
-        except Refused as refused:
-            raise refused.named(f"query parameter {name!r}") from None
+        value = plain(value)
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -74,25 +105,38 @@ def _query_text(name: str, value: Any) -> str:
     if isinstance(value, (int, Decimal)):
         return str(value)
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
-        value = cast("Sequence[object]", value)
-        if not value:
-            raise ValueError(f"query parameter {name!r} is empty, which the service may take for no filter at all")
-        parts = [_query_text(name, item) for item in value]
+        items = cast("Sequence[object]", value)
+        if not items:
+            raise Refused(ValueError("is empty, which the service may take for no filter at all"))
+        parts = [_query_text(item) for item in items]
         if any("," in part for part in parts):
-            raise ValueError(f"query parameter {name!r}: the service joins values by commas, so none may hold one")
+            raise Refused(ValueError("the service joins values by commas, so none may hold one"))
         return ",".join(parts)
-    raise TypeError(f"query parameter {name!r} cannot be {value!r}; leave it out to not send it")
+    raise Refused(TypeError(f"cannot be {value!r}; leave it out to not send it"))
 
 
-def encode_body(body: Any) -> bytes:
+def encode_body(body: Any, known: Arguments | None = None) -> bytes:
     """The JSON for `body`; amounts are written digit for digit, moments in UTC.
 
+    Args:
+        body: What to send.
+        known: What its fields may be; None where nothing is known of them.
+
     Raises:
-        ValueError: A date-time has no time zone, or a number is not finite; the text says where.
-        TypeError: A value has no exact form in JSON.
+        ValueError: A date-time has no time zone, a number is not finite, or a value is none that the service takes; the
+            text says where.
+        TypeError: A value has no exact form in JSON, or is of a kind that it may not be.
     """
     try:
-        if isinstance(body, Mapping):
+        if known is not None:
+            given = cast("Mapping[str, Any]", body)
+            # what is None is sent as null: a field that is to be emptied
+            body = {
+                name: value if value is None else known.checked(name, value)
+                for name, value in given.items()
+                if value is not UNSET
+            }
+        elif isinstance(body, Mapping):
             given = cast("Mapping[str, Any]", body)
             body = fields({name: value for name, value in given.items() if value is not UNSET})
         else:
@@ -135,12 +179,7 @@ def as_date(value: date | str | Any, name: str = "date") -> Any:
     Args:
         name: What the argument is called, for the error.
     """
-    if isinstance(value, datetime):
-        if value != value:  # as NaT of pandas is
-            raise ValueError(f"{name}: {value!r} is no day")
-        if any((value.hour, value.minute, value.second, value.microsecond, getattr(value, "nanosecond", 0))):
-            raise ValueError(f"{name}: {value!r} has a time of day where the service takes a date")
-    return f"{value.year:04}-{value.month:02}-{value.day:02}" if isinstance(value, date) else value
+    return _as(day, value, name)
 
 
 def as_datetime(value: date | str | Any, name: str = "date-time") -> Any:
@@ -149,14 +188,14 @@ def as_datetime(value: date | str | Any, name: str = "date-time") -> Any:
     Args:
         name: What the argument is called, for the error.
     """
-    if isinstance(value, datetime):
-        return _instant(name, value)
-    return f"{as_date(value)}T00:00:00Z" if isinstance(value, date) else value
+    return _as(moment, value, name)
 
 
-def _instant(name: str, value: datetime) -> str:
+def _as(check: Check, value: Any, name: str) -> Any:
+    if value is UNSET or value is None:
+        return value
     try:
-        return instant(value)
-    except ValueError as error:
-        reason = str(error)
-    raise ValueError(f"{name}: {reason}")
+        return check(value)
+    except Refused as refused:
+        error = refused.named(name)
+    raise error

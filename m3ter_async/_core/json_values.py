@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from numbers import Integral, Real
@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from ..models._base import dt
+from .moments import instant, is_moment, is_time, of_numpy
 
 _AS_IT_IS = frozenset((str, int, bool, NoneType))
 _json = msgspec.json.Decoder(Raw)
@@ -73,27 +73,6 @@ def fields(value: Mapping[Any, Any]) -> dict[str, Any]:
     return made
 
 
-def instant(value: datetime) -> str:
-    """A moment as the service takes it: in UTC, exactly.
-
-    Raises:
-        ValueError: It has no time zone, is finer than a microsecond, or is no moment at all.
-    """
-    if value != value:  # as NaT of pandas is, which passes for a datetime
-        raise ValueError(f"{value!r} is no moment")
-    if getattr(value, "nanosecond", 0):
-        raise ValueError(f"{value!r} is finer than a microsecond, which the service does not take: round it")
-    if value.utcoffset() is None:
-        raise ValueError(f"{value!r} has no time zone; give it one, such as timezone.utc")
-    # of a subclass, its own fields: what it makes of isoformat() is anybody's guess
-    day, time = (value.year, value.month, value.day), (value.hour, value.minute, value.second, value.microsecond)
-    try:
-        moment = dt.datetime(*day, *time, value.tzinfo, fold=value.fold).astimezone(UTC)
-    except OverflowError:
-        raise ValueError(f"{value!r} is in no year of UTC") from None
-    return moment.isoformat().replace("+00:00", "Z")
-
-
 def number(value: Any) -> int | float:
     """A number of another library, or of a subclass, as one of Python's that is equal to it.
 
@@ -101,9 +80,9 @@ def number(value: Any) -> int | float:
         TypeError: It is not a number.
         ValueError: No number of Python's is equal to it.
     """
-    if isinstance(value, Integral) and not _is_time(value):
+    if isinstance(value, Integral) and not is_time(value):
         return value.__index__()
-    if isinstance(value, Real) and not _is_time(value):
+    if isinstance(value, Real) and not is_time(value):
         near = float(value)
         if not math.isfinite(near):
             raise ValueError(f"{near} is not a number that can be sent")
@@ -124,6 +103,8 @@ def known(value: Any) -> Any:
         return dict(cast("Mapping[object, object]", value))
     if isinstance(value, str):
         return str.__str__(value)
+    if is_moment(value):
+        value = of_numpy(value)
     if isinstance(value, datetime):
         return instant(value)
     if isinstance(value, date):
@@ -226,11 +207,6 @@ def _raw(value: Raw) -> Raw:
     return value
 
 
-def _is_time(value: Any) -> bool:
-    """Whether it is a moment or a span of numpy's, which pass for whole numbers."""
-    return getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
-
-
 def _no_form(value: Any) -> str:
     kind = type(value).__name__
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -239,8 +215,8 @@ def _no_form(value: Any) -> str:
         return f"a {kind} has no order: make it a list"
     if isinstance(value, Iterator):
         return f"a {kind} gives its items only once: make it a list"
-    if _is_time(value):
-        return f"a {kind} has no time zone: make a datetime of it, with one"
+    if is_time(value):
+        return f"a {kind} is no moment and no number"
     if hasattr(value, "tolist"):
         return f"a {kind} is not taken: make plain values of it, such as by tolist()"
     return f"a {kind} has no form in JSON"

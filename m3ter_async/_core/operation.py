@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
 from ..events import Scope
+from .arguments import Arguments
 from .decoding import Decoder, decoder
 from .retry import Repeat, repeat_of
 
@@ -36,6 +37,7 @@ class Operation(Generic[T]):
         scope: Which of the service's rate limits it counts against.
         busy: True where a 429 speaks of this one operation (ten bill jobs at once) and not of the request rate.
         server: Which host it lives on.
+        takes: What its arguments may be (`arguments.Arguments`); None where nothing is known of them.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Operation(Generic[T]):
     scope: Scope = "configuration"
     busy: bool = False
     server: Literal["api", "ingest"] = "api"
+    takes: str | None = ""
 
     def __post_init__(self) -> None:
         if self.repeat is None:
@@ -57,6 +60,13 @@ class Operation(Generic[T]):
     def writes(self) -> bool:
         """Whether it changes anything."""
         return self.repeat != "read" and repeat_of(self.method) != "read"
+
+    @cached_property
+    def arguments(self) -> Arguments | None:
+        """What `takes` says, with the size of a page; read at the first call and kept."""
+        if self.takes is None:
+            return None
+        return Arguments(self.takes if self.page_size is None else f"{self.takes} pageSize:int(1,{self.page_size})")
 
     @cached_property
     def decoder(self) -> Decoder[T]:

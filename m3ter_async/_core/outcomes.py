@@ -17,6 +17,7 @@ from ..errors import (
     APITimeoutError,
     AuthenticationError,
     BadRequestError,
+    ClientClosedError,
     ConflictError,
     InternalServerError,
     NotFoundError,
@@ -113,6 +114,8 @@ class FailureReader:
         if error.too_large:
             failure: APIError = APIResponseValidationError(reason, method=method, path=path, status=error.status)
             return Failure(failure, "final", doubt=True, heavy=True)
+        if error.closed:
+            return Failure(ClientClosedError(reason, method=method, path=path), "final")
         kind = APITimeoutError if error.timeout else APIConnectionError
         again: Verdict = "doubtful" if error.sent else "final" if error.final else "refused"
         found = kind(reason, method=method, path=path, status=error.status)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import anyio
 from msgspec import UNSET
 
-from ..errors import ConfigurationError
+from ..errors import ClientClosedError
 from ..stats import Stats
 from ..transports.protocol import Response, Transport
 from .admission import Admission
@@ -106,17 +106,18 @@ class Pipeline:
     async def aclose(self) -> None:
         """End what goes on beside the calls, then the transport. From here on nothing is sent."""
         if not self.background.at_home():
-            raise ConfigurationError(ELSEWHERE)
+            raise ClientClosedError(ELSEWHERE, method="", path="")
         self.waits.close()
         with anyio.CancelScope(shield=True):
             await self.background.aclose()
             await self._transport.aclose()
 
     def prepare(
-        self, operation: Operation[Any], path: Mapping[str, str], query: Mapping[str, Any], body: Any = UNSET
+        self, operation: Operation[Any], path: Mapping[str, Any], query: Mapping[str, Any], body: Any = UNSET
     ) -> Call:
         """Fill in an operation; every bad argument raises here, before anything is sent."""
-        target = encode_path(operation.path, {"orgId": self.settings.org_id, **path})
+        known = operation.arguments
+        target = encode_path(operation.path, {"orgId": self.settings.org_id, **path}, known)
         organization, gate = self.settings.org_id, None
         if target.startswith("/organizations/"):
             gate = self._limits.gate(operation.scope, target.split("/", 3)[2])
@@ -127,8 +128,8 @@ class Pipeline:
         return Call(
             operation,
             target,
-            encode_query(query) if query else "",
-            None if body is UNSET else encode_body(body),
+            encode_query(query, known) if query else "",
+            None if body is UNSET else encode_body(body, known),
             repeatable=operation.repeat in ("read", "safe")
             or (operation.repeat == "versioned" and isinstance(version, int)),
             organization=organization,
@@ -136,7 +137,7 @@ class Pipeline:
         )
 
     async def call(
-        self, operation: Operation[T], path: Mapping[str, str], query: Mapping[str, Any], body: Any = UNSET
+        self, operation: Operation[T], path: Mapping[str, Any], query: Mapping[str, Any], body: Any = UNSET
     ) -> T:
         """One call, its answer decoded whole."""
 

@@ -159,6 +159,9 @@ class FanOut(Generic[T, R]):
         self._reading = False
         self._closed = False
 
+    def __repr__(self) -> str:
+        return "<FanOut: 'async for item, result in' it begins the work and gives each pair, once>"
+
     def __aiter__(self) -> FanOut[T, R]:
         # that of the loop as a whole; one around a single step is not the map's
         self._deadline = anyio.current_effective_deadline()

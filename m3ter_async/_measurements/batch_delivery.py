@@ -15,11 +15,11 @@ from .._core.background import Task
 from .._core.decoding import decode
 from .._core.operation import Operation
 from .._core.pipeline import Pipeline
-from ..errors import APIStatusError, M3terError
+from ..errors import APIStatusError, M3terError, MeasurementError
 from ..models.usage import SubmitMeasurements
 from ..transports.protocol import Response
 from .ingest_outcomes import FailedBatch, IngestError, OnFailed, OnRefused, RefusedMeasurement
-from .measurement import MeasurementError, joined, parted
+from .measurement import joined, parted
 from .refusals import Halving, Item, of_content
 
 T = TypeVar("T")

@@ -14,10 +14,11 @@ import anyio.lowlevel
 
 from .._core.operation import Operation
 from .._core.pipeline import Pipeline
+from ..errors import MeasurementError
 from ..models.usage import Measurement, SubmitMeasurements
 from .batch_delivery import Delivery
 from .ingest_outcomes import FailedBatch, IngestError, OnFailed, OnRefused, RefusedMeasurement, check_callback
-from .measurement import MeasurementError, Row, encode, measurement
+from .measurement import Row, encode, measurement
 from .open_batch import OpenBatch
 from .refusals import Item
 from .row_sources import drawn, drawn_async
@@ -68,6 +69,14 @@ class Ingest:
         self._state: Literal["new", "entered", "left"] = "new"
         self._hold = True  # who comes next has to see whether it may go on
         self._sent = 0
+
+    def __repr__(self) -> str:
+        how = {
+            "new": "'async with' begins it",
+            "entered": "'await send(...)' takes a measurement",
+            "left": "it has ended",
+        }[self._state]
+        return f"<Ingest: {self.accepted} accepted, {self.refused} refused, {self.failed} failed; {how}>"
 
     @property
     def accepted(self) -> int:

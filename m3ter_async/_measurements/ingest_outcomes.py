@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
 
-from ..errors import M3terError
+from ..errors import M3terError, MeasurementError
 from ..models.usage import Measurement
-from .measurement import MeasurementError, joined, parted
+from .measurement import joined, parted
 
 
 @dataclass(frozen=True, slots=True)

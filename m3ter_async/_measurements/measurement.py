@@ -9,7 +9,9 @@ from typing import Annotated, Any, TypeAlias, cast, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from .._core.json_values import instant, known
+from .._core.json_values import known
+from .._core.moments import instant
+from ..errors import MeasurementError
 from ..models._base import dt
 from ..models.usage import Measurement
 
@@ -44,23 +46,6 @@ class _Accepted(msgspec.Struct, gc=False, kw_only=True):
     measure: _Numbers | None = None
     cost: _Numbers | None = None
     income: _Numbers | None = None
-
-
-class MeasurementError(ValueError):
-    """A measurement that could never be accepted; nothing of it was sent.
-
-    Attributes:
-        field: Which field is wrong, such as ``ts`` or ``measure.calls``; empty where it is the whole.
-        reason: What is wrong with it.
-    """
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(field, reason)
-        self.field = field
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.field or 'measurement'}: {self.reason}"
 
 
 _encode = msgspec.json.Encoder(decimal_format="number", enc_hook=known).encode
@@ -192,6 +177,3 @@ def _fault(kind: Any, value: Any) -> str | None:
     except _BAD as error:
         return str(error)
     return f"a {type(value).__name__} is not text" if isinstance(seen, str) and seen != value else None
-
-
-MeasurementError.__module__ = "m3ter_async"  # where users import it from

@@ -14,10 +14,10 @@ from .._core.pipeline import Pipeline
 from .._core.settings import secret
 from .._jobs.presigned_urls import upload
 from .._jobs.waiting import check_timeout
-from ..errors import APIResponseValidationError
+from ..errors import APIResponseValidationError, MeasurementError
 from ..models.usage import UploadJob
 from ..resources.usage import Usage
-from .measurement import MeasurementError, Row, encode, measurement
+from .measurement import Row, encode, measurement
 from .row_sources import close, drawn, drawn_async
 
 Measurements: TypeAlias = (

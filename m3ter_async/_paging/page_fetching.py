@@ -68,6 +68,8 @@ class Feed:
         if most is UNSET and operation.page_size is not None:
             # the largest page: a cursor is sequential, so fewer pages are the only way to be faster
             most = operation.page_size if limit is None else min(limit, operation.page_size)
+        elif operation.arguments is not None and most is not UNSET:
+            most = operation.arguments.checked("pageSize", most)
         known = str(most).isdecimal()
         if known:
             query.pop("pageSize", None)

@@ -87,6 +87,13 @@ class Paginator(Generic[T]):
     def __aiter__(self) -> Records[T]:
         return self.records()
 
+    def __repr__(self) -> str:
+        record = getattr(self.reader.type, "__name__", None) or str(self.reader.type)
+        return (
+            f"<Paginator of {record}, {self.operation.method} {self.operation.path}: "
+            "'async for' streams all records, 'await' gives the first page>"
+        )
+
     def __await__(self) -> Generator[Any, Any, Page[T]]:
         return self.pages(ahead=False).__anext__().__await__()
 

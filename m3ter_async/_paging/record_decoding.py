@@ -28,9 +28,13 @@ class Reader(Generic[T]):
     Args:
         type: Anything that msgspec decodes.
         now: Gives monotonic seconds.
+
+    Attributes:
+        type: What it decodes to.
     """
 
     def __init__(self, type: Any, now: Callable[[], float]) -> None:
+        self.type: Any = type
         self._record: Decoder[T] = decoder(type)
         self._page: Decoder[_Whole[T]] = decoder(_Whole[type])
         self._now = now
@@ -75,6 +79,7 @@ class RawReader(Reader[bytes]):
 
     def __init__(self) -> None:
         """Needs no decoder."""
+        self.type = bytes
 
     def page(self, body: bytes | bytearray) -> None:
         """Never at once: only splitting finds where one record ends."""

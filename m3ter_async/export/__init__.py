@@ -27,5 +27,5 @@ __all__ = [
     "read_slice",
 ]
 
-for _public in __all__:
+for _public in set(__all__) - {"ExportError"}:  # which is in the package itself too
     globals()[_public].__module__ = __name__  # users import it from here, wherever it stands

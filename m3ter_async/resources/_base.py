@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _NOTHING: Mapping[str, Any] = {}
 
+_SHOWN = 6  # methods in a repr
+_FIRST = ("list", "retrieve", "get_by_code", "create", "update", "edit", "delete")
+
+
+def _in_order(method: str) -> tuple[int, str]:
+    """What most have and use stands first."""
+    return _FIRST.index(method) if method in _FIRST else len(_FIRST), method
+
+
 Progress: TypeAlias = Callable[[T], object]
 """The function that `wait` takes: it gets the job each time it is read, and may be async."""
 
@@ -30,10 +39,18 @@ class Resource:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
+    def __repr__(self) -> str:
+        names = [name for name in dir(type(self)) if not name.startswith("_")]
+        methods = sorted((name for name in names if callable(getattr(type(self), name))), key=_in_order)
+        shown = ", ".join(f"{name}()" for name in methods[:_SHOWN]) or "no methods of its own"
+        more = f" and {len(methods) - _SHOWN} more" if len(methods) > _SHOWN else ""
+        within = "".join(f", .{name}" for name in names if name not in methods)
+        return f"<{type(self).__name__} of {self._pipeline.settings.org_id!r}: {shown}{more}{within}>"
+
     async def _call(
         self,
         operation: Operation[T],
-        path: Mapping[str, str] = _NOTHING,
+        path: Mapping[str, Any] = _NOTHING,
         query: Mapping[str, Any] = _NOTHING,
         body: Any = UNSET,
     ) -> T:
@@ -49,7 +66,7 @@ class Resource:
     def _list(
         self,
         operation: Operation[T],
-        path: Mapping[str, str] = _NOTHING,
+        path: Mapping[str, Any] = _NOTHING,
         query: Mapping[str, Any] = _NOTHING,
         body: Any = UNSET,
     ) -> Paginator[T]:
@@ -62,7 +79,7 @@ class Resource:
         self,
         read: Operation[T],
         write: Operation[T],
-        path: Mapping[str, str],
+        path: Mapping[str, Any],
         query: Mapping[str, Any] = _NOTHING,
         *,
         body: Mapping[str, Any],
@@ -78,7 +95,7 @@ class Resource:
         change: Change[T] | Mapping[str, Any] | None,
         changes: Mapping[str, Any],
         attempts: int,
-        path: Mapping[str, str] = _NOTHING,
+        path: Mapping[str, Any] = _NOTHING,
     ) -> T:
         """Read, change, write with the version that was read; all of it again after a conflict."""
         return await edit(self._pipeline, read, write, fields, change, changes, attempts, path)
@@ -88,7 +105,7 @@ class Resource:
         operation: Operation[T],
         code: str,
         noun: str,
-        path: Mapping[str, str] = _NOTHING,
+        path: Mapping[str, Any] = _NOTHING,
         query: Mapping[str, Any] = _NOTHING,
     ) -> T:
         """The one record of a listing that has this code."""

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from .._core.decoding import Unreadable, decode, decoder
-from .._core.encoding import as_date, as_datetime, encode_body
+from .._core.encoding import encode_body
 from .._core.operation import Operation
 from ..errors import APIError, ConflictError
 from ..models._base import dt
@@ -39,10 +39,10 @@ _anything = decoder(dict[str, Any])
 
 
 class Fields:
-    """The fields of an update's body, as the generator prints them: ``name bill_epoch:date from_=from``.
+    """The fields of an update's body, as the generator prints them: ``name credentials:anew from_=from``.
 
-    After a colon stands what the field is: ``date`` and ``datetime`` are encoded as in `update`; ``anew`` has to be
-    given with every change, because what is read is not what may be written back.
+    After a colon stands ``anew`` where the field has to be given with every change: what is read of it must not be
+    written back.
 
     Args:
         text: The fields.
@@ -93,10 +93,7 @@ class Fields:
         body: dict[str, Any] = {wire: value for wire, value in stored.items() if wire not in self._kept_out}
         for name, (wire, kind) in known.items():
             if name in changes:
-                value = changes[name]
-                if kind == "date":
-                    value = as_date(value, name)
-                body[wire] = as_datetime(value, name) if kind == "datetime" else value
+                body[wire] = changes[name]
             elif kind == "anew":
                 raise TypeError(f"edit() needs {name!r} among the changes: what is read of it cannot be written back")
         if "version" in stored and (version := _version(stored)) is not None:
@@ -166,7 +163,7 @@ async def put(
         lost = conflict
     try:
         model, content = await _read(_until(pipeline, ends), read, path)
-        stored, sent = decode(_anything, content), decode(_anything, encode_body(body))
+        stored, sent = decode(_anything, content), decode(_anything, encode_body(body, write.arguments))
     except (APIError, Unreadable):
         raise lost from None
     version = sent.pop("version", None)

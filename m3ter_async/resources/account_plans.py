@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import ChildBillingMode
 from ..models.account_plans import AccountPlan, ReplaceAccountPlan
@@ -23,26 +22,43 @@ __all__ = ["AccountPlanChanges", "AccountPlans"]
 
 
 _LIST_ACCOUNT_PLANS: Operation[AccountPlan] = Operation(
-    "ListAccountPlans", "GET", "/organizations/{orgId}/accountplans", AccountPlan, page="token", page_size=100
+    "ListAccountPlans",
+    "GET",
+    "/organizations/{orgId}/accountplans",
+    AccountPlan,
+    page="token",
+    page_size=100,
+    takes="date:date includeall:bool ids:[text]",
 )
 _POST_ACCOUNT_PLAN: Operation[AccountPlan] = Operation(
-    "PostAccountPlan", "POST", "/organizations/{orgId}/accountplans", AccountPlan
+    "PostAccountPlan",
+    "POST",
+    "/organizations/{orgId}/accountplans",
+    AccountPlan,
+    takes="startDate:moment version:int customFields:{scalar}(,100) endDate:moment code:text(,80) billEpoch:date",
 )
 _GET_ACCOUNT_PLAN: Operation[AccountPlan] = Operation(
     "GetAccountPlan", "GET", "/organizations/{orgId}/accountplans/{id}", AccountPlan
 )
 _PUT_ACCOUNT_PLAN: Operation[AccountPlan] = Operation(
-    "PutAccountPlan", "PUT", "/organizations/{orgId}/accountplans/{id}", AccountPlan
+    "PutAccountPlan",
+    "PUT",
+    "/organizations/{orgId}/accountplans/{id}",
+    AccountPlan,
+    takes="startDate:moment version:int customFields:{scalar}(,100) endDate:moment code:text(,80) billEpoch:date",
 )
 _DELETE_ACCOUNT_PLAN: Operation[AccountPlan] = Operation(
     "DeleteAccountPlan", "DELETE", "/organizations/{orgId}/accountplans/{id}", AccountPlan
 )
 _REPLACE_ACCOUNT_PLAN: Operation[ReplaceAccountPlan] = Operation(
-    "ReplaceAccountPlan", "POST", "/organizations/{orgId}/accountplans/{id}/replace", ReplaceAccountPlan
+    "ReplaceAccountPlan",
+    "POST",
+    "/organizations/{orgId}/accountplans/{id}/replace",
+    ReplaceAccountPlan,
+    takes="startDate:moment version:int customFields:{scalar}(,100) endDate:moment code:text(,80) billEpoch:date",
 )
 _PUT_ACCOUNT_PLAN_FIELDS = Fields(
-    "account_id start_date:datetime custom_fields plan_id plan_group_id "
-    "end_date:datetime code bill_epoch:date contract_id child_billing_mode",
+    "account_id start_date custom_fields plan_id plan_group_id end_date code bill_epoch contract_id child_billing_mode",
     "productId",
 )
 
@@ -96,7 +112,7 @@ class AccountPlans(Resource):
             query={
                 "pageSize": page_size,
                 "nextToken": next_token,
-                "date": as_date(date, "date"),
+                "date": date,
                 "account": account,
                 "plan": plan,
                 "product": product,
@@ -135,14 +151,14 @@ class AccountPlans(Resource):
             _POST_ACCOUNT_PLAN,
             body={
                 "accountId": account_id,
-                "startDate": as_datetime(start_date, "start_date"),
+                "startDate": start_date,
                 "version": version,
                 "customFields": custom_fields,
                 "planId": plan_id,
                 "planGroupId": plan_group_id,
-                "endDate": as_datetime(end_date, "end_date"),
+                "endDate": end_date,
                 "code": code,
-                "billEpoch": as_date(bill_epoch, "bill_epoch"),
+                "billEpoch": bill_epoch,
                 "contractId": contract_id,
                 "childBillingMode": child_billing_mode,
             },
@@ -188,14 +204,14 @@ class AccountPlans(Resource):
             {"id": id},
             body={
                 "accountId": account_id,
-                "startDate": as_datetime(start_date, "start_date"),
+                "startDate": start_date,
                 "version": version,
                 "customFields": custom_fields,
                 "planId": plan_id,
                 "planGroupId": plan_group_id,
-                "endDate": as_datetime(end_date, "end_date"),
+                "endDate": end_date,
                 "code": code,
-                "billEpoch": as_date(bill_epoch, "bill_epoch"),
+                "billEpoch": bill_epoch,
                 "contractId": contract_id,
                 "childBillingMode": child_billing_mode,
             },
@@ -239,14 +255,14 @@ class AccountPlans(Resource):
             {"id": id},
             body={
                 "accountId": account_id,
-                "startDate": as_datetime(start_date, "start_date"),
+                "startDate": start_date,
                 "version": version,
                 "customFields": custom_fields,
                 "planId": plan_id,
                 "planGroupId": plan_group_id,
-                "endDate": as_datetime(end_date, "end_date"),
+                "endDate": end_date,
                 "code": code,
-                "billEpoch": as_date(bill_epoch, "bill_epoch"),
+                "billEpoch": bill_epoch,
                 "contractId": contract_id,
                 "childBillingMode": child_billing_mode,
             },

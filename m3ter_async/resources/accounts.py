@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import BillCreditType, BillingEntity, EndDateBillingEntities, StatementAutoGenerateMode
 from ..models.accounts import Account, Address
@@ -23,11 +22,33 @@ __all__ = ["AccountChanges", "Accounts"]
 
 
 _LIST_ACCOUNTS: Operation[Account] = Operation(
-    "ListAccounts", "GET", "/organizations/{orgId}/accounts", Account, page="token", page_size=100
+    "ListAccounts",
+    "GET",
+    "/organizations/{orgId}/accounts",
+    Account,
+    page="token",
+    page_size=100,
+    takes="ids:[text] codes:[text]",
 )
-_POST_ACCOUNT: Operation[Account] = Operation("PostAccount", "POST", "/organizations/{orgId}/accounts", Account)
+_POST_ACCOUNT: Operation[Account] = Operation(
+    "PostAccount",
+    "POST",
+    "/organizations/{orgId}/accounts",
+    Account,
+    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100) "
+    "address:Address billEpoch:date purchaseOrderNumber:text(,100) "
+    "creditApplicationOrder:[text] daysBeforeBillDue:int(>0,)",
+)
 _GET_ACCOUNT: Operation[Account] = Operation("GetAccount", "GET", "/organizations/{orgId}/accounts/{id}", Account)
-_PUT_ACCOUNT: Operation[Account] = Operation("PutAccount", "PUT", "/organizations/{orgId}/accounts/{id}", Account)
+_PUT_ACCOUNT: Operation[Account] = Operation(
+    "PutAccount",
+    "PUT",
+    "/organizations/{orgId}/accounts/{id}",
+    Account,
+    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100) "
+    "address:Address billEpoch:date purchaseOrderNumber:text(,100) "
+    "creditApplicationOrder:[text] daysBeforeBillDue:int(>0,)",
+)
 _DELETE_ACCOUNT: Operation[Account] = Operation(
     "DeleteAccount", "DELETE", "/organizations/{orgId}/accounts/{id}", Account
 )
@@ -37,15 +58,22 @@ _END_DATE_BILLING_ENTITIES_FOR_ACCOUNT: Operation[EndDateBillingEntities] = Oper
     "/organizations/{orgId}/accounts/{id}/enddatebillingentities",
     EndDateBillingEntities,
     repeat="safe",
+    takes="endDate:moment billingEntities:[text](1,) applyToChildren:bool",
 )
 _LIST_ACCOUNT_CHILDREN: Operation[Account] = Operation(
     "ListAccountChildren", "GET", "/organizations/{orgId}/accounts/{id}/children", Account, page="token", page_size=200
 )
 _SEARCH_ACCOUNTS: Operation[Account] = Operation(
-    "SearchAccounts", "GET", "/organizations/{orgId}/accounts/search", Account, page="offset", page_size=100
+    "SearchAccounts",
+    "GET",
+    "/organizations/{orgId}/accounts/search",
+    Account,
+    page="offset",
+    page_size=100,
+    takes="fromDocument:int",
 )
 _PUT_ACCOUNT_FIELDS = Fields(
-    "name code email_address custom_fields address parent_account_id bill_epoch:date "
+    "name code email_address custom_fields address parent_account_id bill_epoch "
     "purchase_order_number currency statement_definition_id "
     "auto_generate_statement_mode credit_application_order days_before_bill_due"
 )
@@ -133,7 +161,7 @@ class Accounts(Resource):
                 "customFields": custom_fields,
                 "address": address,
                 "parentAccountId": parent_account_id,
-                "billEpoch": as_date(bill_epoch, "bill_epoch"),
+                "billEpoch": bill_epoch,
                 "purchaseOrderNumber": purchase_order_number,
                 "currency": currency,
                 "statementDefinitionId": statement_definition_id,
@@ -192,7 +220,7 @@ class Accounts(Resource):
                 "customFields": custom_fields,
                 "address": address,
                 "parentAccountId": parent_account_id,
-                "billEpoch": as_date(bill_epoch, "bill_epoch"),
+                "billEpoch": bill_epoch,
                 "purchaseOrderNumber": purchase_order_number,
                 "currency": currency,
                 "statementDefinitionId": statement_definition_id,
@@ -229,11 +257,7 @@ class Accounts(Resource):
         return await self._call(
             _END_DATE_BILLING_ENTITIES_FOR_ACCOUNT,
             {"id": id},
-            body={
-                "endDate": as_datetime(end_date, "end_date"),
-                "billingEntities": billing_entities,
-                "applyToChildren": apply_to_children,
-            },
+            body={"endDate": end_date, "billingEntities": billing_entities, "applyToChildren": apply_to_children},
         )
 
     def list_children(

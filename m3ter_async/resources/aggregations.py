@@ -21,16 +21,36 @@ __all__ = ["AggregationChanges", "Aggregations"]
 
 
 _LIST_AGGREGATIONS: Operation[Aggregation] = Operation(
-    "ListAggregations", "GET", "/organizations/{orgId}/aggregations", Aggregation, page="token", page_size=100
+    "ListAggregations",
+    "GET",
+    "/organizations/{orgId}/aggregations",
+    Aggregation,
+    page="token",
+    page_size=100,
+    takes="productId:[text] ids:[text] codes:[text]",
 )
 _POST_AGGREGATION: Operation[Aggregation] = Operation(
-    "PostAggregation", "POST", "/organizations/{orgId}/aggregations", Aggregation
+    "PostAggregation",
+    "POST",
+    "/organizations/{orgId}/aggregations",
+    Aggregation,
+    takes="name:text(1,200) quantityPerUnit:number(>0,) unit:text(1,50) "
+    "targetField:text(1,80) version:int customFields:{scalar}(,100) code:text(,80) "
+    "segmentedFields:[text](,5) segments:[{text}](,1000) defaultValue:number(0,) "
+    "customSql:text(,2048)",
 )
 _GET_AGGREGATION: Operation[Aggregation] = Operation(
     "GetAggregation", "GET", "/organizations/{orgId}/aggregations/{id}", Aggregation
 )
 _PUT_AGGREGATION: Operation[Aggregation] = Operation(
-    "PutAggregation", "PUT", "/organizations/{orgId}/aggregations/{id}", Aggregation
+    "PutAggregation",
+    "PUT",
+    "/organizations/{orgId}/aggregations/{id}",
+    Aggregation,
+    takes="name:text(1,200) quantityPerUnit:number(>0,) unit:text(1,50) "
+    "targetField:text(1,80) version:int customFields:{scalar}(,100) code:text(,80) "
+    "segmentedFields:[text](,5) segments:[{text}](,1000) defaultValue:number(0,) "
+    "customSql:text(,2048)",
 )
 _DELETE_AGGREGATION: Operation[Aggregation] = Operation(
     "DeleteAggregation", "DELETE", "/organizations/{orgId}/aggregations/{id}", Aggregation

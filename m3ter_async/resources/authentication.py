@@ -12,7 +12,7 @@ __all__ = ["Authentication"]
 
 
 _GENERATE_TOKEN: Operation[BearerAccessToken] = Operation(
-    "GenerateToken", "POST", "/oauth/token", BearerAccessToken, repeat="read"
+    "GenerateToken", "POST", "/oauth/token", BearerAccessToken, repeat="read", takes="grant_type:text(1,)"
 )
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models.balances import (
     Balance,
@@ -40,11 +39,39 @@ __all__ = [
 
 
 _LIST_BALANCES: Operation[Balance] = Operation(
-    "ListBalances", "GET", "/organizations/{orgId}/balances", Balance, page="token", page_size=100
+    "ListBalances",
+    "GET",
+    "/organizations/{orgId}/balances",
+    Balance,
+    page="token",
+    page_size=100,
+    takes="endDateStart:date endDateEnd:date ids:[text]",
 )
-_POST_BALANCE: Operation[Balance] = Operation("PostBalance", "POST", "/organizations/{orgId}/balances", Balance)
+_POST_BALANCE: Operation[Balance] = Operation(
+    "PostBalance",
+    "POST",
+    "/organizations/{orgId}/balances",
+    Balance,
+    takes="code:text(1,80) name:text(1,) accountId:text(1,) startDate:moment endDate:moment "
+    "currency:text(1,) version:int customFields:{scalar}(,100) "
+    "rolloverAmount:number(0,) rolloverEndDate:moment "
+    "balanceDrawDownDescription:text(,200) overageSurchargePercent:number "
+    "overageDescription:text(,200) productIds:[text] lineItemTypes:[text] "
+    "allowOverdraft:bool",
+)
 _GET_BALANCE: Operation[Balance] = Operation("GetBalance", "GET", "/organizations/{orgId}/balances/{id}", Balance)
-_PUT_BALANCE: Operation[Balance] = Operation("PutBalance", "PUT", "/organizations/{orgId}/balances/{id}", Balance)
+_PUT_BALANCE: Operation[Balance] = Operation(
+    "PutBalance",
+    "PUT",
+    "/organizations/{orgId}/balances/{id}",
+    Balance,
+    takes="code:text(1,80) name:text(1,) accountId:text(1,) startDate:moment endDate:moment "
+    "currency:text(1,) version:int customFields:{scalar}(,100) "
+    "rolloverAmount:number(0,) rolloverEndDate:moment "
+    "balanceDrawDownDescription:text(,200) overageSurchargePercent:number "
+    "overageDescription:text(,200) productIds:[text] lineItemTypes:[text] "
+    "allowOverdraft:bool",
+)
 _DELETE_BALANCE: Operation[Balance] = Operation(
     "DeleteBalance", "DELETE", "/organizations/{orgId}/balances/{id}", Balance
 )
@@ -55,12 +82,17 @@ _LIST_BALANCE_CHARGE_SCHEDULE: Operation[BalanceChargeSchedule] = Operation(
     BalanceChargeSchedule,
     page="token",
     page_size=200,
+    takes="ids:[text]",
 )
 _CREATE_BALANCE_CHARGE_SCHEDULE: Operation[BalanceChargeSchedule] = Operation(
     "CreateBalanceChargeSchedule",
     "POST",
     "/organizations/{orgId}/balances/{balanceId}/balancechargeschedules",
     BalanceChargeSchedule,
+    takes="name:text(1,200) code:text(1,80) servicePeriodStartDate:moment "
+    "servicePeriodEndDate:moment billFrequencyInterval:int(1,365) billInAdvance:bool "
+    "chargeDescription:text(1,) version:int customFields:{scalar}(,100) "
+    "amount:number(0,) units:number unitPrice:number billEpoch:date",
 )
 _GET_BALANCE_CHARGE_SCHEDULE: Operation[BalanceChargeSchedule] = Operation(
     "GetBalanceChargeSchedule",
@@ -73,6 +105,10 @@ _UPDATE_BALANCE_CHARGE_SCHEDULE: Operation[BalanceChargeSchedule] = Operation(
     "PUT",
     "/organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}",
     BalanceChargeSchedule,
+    takes="name:text(1,200) code:text(1,80) servicePeriodStartDate:moment "
+    "servicePeriodEndDate:moment billFrequencyInterval:int(1,365) billInAdvance:bool "
+    "chargeDescription:text(1,) version:int customFields:{scalar}(,100) "
+    "amount:number(0,) units:number unitPrice:number billEpoch:date",
 )
 _DELETE_BALANCE_CHARGE_SCHEDULE: Operation[BalanceChargeSchedule] = Operation(
     "DeleteBalanceChargeSchedule",
@@ -88,6 +124,10 @@ _PREVIEW_SCHEDULED_CHARGE: Operation[BalanceChargeSchedule] = Operation(
     repeat="read",
     page="either",
     page_size=200,
+    takes="name:text(1,200) code:text(1,80) servicePeriodStartDate:moment "
+    "servicePeriodEndDate:moment billFrequencyInterval:int(1,365) billInAdvance:bool "
+    "chargeDescription:text(1,) version:int customFields:{scalar}(,100) "
+    "amount:number(0,) units:number unitPrice:number billEpoch:date",
 )
 _LIST_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Operation(
     "ListBalanceTransactionSchedule",
@@ -96,12 +136,16 @@ _LIST_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Oper
     BalanceTransactionSchedule,
     page="token",
     page_size=200,
+    takes="ids:[text]",
 )
 _CREATE_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Operation(
     "CreateBalanceTransactionSchedule",
     "POST",
     "/organizations/{orgId}/balances/{balanceId}/balancetransactionschedules",
     BalanceTransactionSchedule,
+    takes="name:text(1,200) code:text(1,80) amount:number(0,) "
+    "transactionDescription:text(1,) startDate:moment endDate:moment "
+    "frequencyInterval:int(1,365) version:int customFields:{scalar}(,100) paid:number",
 )
 _GET_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Operation(
     "GetBalanceTransactionSchedule",
@@ -114,6 +158,9 @@ _UPDATE_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Op
     "PUT",
     "/organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}",
     BalanceTransactionSchedule,
+    takes="name:text(1,200) code:text(1,80) amount:number(0,) "
+    "transactionDescription:text(1,) startDate:moment endDate:moment "
+    "frequencyInterval:int(1,365) version:int customFields:{scalar}(,100) paid:number",
 )
 _DELETE_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Operation(
     "DeleteBalanceTransactionSchedule",
@@ -129,6 +176,9 @@ _PREVIEW_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = O
     repeat="read",
     page="either",
     page_size=200,
+    takes="name:text(1,200) code:text(1,80) amount:number(0,) "
+    "transactionDescription:text(1,) startDate:moment endDate:moment "
+    "frequencyInterval:int(1,365) version:int customFields:{scalar}(,100) paid:number",
 )
 _LIST_BALANCE_TRANSACTIONS: Operation[BalanceTransaction] = Operation(
     "ListBalanceTransactions",
@@ -139,7 +189,11 @@ _LIST_BALANCE_TRANSACTIONS: Operation[BalanceTransaction] = Operation(
     page_size=200,
 )
 _POST_BALANCE_TRANSACTION: Operation[BalanceTransaction] = Operation(
-    "PostBalanceTransaction", "POST", "/organizations/{orgId}/balances/{balanceId}/transactions", BalanceTransaction
+    "PostBalanceTransaction",
+    "POST",
+    "/organizations/{orgId}/balances/{balanceId}/transactions",
+    BalanceTransaction,
+    takes="amount:number version:int paid:number appliedDate:moment transactionDate:moment",
 )
 _GET_BALANCE_TRANSACTIONS_SUMMARY: Operation[BalanceTransactionsSummary] = Operation(
     "GetBalanceTransactionsSummary",
@@ -148,11 +202,11 @@ _GET_BALANCE_TRANSACTIONS_SUMMARY: Operation[BalanceTransactionsSummary] = Opera
     BalanceTransactionsSummary,
 )
 _PUT_BALANCE_FIELDS = Fields(
-    "code name account_id start_date:datetime end_date:datetime currency "
-    "custom_fields description rollover_amount rollover_end_date:datetime "
-    "balance_draw_down_description overage_surcharge_percent overage_description "
-    "product_ids line_item_types contract_id consumptions_accounting_product_id "
-    "fees_accounting_product_id allow_overdraft",
+    "code name account_id start_date end_date currency custom_fields description "
+    "rollover_amount rollover_end_date balance_draw_down_description "
+    "overage_surcharge_percent overage_description product_ids line_item_types "
+    "contract_id consumptions_accounting_product_id fees_accounting_product_id "
+    "allow_overdraft",
     "amount",
 )
 
@@ -182,10 +236,9 @@ class BalanceChanges(TypedDict, total=False):
 
 
 _UPDATE_BALANCE_CHARGE_SCHEDULE_FIELDS = Fields(
-    "name code currency service_period_start_date:datetime "
-    "service_period_end_date:datetime bill_frequency bill_frequency_interval "
-    "bill_in_advance charge_description custom_fields amount units unit_price "
-    "bill_epoch:date",
+    "name code currency service_period_start_date service_period_end_date "
+    "bill_frequency bill_frequency_interval bill_in_advance charge_description "
+    "custom_fields amount units unit_price bill_epoch",
     "balanceId nextRun previousRun",
 )
 
@@ -210,8 +263,8 @@ class BalanceChargeScheduleChanges(TypedDict, total=False):
 
 
 _UPDATE_BALANCE_TRANSACTION_SCHEDULE_FIELDS = Fields(
-    "name code amount transaction_description transaction_type_id start_date:datetime "
-    "end_date:datetime frequency frequency_interval custom_fields paid currency_paid",
+    "name code amount transaction_description transaction_type_id start_date end_date "
+    "frequency frequency_interval custom_fields paid currency_paid",
     "balanceId nextRun previousRun",
 )
 
@@ -283,8 +336,8 @@ class Balances(Resource):
                 "pageSize": page_size,
                 "nextToken": next_token,
                 "accountId": account_id,
-                "endDateStart": as_date(end_date_start, "end_date_start"),
-                "endDateEnd": as_date(end_date_end, "end_date_end"),
+                "endDateStart": end_date_start,
+                "endDateEnd": end_date_end,
                 "contract": contract,
                 "contractId": contract_id,
                 "ids": ids,
@@ -332,14 +385,14 @@ class Balances(Resource):
                 "code": code,
                 "name": name,
                 "accountId": account_id,
-                "startDate": as_datetime(start_date, "start_date"),
-                "endDate": as_datetime(end_date, "end_date"),
+                "startDate": start_date,
+                "endDate": end_date,
                 "currency": currency,
                 "version": version,
                 "customFields": custom_fields,
                 "description": description,
                 "rolloverAmount": rollover_amount,
-                "rolloverEndDate": as_datetime(rollover_end_date, "rollover_end_date"),
+                "rolloverEndDate": rollover_end_date,
                 "balanceDrawDownDescription": balance_draw_down_description,
                 "overageSurchargePercent": overage_surcharge_percent,
                 "overageDescription": overage_description,
@@ -404,14 +457,14 @@ class Balances(Resource):
                 "code": code,
                 "name": name,
                 "accountId": account_id,
-                "startDate": as_datetime(start_date, "start_date"),
-                "endDate": as_datetime(end_date, "end_date"),
+                "startDate": start_date,
+                "endDate": end_date,
                 "currency": currency,
                 "version": version,
                 "customFields": custom_fields,
                 "description": description,
                 "rolloverAmount": rollover_amount,
-                "rolloverEndDate": as_datetime(rollover_end_date, "rollover_end_date"),
+                "rolloverEndDate": rollover_end_date,
                 "balanceDrawDownDescription": balance_draw_down_description,
                 "overageSurchargePercent": overage_surcharge_percent,
                 "overageDescription": overage_description,
@@ -519,8 +572,8 @@ class BalanceChargeSchedules(Resource):
                 "name": name,
                 "code": code,
                 "currency": currency,
-                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
-                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
+                "servicePeriodStartDate": service_period_start_date,
+                "servicePeriodEndDate": service_period_end_date,
                 "billFrequency": bill_frequency,
                 "billFrequencyInterval": bill_frequency_interval,
                 "billInAdvance": bill_in_advance,
@@ -530,7 +583,7 @@ class BalanceChargeSchedules(Resource):
                 "amount": amount,
                 "units": units,
                 "unitPrice": unit_price,
-                "billEpoch": as_date(bill_epoch, "bill_epoch"),
+                "billEpoch": bill_epoch,
             },
         )
 
@@ -586,8 +639,8 @@ class BalanceChargeSchedules(Resource):
                 "name": name,
                 "code": code,
                 "currency": currency,
-                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
-                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
+                "servicePeriodStartDate": service_period_start_date,
+                "servicePeriodEndDate": service_period_end_date,
                 "billFrequency": bill_frequency,
                 "billFrequencyInterval": bill_frequency_interval,
                 "billInAdvance": bill_in_advance,
@@ -597,7 +650,7 @@ class BalanceChargeSchedules(Resource):
                 "amount": amount,
                 "units": units,
                 "unitPrice": unit_price,
-                "billEpoch": as_date(bill_epoch, "bill_epoch"),
+                "billEpoch": bill_epoch,
             },
         )
 
@@ -654,8 +707,8 @@ class BalanceChargeSchedules(Resource):
                 "name": name,
                 "code": code,
                 "currency": currency,
-                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
-                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
+                "servicePeriodStartDate": service_period_start_date,
+                "servicePeriodEndDate": service_period_end_date,
                 "billFrequency": bill_frequency,
                 "billFrequencyInterval": bill_frequency_interval,
                 "billInAdvance": bill_in_advance,
@@ -665,7 +718,7 @@ class BalanceChargeSchedules(Resource):
                 "amount": amount,
                 "units": units,
                 "unitPrice": unit_price,
-                "billEpoch": as_date(bill_epoch, "bill_epoch"),
+                "billEpoch": bill_epoch,
             },
         )
 
@@ -765,8 +818,8 @@ class BalanceTransactionSchedules(Resource):
                 "amount": amount,
                 "transactionDescription": transaction_description,
                 "transactionTypeId": transaction_type_id,
-                "startDate": as_datetime(start_date, "start_date"),
-                "endDate": as_datetime(end_date, "end_date"),
+                "startDate": start_date,
+                "endDate": end_date,
                 "frequency": frequency,
                 "frequencyInterval": frequency_interval,
                 "version": version,
@@ -827,8 +880,8 @@ class BalanceTransactionSchedules(Resource):
                 "amount": amount,
                 "transactionDescription": transaction_description,
                 "transactionTypeId": transaction_type_id,
-                "startDate": as_datetime(start_date, "start_date"),
-                "endDate": as_datetime(end_date, "end_date"),
+                "startDate": start_date,
+                "endDate": end_date,
                 "frequency": frequency,
                 "frequencyInterval": frequency_interval,
                 "version": version,
@@ -890,8 +943,8 @@ class BalanceTransactionSchedules(Resource):
                 "amount": amount,
                 "transactionDescription": transaction_description,
                 "transactionTypeId": transaction_type_id,
-                "startDate": as_datetime(start_date, "start_date"),
-                "endDate": as_datetime(end_date, "end_date"),
+                "startDate": start_date,
+                "endDate": end_date,
                 "frequency": frequency,
                 "frequencyInterval": frequency_interval,
                 "version": version,
@@ -1002,8 +1055,8 @@ class BalanceTransactions(Resource):
                 "paid": paid,
                 "currencyPaid": currency_paid,
                 "transactionTypeId": transaction_type_id,
-                "appliedDate": as_datetime(applied_date, "applied_date"),
-                "transactionDate": as_datetime(transaction_date, "transaction_date"),
+                "appliedDate": applied_date,
+                "transactionDate": transaction_date,
             },
         )
 

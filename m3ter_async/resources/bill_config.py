@@ -7,7 +7,6 @@ from typing import TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date
 from .._core.operation import Operation
 from ..models.bill_config import BillConfig
 from ._base import Resource
@@ -20,9 +19,9 @@ _GET_BILL_CONFIG: Operation[BillConfig] = Operation(
     "GetBillConfig", "GET", "/organizations/{orgId}/billconfig", BillConfig
 )
 _UPDATE_BILL_CONFIG: Operation[BillConfig] = Operation(
-    "UpdateBillConfig", "PUT", "/organizations/{orgId}/billconfig", BillConfig
+    "UpdateBillConfig", "PUT", "/organizations/{orgId}/billconfig", BillConfig, takes="version:int billLockDate:date"
 )
-_UPDATE_BILL_CONFIG_FIELDS = Fields("bill_lock_date:date")
+_UPDATE_BILL_CONFIG_FIELDS = Fields("bill_lock_date")
 
 
 class BillConfigChanges(TypedDict, total=False):
@@ -53,10 +52,7 @@ class BillConfigResource(Resource):
         version. All fields are replaced.
         """
         return await self._put(
-            _GET_BILL_CONFIG,
-            _UPDATE_BILL_CONFIG,
-            {},
-            body={"version": version, "billLockDate": as_date(bill_lock_date, "bill_lock_date")},
+            _GET_BILL_CONFIG, _UPDATE_BILL_CONFIG, {}, body={"version": version, "billLockDate": bill_lock_date}
         )
 
     async def edit(

@@ -25,15 +25,24 @@ _LIST_BILL_GROUPING_KEYS: Operation[BillGroupingKey] = Operation(
     BillGroupingKey,
     page="token",
     page_size=100,
+    takes="ids:[text] codes:[text] archived:bool",
 )
 _CREATE_BILL_GROUPING_KEY: Operation[BillGroupingKey] = Operation(
-    "CreateBillGroupingKey", "POST", "/organizations/{orgId}/picklists/billgroupingkeys", BillGroupingKey
+    "CreateBillGroupingKey",
+    "POST",
+    "/organizations/{orgId}/picklists/billgroupingkeys",
+    BillGroupingKey,
+    takes="name:text(1,200) exclusive:bool version:int code:text(,80) archived:bool",
 )
 _GET_BILL_GROUPING_KEY: Operation[BillGroupingKey] = Operation(
     "GetBillGroupingKey", "GET", "/organizations/{orgId}/picklists/billgroupingkeys/{id}", BillGroupingKey
 )
 _UPDATE_BILL_GROUPING_KEY: Operation[BillGroupingKey] = Operation(
-    "UpdateBillGroupingKey", "PUT", "/organizations/{orgId}/picklists/billgroupingkeys/{id}", BillGroupingKey
+    "UpdateBillGroupingKey",
+    "PUT",
+    "/organizations/{orgId}/picklists/billgroupingkeys/{id}",
+    BillGroupingKey,
+    takes="name:text(1,200) exclusive:bool version:int code:text(,80) archived:bool",
 )
 _DELETE_BILL_GROUPING_KEY: Operation[BillGroupingKey] = Operation(
     "DeleteBillGroupingKey", "DELETE", "/organizations/{orgId}/picklists/billgroupingkeys/{id}", BillGroupingKey

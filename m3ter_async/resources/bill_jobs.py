@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date
 from .._core.operation import Operation
 from ..models._shared import BillJobBillingFrequency, CurrencyConversion
 from ..models.bill_jobs import BillJob
@@ -24,14 +23,26 @@ _LIST_BILL_JOBS: Operation[BillJob] = Operation(
     "ListBillJobs", "GET", "/organizations/{orgId}/billjobs", BillJob, page="token", page_size=100
 )
 _CREATE_BILL_JOB: Operation[BillJob] = Operation(
-    "CreateBillJob", "POST", "/organizations/{orgId}/billjobs", BillJob, busy=True
+    "CreateBillJob",
+    "POST",
+    "/organizations/{orgId}/billjobs",
+    BillJob,
+    busy=True,
+    takes="version:int lastDateInBillingPeriod:date billFrequencyInterval:int billDate:date "
+    "externalInvoiceDate:date dueDate:date accountIds:[text](1,100) "
+    "targetCurrency:text(3,3) currencyConversions:[CurrencyConversion](,250) "
+    "yearEpoch:date monthEpoch:date weekEpoch:date dayEpoch:date",
 )
 _GET_BILL_JOB: Operation[BillJob] = Operation("GetBillJob", "GET", "/organizations/{orgId}/billjobs/{id}", BillJob)
 _CANCEL_BILL_JOB: Operation[BillJob] = Operation(
     "CancelBillJob", "POST", "/organizations/{orgId}/billjobs/{id}/cancel", BillJob
 )
 _RECALCULATE_BILL_JOB: Operation[BillJob] = Operation(
-    "RecalculateBillJob", "POST", "/organizations/{orgId}/billjobs/recalculate", BillJob
+    "RecalculateBillJob",
+    "POST",
+    "/organizations/{orgId}/billjobs/recalculate",
+    BillJob,
+    takes="billIds:[text](1,100) version:int",
 )
 
 
@@ -94,20 +105,20 @@ class BillJobs(Resource):
             _CREATE_BILL_JOB,
             body={
                 "version": version,
-                "lastDateInBillingPeriod": as_date(last_date_in_billing_period, "last_date_in_billing_period"),
+                "lastDateInBillingPeriod": last_date_in_billing_period,
                 "billingFrequency": billing_frequency,
                 "billFrequencyInterval": bill_frequency_interval,
-                "billDate": as_date(bill_date, "bill_date"),
-                "externalInvoiceDate": as_date(external_invoice_date, "external_invoice_date"),
-                "dueDate": as_date(due_date, "due_date"),
+                "billDate": bill_date,
+                "externalInvoiceDate": external_invoice_date,
+                "dueDate": due_date,
                 "accountIds": account_ids,
                 "targetCurrency": target_currency,
                 "currencyConversions": currency_conversions,
                 "timezone": timezone,
-                "yearEpoch": as_date(year_epoch, "year_epoch"),
-                "monthEpoch": as_date(month_epoch, "month_epoch"),
-                "weekEpoch": as_date(week_epoch, "week_epoch"),
-                "dayEpoch": as_date(day_epoch, "day_epoch"),
+                "yearEpoch": year_epoch,
+                "monthEpoch": month_epoch,
+                "weekEpoch": week_epoch,
+                "dayEpoch": day_epoch,
             },
         )
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import BillJobBillingFrequency, CurrencyConversion, LineItem, LineItemType, ObjectUrl
 from ..models.bills import Bill, BillApproval, BillStatus, CreditLineItem, CsvFormat, DebitLineItem
@@ -31,24 +30,44 @@ __all__ = [
 
 
 _LIST_BILLS: Operation[Bill] = Operation(
-    "ListBills", "GET", "/organizations/{orgId}/bills", Bill, page="token", page_size=100
+    "ListBills",
+    "GET",
+    "/organizations/{orgId}/bills",
+    Bill,
+    page="token",
+    page_size=100,
+    takes="locked:bool excludeLineItems:bool includeBillTotal:bool billDate:date "
+    "billDateStart:date billDateEnd:date externalInvoiceDateStart:date "
+    "externalInvoiceDateEnd:date ids:[text] additional:[text]",
 )
-_GET_BILL: Operation[Bill] = Operation("GetBill", "GET", "/organizations/{orgId}/bills/{id}", Bill)
+_GET_BILL: Operation[Bill] = Operation(
+    "GetBill", "GET", "/organizations/{orgId}/bills/{id}", Bill, takes="additional:[text]"
+)
 _DELETE_BILL: Operation[Bill] = Operation("DeleteBill", "DELETE", "/organizations/{orgId}/bills/{id}", Bill)
 _APPROVE_BILLS: Operation[BillApproval] = Operation(
-    "ApproveBills", "POST", "/organizations/{orgId}/bills/approve", BillApproval
+    "ApproveBills",
+    "POST",
+    "/organizations/{orgId}/bills/approve",
+    BillApproval,
+    takes="billIds:[text](1,) externalInvoiceDateStart:date externalInvoiceDateEnd:date accountIds:[text]",
 )
 _APPROVE_ALL_BILLS_IN_BILLING_PERIOD: Operation[BillApproval] = Operation(
     "ApproveAllBillsInBillingPeriod",
     "POST",
     "/organizations/{orgId}/bills/billingperiod/{lastDateInBillingPeriod}/{billingFrequency}/approve",
     BillApproval,
+    takes="lastDateInBillingPeriod:date",
 )
 _DOWNLOAD_BILLS_CSV_URL: Operation[ObjectUrl] = Operation(
-    "DownloadBillsCsvUrl", "POST", "/organizations/{orgId}/bills/download/csv/url", ObjectUrl, repeat="read"
+    "DownloadBillsCsvUrl",
+    "POST",
+    "/organizations/{orgId}/bills/download/csv/url",
+    ObjectUrl,
+    repeat="read",
+    takes="startDate:moment endDate:moment externalInvoiceDateStart:moment externalInvoiceDateEnd:moment",
 )
 _GET_LATEST_BILL: Operation[Bill] = Operation(
-    "GetLatestBill", "GET", "/organizations/{orgId}/bills/latest/{accountId}", Bill
+    "GetLatestBill", "GET", "/organizations/{orgId}/bills/latest/{accountId}", Bill, takes="additional:[text]"
 )
 _GET_ALL_BILLS_FOR_ACCOUNT: Operation[Bill] = Operation(
     "GetAllBillsForAccount",
@@ -57,6 +76,7 @@ _GET_ALL_BILLS_FOR_ACCOUNT: Operation[Bill] = Operation(
     Bill,
     page="token",
     page_size=100,
+    takes="additional:[text]",
 )
 _GET_ALL_BILLS_IN_BILLING_PERIOD: Operation[Bill] = Operation(
     "GetAllBillsInBillingPeriod",
@@ -65,15 +85,30 @@ _GET_ALL_BILLS_IN_BILLING_PERIOD: Operation[Bill] = Operation(
     Bill,
     page="token",
     page_size=100,
+    takes="lastDateInBillingPeriod:date additional:[text]",
 )
 _LOCK_BILL: Operation[Bill] = Operation(
     "LockBill", "PUT", "/organizations/{orgId}/bills/{id}/lock", Bill, repeat="safe"
 )
 _PREVIEW_BILL: Operation[Bill] = Operation(
-    "PreviewBill", "POST", "/organizations/{orgId}/bills/preview", Bill, repeat="read"
+    "PreviewBill",
+    "POST",
+    "/organizations/{orgId}/bills/preview",
+    Bill,
+    repeat="read",
+    takes="debug:bool version:int lastDateInBillingPeriod:date billFrequencyInterval:int "
+    "billDate:date externalInvoiceDate:date dueDate:date accountIds:[text](1,100) "
+    "targetCurrency:text(3,3) currencyConversions:[CurrencyConversion](,250) "
+    "yearEpoch:date monthEpoch:date weekEpoch:date dayEpoch:date",
 )
 _SEARCH_BILLS: Operation[Bill] = Operation(
-    "SearchBills", "GET", "/organizations/{orgId}/bills/search", Bill, page="offset", page_size=100
+    "SearchBills",
+    "GET",
+    "/organizations/{orgId}/bills/search",
+    Bill,
+    page="offset",
+    page_size=100,
+    takes="fromDocument:int",
 )
 _UPDATE_BILL_STATUS: Operation[Bill] = Operation(
     "UpdateBillStatus", "PUT", "/organizations/{orgId}/bills/{id}/status", Bill, repeat="safe"
@@ -87,13 +122,23 @@ _LIST_CREDIT_LINE_ITEMS: Operation[CreditLineItem] = Operation(
     page_size=100,
 )
 _POST_CREDIT_LINE_ITEM: Operation[CreditLineItem] = Operation(
-    "PostCreditLineItem", "POST", "/organizations/{orgId}/bills/{billId}/creditlineitems", CreditLineItem
+    "PostCreditLineItem",
+    "POST",
+    "/organizations/{orgId}/bills/{billId}/creditlineitems",
+    CreditLineItem,
+    takes="description:text(1,) amount:number(>0,) servicePeriodStartDate:moment "
+    "servicePeriodEndDate:moment version:int amountToApplyOnBill:number",
 )
 _GET_CREDIT_LINE_ITEM: Operation[CreditLineItem] = Operation(
     "GetCreditLineItem", "GET", "/organizations/{orgId}/bills/{billId}/creditlineitems/{id}", CreditLineItem
 )
 _PUT_CREDIT_LINE_ITEM: Operation[CreditLineItem] = Operation(
-    "PutCreditLineItem", "PUT", "/organizations/{orgId}/bills/{billId}/creditlineitems/{id}", CreditLineItem
+    "PutCreditLineItem",
+    "PUT",
+    "/organizations/{orgId}/bills/{billId}/creditlineitems/{id}",
+    CreditLineItem,
+    takes="description:text(1,) amount:number(>0,) servicePeriodStartDate:moment "
+    "servicePeriodEndDate:moment version:int amountToApplyOnBill:number",
 )
 _DELETE_CREDIT_LINE_ITEM: Operation[CreditLineItem] = Operation(
     "DeleteCreditLineItem", "DELETE", "/organizations/{orgId}/bills/{billId}/creditlineitems/{id}", CreditLineItem
@@ -107,31 +152,50 @@ _LIST_DEBIT_LINE_ITEMS: Operation[DebitLineItem] = Operation(
     page_size=100,
 )
 _POST_DEBIT_LINE_ITEM: Operation[DebitLineItem] = Operation(
-    "PostDebitLineItem", "POST", "/organizations/{orgId}/bills/{billId}/debitlineitems", DebitLineItem
+    "PostDebitLineItem",
+    "POST",
+    "/organizations/{orgId}/bills/{billId}/debitlineitems",
+    DebitLineItem,
+    takes="description:text(1,) amount:number(>0,) servicePeriodStartDate:moment "
+    "servicePeriodEndDate:moment version:int amountToApplyOnBill:number",
 )
 _GET_DEBIT_LINE_ITEM: Operation[DebitLineItem] = Operation(
     "GetDebitLineItem", "GET", "/organizations/{orgId}/bills/{billId}/debitlineitems/{id}", DebitLineItem
 )
 _PUT_DEBIT_LINE_ITEM: Operation[DebitLineItem] = Operation(
-    "PutDebitLineItem", "PUT", "/organizations/{orgId}/bills/{billId}/debitlineitems/{id}", DebitLineItem
+    "PutDebitLineItem",
+    "PUT",
+    "/organizations/{orgId}/bills/{billId}/debitlineitems/{id}",
+    DebitLineItem,
+    takes="description:text(1,) amount:number(>0,) servicePeriodStartDate:moment "
+    "servicePeriodEndDate:moment version:int amountToApplyOnBill:number",
 )
 _DELETE_DEBIT_LINE_ITEM: Operation[DebitLineItem] = Operation(
     "DeleteDebitLineItem", "DELETE", "/organizations/{orgId}/bills/{billId}/debitlineitems/{id}", DebitLineItem
 )
 _LIST_BILL_LINE_ITEMS: Operation[LineItem] = Operation(
-    "ListBillLineItems", "GET", "/organizations/{orgId}/bills/{billId}/lineitems", LineItem, page="token", page_size=100
+    "ListBillLineItems",
+    "GET",
+    "/organizations/{orgId}/bills/{billId}/lineitems",
+    LineItem,
+    page="token",
+    page_size=100,
+    takes="additional:[text]",
 )
 _GET_BILL_LINE_ITEM: Operation[LineItem] = Operation(
-    "GetBillLineItem", "GET", "/organizations/{orgId}/bills/{billId}/lineitems/{id}", LineItem
+    "GetBillLineItem",
+    "GET",
+    "/organizations/{orgId}/bills/{billId}/lineitems/{id}",
+    LineItem,
+    takes="additional:[text]",
 )
 _GET_BILL_LINE_ITEM_JSON_USAGE: Operation[ObjectUrl] = Operation(
     "GetBillLineItemJsonUsage", "GET", "/organizations/{orgId}/bills/{billId}/lineitems/{id}/usage/json", ObjectUrl
 )
 _PUT_CREDIT_LINE_ITEM_FIELDS = Fields(
     "product_id accounting_product_id description amount referenced_bill_id "
-    "referenced_line_item_id service_period_start_date:datetime "
-    "service_period_end_date:datetime reason_id line_item_type "
-    "amount_to_apply_on_bill credit_reason_id"
+    "referenced_line_item_id service_period_start_date service_period_end_date "
+    "reason_id line_item_type amount_to_apply_on_bill credit_reason_id"
 )
 
 
@@ -154,9 +218,8 @@ class CreditLineItemChanges(TypedDict, total=False):
 
 _PUT_DEBIT_LINE_ITEM_FIELDS = Fields(
     "product_id accounting_product_id description amount referenced_bill_id "
-    "referenced_line_item_id service_period_start_date:datetime "
-    "service_period_end_date:datetime reason_id line_item_type "
-    "amount_to_apply_on_bill debit_reason_id"
+    "referenced_line_item_id service_period_start_date service_period_end_date "
+    "reason_id line_item_type amount_to_apply_on_bill debit_reason_id"
 )
 
 
@@ -250,11 +313,11 @@ class Bills(Resource):
                 "excludeLineItems": exclude_line_items,
                 "includeBillTotal": include_bill_total,
                 "status": status,
-                "billDate": as_date(bill_date, "bill_date"),
-                "billDateStart": as_date(bill_date_start, "bill_date_start"),
-                "billDateEnd": as_date(bill_date_end, "bill_date_end"),
-                "externalInvoiceDateStart": as_date(external_invoice_date_start, "external_invoice_date_start"),
-                "externalInvoiceDateEnd": as_date(external_invoice_date_end, "external_invoice_date_end"),
+                "billDate": bill_date,
+                "billDateStart": bill_date_start,
+                "billDateEnd": bill_date_end,
+                "externalInvoiceDateStart": external_invoice_date_start,
+                "externalInvoiceDateEnd": external_invoice_date_end,
                 "ids": ids,
                 "billJobId": bill_job_id,
                 "additional": additional,
@@ -301,8 +364,8 @@ class Bills(Resource):
         return await self._call(
             _APPROVE_BILLS,
             query={
-                "externalInvoiceDateStart": as_date(external_invoice_date_start, "external_invoice_date_start"),
-                "externalInvoiceDateEnd": as_date(external_invoice_date_end, "external_invoice_date_end"),
+                "externalInvoiceDateStart": external_invoice_date_start,
+                "externalInvoiceDateEnd": external_invoice_date_end,
                 "accountIds": account_ids,
             },
             body={"billIds": bill_ids},
@@ -324,10 +387,7 @@ class Bills(Resource):
         """
         return await self._call(
             _APPROVE_ALL_BILLS_IN_BILLING_PERIOD,
-            {
-                "lastDateInBillingPeriod": as_date(last_date_in_billing_period, "last_date_in_billing_period"),
-                "billingFrequency": billing_frequency,
-            },
+            {"lastDateInBillingPeriod": last_date_in_billing_period, "billingFrequency": billing_frequency},
         )
 
     async def get_csv_download_url(
@@ -351,10 +411,10 @@ class Bills(Resource):
         return await self._call(
             _DOWNLOAD_BILLS_CSV_URL,
             body={
-                "startDate": as_datetime(start_date, "start_date"),
-                "endDate": as_datetime(end_date, "end_date"),
-                "externalInvoiceDateStart": as_datetime(external_invoice_date_start, "external_invoice_date_start"),
-                "externalInvoiceDateEnd": as_datetime(external_invoice_date_end, "external_invoice_date_end"),
+                "startDate": start_date,
+                "endDate": end_date,
+                "externalInvoiceDateStart": external_invoice_date_start,
+                "externalInvoiceDateEnd": external_invoice_date_end,
                 "externalSystem": external_system,
             },
         )
@@ -418,10 +478,7 @@ class Bills(Resource):
         """
         return self._list(
             _GET_ALL_BILLS_IN_BILLING_PERIOD,
-            {
-                "lastDateInBillingPeriod": as_date(last_date_in_billing_period, "last_date_in_billing_period"),
-                "billingFrequency": billing_frequency,
-            },
+            {"lastDateInBillingPeriod": last_date_in_billing_period, "billingFrequency": billing_frequency},
             query={"pageSize": page_size, "nextToken": next_token, "additional": additional},
         )
 
@@ -466,20 +523,20 @@ class Bills(Resource):
             query={"debug": debug},
             body={
                 "version": version,
-                "lastDateInBillingPeriod": as_date(last_date_in_billing_period, "last_date_in_billing_period"),
+                "lastDateInBillingPeriod": last_date_in_billing_period,
                 "billingFrequency": billing_frequency,
                 "billFrequencyInterval": bill_frequency_interval,
-                "billDate": as_date(bill_date, "bill_date"),
-                "externalInvoiceDate": as_date(external_invoice_date, "external_invoice_date"),
-                "dueDate": as_date(due_date, "due_date"),
+                "billDate": bill_date,
+                "externalInvoiceDate": external_invoice_date,
+                "dueDate": due_date,
                 "accountIds": account_ids,
                 "targetCurrency": target_currency,
                 "currencyConversions": currency_conversions,
                 "timezone": timezone,
-                "yearEpoch": as_date(year_epoch, "year_epoch"),
-                "monthEpoch": as_date(month_epoch, "month_epoch"),
-                "weekEpoch": as_date(week_epoch, "week_epoch"),
-                "dayEpoch": as_date(day_epoch, "day_epoch"),
+                "yearEpoch": year_epoch,
+                "monthEpoch": month_epoch,
+                "weekEpoch": week_epoch,
+                "dayEpoch": day_epoch,
             },
         )
 
@@ -591,8 +648,8 @@ class CreditLineItems(Resource):
                 "amount": amount,
                 "referencedBillId": referenced_bill_id,
                 "referencedLineItemId": referenced_line_item_id,
-                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
-                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
+                "servicePeriodStartDate": service_period_start_date,
+                "servicePeriodEndDate": service_period_end_date,
                 "version": version,
                 "reasonId": reason_id,
                 "lineItemType": line_item_type,
@@ -652,8 +709,8 @@ class CreditLineItems(Resource):
                 "amount": amount,
                 "referencedBillId": referenced_bill_id,
                 "referencedLineItemId": referenced_line_item_id,
-                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
-                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
+                "servicePeriodStartDate": service_period_start_date,
+                "servicePeriodEndDate": service_period_end_date,
                 "version": version,
                 "reasonId": reason_id,
                 "lineItemType": line_item_type,
@@ -761,8 +818,8 @@ class DebitLineItems(Resource):
                 "amount": amount,
                 "referencedBillId": referenced_bill_id,
                 "referencedLineItemId": referenced_line_item_id,
-                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
-                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
+                "servicePeriodStartDate": service_period_start_date,
+                "servicePeriodEndDate": service_period_end_date,
                 "version": version,
                 "reasonId": reason_id,
                 "lineItemType": line_item_type,
@@ -822,8 +879,8 @@ class DebitLineItems(Resource):
                 "amount": amount,
                 "referencedBillId": referenced_bill_id,
                 "referencedLineItemId": referenced_line_item_id,
-                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
-                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
+                "servicePeriodStartDate": service_period_start_date,
+                "servicePeriodEndDate": service_period_end_date,
                 "version": version,
                 "reasonId": reason_id,
                 "lineItemType": line_item_type,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models.charges import Charge, ChargeEntityType, ChargeLineItemType
 from ._base import Resource
@@ -22,17 +21,38 @@ __all__ = ["ChargeChanges", "Charges"]
 
 
 _LIST_CHARGES: Operation[Charge] = Operation(
-    "ListCharges", "GET", "/organizations/{orgId}/charges", Charge, page="token", page_size=200
+    "ListCharges",
+    "GET",
+    "/organizations/{orgId}/charges",
+    Charge,
+    page="token",
+    page_size=200,
+    takes="billDate:date ids:[text]",
 )
-_CREATE_CHARGE: Operation[Charge] = Operation("CreateCharge", "POST", "/organizations/{orgId}/charges", Charge)
+_CREATE_CHARGE: Operation[Charge] = Operation(
+    "CreateCharge",
+    "POST",
+    "/organizations/{orgId}/charges",
+    Charge,
+    takes="name:text(1,200) code:text(1,80) currency:text(1,) servicePeriodStartDate:moment "
+    "servicePeriodEndDate:moment version:int billDate:date amount:number units:number "
+    "unitPrice:number",
+)
 _GET_CHARGE: Operation[Charge] = Operation("GetCharge", "GET", "/organizations/{orgId}/charges/{id}", Charge)
-_UPDATE_CHARGE: Operation[Charge] = Operation("UpdateCharge", "PUT", "/organizations/{orgId}/charges/{id}", Charge)
+_UPDATE_CHARGE: Operation[Charge] = Operation(
+    "UpdateCharge",
+    "PUT",
+    "/organizations/{orgId}/charges/{id}",
+    Charge,
+    takes="name:text(1,200) code:text(1,80) currency:text(1,) servicePeriodStartDate:moment "
+    "servicePeriodEndDate:moment version:int billDate:date amount:number units:number "
+    "unitPrice:number",
+)
 _DELETE_CHARGE: Operation[Charge] = Operation("DeleteCharge", "DELETE", "/organizations/{orgId}/charges/{id}", Charge)
 _UPDATE_CHARGE_FIELDS = Fields(
     "name code account_id currency entity_type line_item_type "
-    "service_period_start_date:datetime service_period_end_date:datetime "
-    "bill_date:date amount units unit_price description entity_id "
-    "accounting_product_id notes contract_id",
+    "service_period_start_date service_period_end_date bill_date amount units "
+    "unit_price description entity_id accounting_product_id notes contract_id",
     "billId scheduleId",
 )
 
@@ -96,7 +116,7 @@ class Charges(Resource):
                 "accountId": account_id,
                 "entityType": entity_type,
                 "entityId": entity_id,
-                "billDate": as_date(bill_date, "bill_date"),
+                "billDate": bill_date,
                 "ids": ids,
                 "scheduleId": schedule_id,
             },
@@ -146,10 +166,10 @@ class Charges(Resource):
                 "currency": currency,
                 "entityType": entity_type,
                 "lineItemType": line_item_type,
-                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
-                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
+                "servicePeriodStartDate": service_period_start_date,
+                "servicePeriodEndDate": service_period_end_date,
                 "version": version,
-                "billDate": as_date(bill_date, "bill_date"),
+                "billDate": bill_date,
                 "amount": amount,
                 "units": units,
                 "unitPrice": unit_price,
@@ -214,10 +234,10 @@ class Charges(Resource):
                 "currency": currency,
                 "entityType": entity_type,
                 "lineItemType": line_item_type,
-                "servicePeriodStartDate": as_datetime(service_period_start_date, "service_period_start_date"),
-                "servicePeriodEndDate": as_datetime(service_period_end_date, "service_period_end_date"),
+                "servicePeriodStartDate": service_period_start_date,
+                "servicePeriodEndDate": service_period_end_date,
                 "version": version,
-                "billDate": as_date(bill_date, "bill_date"),
+                "billDate": bill_date,
                 "amount": amount,
                 "units": units,
                 "unitPrice": unit_price,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date
 from .._core.operation import Operation
 from ..models._shared import ChildBillingMode
 from ..models.commitments import Commitment, CommitmentFee, CommitmentLineItemType
@@ -23,29 +22,61 @@ __all__ = ["CommitmentChanges", "Commitments"]
 
 
 _LIST_COMMITMENTS: Operation[Commitment] = Operation(
-    "ListCommitments", "GET", "/organizations/{orgId}/commitments", Commitment, page="token", page_size=100
+    "ListCommitments",
+    "GET",
+    "/organizations/{orgId}/commitments",
+    Commitment,
+    page="token",
+    page_size=100,
+    takes="date:date endDateStart:date endDateEnd:date ids:[text]",
 )
 _POST_COMMITMENT: Operation[Commitment] = Operation(
-    "PostCommitment", "POST", "/organizations/{orgId}/commitments", Commitment
+    "PostCommitment",
+    "POST",
+    "/organizations/{orgId}/commitments",
+    Commitment,
+    takes="startDate:date endDate:date currency:text(1,) amount:number(>0,) version:int "
+    "productIds:[text](,100) amountPrePaid:number(0,) amountFirstBill:number(0,) "
+    "overageSurchargePercent:number separateOverageUsage:bool "
+    "billingInterval:int(1,365) billingOffset:int(0,364) "
+    "commitmentFeeDescription:text(,200) commitmentUsageDescription:text(,200) "
+    "overageDescription:text(,200) commitmentFeeBillInAdvance:bool billEpoch:date "
+    "feeDates:[CommitmentFee] lineItemTypes:[text]",
 )
 _GET_COMMITMENT: Operation[Commitment] = Operation(
     "GetCommitment", "GET", "/organizations/{orgId}/commitments/{id}", Commitment
 )
 _PUT_COMMITMENT: Operation[Commitment] = Operation(
-    "PutCommitment", "PUT", "/organizations/{orgId}/commitments/{id}", Commitment
+    "PutCommitment",
+    "PUT",
+    "/organizations/{orgId}/commitments/{id}",
+    Commitment,
+    takes="startDate:date endDate:date currency:text(1,) amount:number(>0,) version:int "
+    "productIds:[text](,100) amountPrePaid:number(0,) amountFirstBill:number(0,) "
+    "overageSurchargePercent:number separateOverageUsage:bool "
+    "billingInterval:int(1,365) billingOffset:int(0,364) "
+    "commitmentFeeDescription:text(,200) commitmentUsageDescription:text(,200) "
+    "overageDescription:text(,200) commitmentFeeBillInAdvance:bool billEpoch:date "
+    "feeDates:[CommitmentFee] lineItemTypes:[text]",
 )
 _DELETE_COMMITMENT: Operation[Commitment] = Operation(
     "DeleteCommitment", "DELETE", "/organizations/{orgId}/commitments/{id}", Commitment
 )
 _SEARCH_COMMITMENTS: Operation[Commitment] = Operation(
-    "SearchCommitments", "GET", "/organizations/{orgId}/commitments/search", Commitment, page="offset", page_size=100
+    "SearchCommitments",
+    "GET",
+    "/organizations/{orgId}/commitments/search",
+    Commitment,
+    page="offset",
+    page_size=100,
+    takes="fromDocument:int",
 )
 _PUT_COMMITMENT_FIELDS = Fields(
-    "account_id start_date:date end_date:date currency amount billing_plan_id "
-    "product_ids amount_pre_paid amount_first_bill overage_surcharge_percent "
+    "account_id start_date end_date currency amount billing_plan_id product_ids "
+    "amount_pre_paid amount_first_bill overage_surcharge_percent "
     "separate_overage_usage billing_interval billing_offset "
     "commitment_fee_description commitment_usage_description overage_description "
-    "commitment_fee_bill_in_advance bill_epoch:date contract_id accounting_product_id "
+    "commitment_fee_bill_in_advance bill_epoch contract_id accounting_product_id "
     "fees_accounting_product_id drawdowns_accounting_product_id fee_dates "
     "child_billing_mode line_item_types",
     "amountSpent",
@@ -119,9 +150,9 @@ class Commitments(Resource):
                 "nextToken": next_token,
                 "accountId": account_id,
                 "productId": product_id,
-                "date": as_date(date, "date"),
-                "endDateStart": as_date(end_date_start, "end_date_start"),
-                "endDateEnd": as_date(end_date_end, "end_date_end"),
+                "date": date,
+                "endDateStart": end_date_start,
+                "endDateEnd": end_date_end,
                 "ids": ids,
                 "contractId": contract_id,
             },
@@ -173,8 +204,8 @@ class Commitments(Resource):
             _POST_COMMITMENT,
             body={
                 "accountId": account_id,
-                "startDate": as_date(start_date, "start_date"),
-                "endDate": as_date(end_date, "end_date"),
+                "startDate": start_date,
+                "endDate": end_date,
                 "currency": currency,
                 "amount": amount,
                 "version": version,
@@ -190,7 +221,7 @@ class Commitments(Resource):
                 "commitmentUsageDescription": commitment_usage_description,
                 "overageDescription": overage_description,
                 "commitmentFeeBillInAdvance": commitment_fee_bill_in_advance,
-                "billEpoch": as_date(bill_epoch, "bill_epoch"),
+                "billEpoch": bill_epoch,
                 "contractId": contract_id,
                 "accountingProductId": accounting_product_id,
                 "feesAccountingProductId": fees_accounting_product_id,
@@ -257,8 +288,8 @@ class Commitments(Resource):
             {"id": id},
             body={
                 "accountId": account_id,
-                "startDate": as_date(start_date, "start_date"),
-                "endDate": as_date(end_date, "end_date"),
+                "startDate": start_date,
+                "endDate": end_date,
                 "currency": currency,
                 "amount": amount,
                 "version": version,
@@ -274,7 +305,7 @@ class Commitments(Resource):
                 "commitmentUsageDescription": commitment_usage_description,
                 "overageDescription": overage_description,
                 "commitmentFeeBillInAdvance": commitment_fee_bill_in_advance,
-                "billEpoch": as_date(bill_epoch, "bill_epoch"),
+                "billEpoch": bill_epoch,
                 "contractId": contract_id,
                 "accountingProductId": accounting_product_id,
                 "feesAccountingProductId": fees_accounting_product_id,

@@ -27,15 +27,28 @@ _LIST_COMPOUND_AGGREGATIONS: Operation[CompoundAggregation] = Operation(
     CompoundAggregation,
     page="token",
     page_size=100,
+    takes="productId:[text] ids:[text] codes:[text]",
 )
 _POST_COMPOUND_AGGREGATION: Operation[CompoundAggregation] = Operation(
-    "PostCompoundAggregation", "POST", "/organizations/{orgId}/compoundaggregations", CompoundAggregation
+    "PostCompoundAggregation",
+    "POST",
+    "/organizations/{orgId}/compoundaggregations",
+    CompoundAggregation,
+    takes="name:text(1,200) quantityPerUnit:number(>0,) unit:text(1,50) "
+    "calculation:text(1,5000) version:int customFields:{scalar}(,100) code:text(,80) "
+    "evaluateNullAggregations:bool",
 )
 _GET_COMPOUND_AGGREGATION: Operation[CompoundAggregation] = Operation(
     "GetCompoundAggregation", "GET", "/organizations/{orgId}/compoundaggregations/{id}", CompoundAggregation
 )
 _PUT_COMPOUND_AGGREGATION: Operation[CompoundAggregation] = Operation(
-    "PutCompoundAggregation", "PUT", "/organizations/{orgId}/compoundaggregations/{id}", CompoundAggregation
+    "PutCompoundAggregation",
+    "PUT",
+    "/organizations/{orgId}/compoundaggregations/{id}",
+    CompoundAggregation,
+    takes="name:text(1,200) quantityPerUnit:number(>0,) unit:text(1,50) "
+    "calculation:text(1,5000) version:int customFields:{scalar}(,100) code:text(,80) "
+    "evaluateNullAggregations:bool",
 )
 _DELETE_COMPOUND_AGGREGATION: Operation[CompoundAggregation] = Operation(
     "DeleteCompoundAggregation", "DELETE", "/organizations/{orgId}/compoundaggregations/{id}", CompoundAggregation

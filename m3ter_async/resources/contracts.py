@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import BillingEntity, EndDateBillingEntities
 from ..models.contracts import Contract, UsageFilter
@@ -23,11 +22,35 @@ __all__ = ["ContractChanges", "Contracts"]
 
 
 _LIST_CONTRACTS: Operation[Contract] = Operation(
-    "ListContracts", "GET", "/organizations/{orgId}/contracts", Contract, page="token", page_size=100
+    "ListContracts",
+    "GET",
+    "/organizations/{orgId}/contracts",
+    Contract,
+    page="token",
+    page_size=100,
+    takes="ids:[text] codes:[text]",
 )
-_POST_CONTRACT: Operation[Contract] = Operation("PostContract", "POST", "/organizations/{orgId}/contracts", Contract)
+_POST_CONTRACT: Operation[Contract] = Operation(
+    "PostContract",
+    "POST",
+    "/organizations/{orgId}/contracts",
+    Contract,
+    takes="accountId:text(1,) name:text(1,200) startDate:date endDate:date version:int "
+    "customFields:{scalar}(,100) code:text(,80) description:text(,500) "
+    "purchaseOrderNumber:text(,100) applyContractPeriodLimits:bool "
+    "usageFilters:[UsageFilter]",
+)
 _GET_CONTRACT: Operation[Contract] = Operation("GetContract", "GET", "/organizations/{orgId}/contracts/{id}", Contract)
-_PUT_CONTRACT: Operation[Contract] = Operation("PutContract", "PUT", "/organizations/{orgId}/contracts/{id}", Contract)
+_PUT_CONTRACT: Operation[Contract] = Operation(
+    "PutContract",
+    "PUT",
+    "/organizations/{orgId}/contracts/{id}",
+    Contract,
+    takes="accountId:text(1,) name:text(1,200) startDate:date endDate:date version:int "
+    "customFields:{scalar}(,100) code:text(,80) description:text(,500) "
+    "purchaseOrderNumber:text(,100) applyContractPeriodLimits:bool "
+    "usageFilters:[UsageFilter]",
+)
 _DELETE_CONTRACT: Operation[Contract] = Operation(
     "DeleteContract", "DELETE", "/organizations/{orgId}/contracts/{id}", Contract
 )
@@ -37,9 +60,10 @@ _END_DATE_BILLING_ENTITIES_FOR_CONTRACT: Operation[EndDateBillingEntities] = Ope
     "/organizations/{orgId}/contracts/{id}/enddatebillingentities",
     EndDateBillingEntities,
     repeat="safe",
+    takes="endDate:moment billingEntities:[text](1,) applyToChildren:bool",
 )
 _PUT_CONTRACT_FIELDS = Fields(
-    "account_id name start_date:date end_date:date custom_fields code description "
+    "account_id name start_date end_date custom_fields code description "
     "purchase_order_number apply_contract_period_limits usage_filters "
     "bill_grouping_key_id"
 )
@@ -117,8 +141,8 @@ class Contracts(Resource):
             body={
                 "accountId": account_id,
                 "name": name,
-                "startDate": as_date(start_date, "start_date"),
-                "endDate": as_date(end_date, "end_date"),
+                "startDate": start_date,
+                "endDate": end_date,
                 "version": version,
                 "customFields": custom_fields,
                 "code": code,
@@ -168,8 +192,8 @@ class Contracts(Resource):
             body={
                 "accountId": account_id,
                 "name": name,
-                "startDate": as_date(start_date, "start_date"),
-                "endDate": as_date(end_date, "end_date"),
+                "startDate": start_date,
+                "endDate": end_date,
                 "version": version,
                 "customFields": custom_fields,
                 "code": code,
@@ -208,11 +232,7 @@ class Contracts(Resource):
         return await self._call(
             _END_DATE_BILLING_ENTITIES_FOR_CONTRACT,
             {"id": id},
-            body={
-                "endDate": as_datetime(end_date, "end_date"),
-                "billingEntities": billing_entities,
-                "applyToChildren": apply_to_children,
-            },
+            body={"endDate": end_date, "billingEntities": billing_entities, "applyToChildren": apply_to_children},
         )
 
     async def edit(

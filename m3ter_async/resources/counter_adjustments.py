@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date
 from .._core.operation import Operation
 from ..models.counter_adjustments import CounterAdjustment
 from ._base import Resource
@@ -26,20 +25,29 @@ _LIST_COUNTER_ADJUSTMENTS: Operation[CounterAdjustment] = Operation(
     CounterAdjustment,
     page="token",
     page_size=100,
+    takes="date:date endDateStart:date endDateEnd:date dateStart:date dateEnd:date",
 )
 _POST_COUNTER_ADJUSTMENT: Operation[CounterAdjustment] = Operation(
-    "PostCounterAdjustment", "POST", "/organizations/{orgId}/counteradjustments", CounterAdjustment
+    "PostCounterAdjustment",
+    "POST",
+    "/organizations/{orgId}/counteradjustments",
+    CounterAdjustment,
+    takes="counterId:text(1,) accountId:text(1,) date:date value:int(0,) version:int purchaseOrderNumber:text(,100)",
 )
 _GET_COUNTER_ADJUSTMENT: Operation[CounterAdjustment] = Operation(
     "GetCounterAdjustment", "GET", "/organizations/{orgId}/counteradjustments/{id}", CounterAdjustment
 )
 _PUT_COUNTER_ADJUSTMENT: Operation[CounterAdjustment] = Operation(
-    "PutCounterAdjustment", "PUT", "/organizations/{orgId}/counteradjustments/{id}", CounterAdjustment
+    "PutCounterAdjustment",
+    "PUT",
+    "/organizations/{orgId}/counteradjustments/{id}",
+    CounterAdjustment,
+    takes="counterId:text(1,) accountId:text(1,) date:date value:int(0,) version:int purchaseOrderNumber:text(,100)",
 )
 _DELETE_COUNTER_ADJUSTMENT: Operation[CounterAdjustment] = Operation(
     "DeleteCounterAdjustment", "DELETE", "/organizations/{orgId}/counteradjustments/{id}", CounterAdjustment
 )
-_PUT_COUNTER_ADJUSTMENT_FIELDS = Fields("counter_id account_id date:date value purchase_order_number")
+_PUT_COUNTER_ADJUSTMENT_FIELDS = Fields("counter_id account_id date value purchase_order_number")
 
 
 class CounterAdjustmentChanges(TypedDict, total=False):
@@ -91,12 +99,12 @@ class CounterAdjustments(Resource):
                 "nextToken": next_token,
                 "counterId": counter_id,
                 "accountId": account_id,
-                "date": as_date(date, "date"),
-                "endDateStart": as_date(end_date_start, "end_date_start"),
-                "endDateEnd": as_date(end_date_end, "end_date_end"),
+                "date": date,
+                "endDateStart": end_date_start,
+                "endDateEnd": end_date_end,
                 "sortOrder": sort_order,
-                "dateStart": as_date(date_start, "date_start"),
-                "dateEnd": as_date(date_end, "date_end"),
+                "dateStart": date_start,
+                "dateEnd": date_end,
             },
         )
 
@@ -122,7 +130,7 @@ class CounterAdjustments(Resource):
             body={
                 "counterId": counter_id,
                 "accountId": account_id,
-                "date": as_date(date, "date"),
+                "date": date,
                 "value": value,
                 "version": version,
                 "purchaseOrderNumber": purchase_order_number,
@@ -161,7 +169,7 @@ class CounterAdjustments(Resource):
             body={
                 "counterId": counter_id,
                 "accountId": account_id,
-                "date": as_date(date, "date"),
+                "date": date,
                 "value": value,
                 "version": version,
                 "purchaseOrderNumber": purchase_order_number,

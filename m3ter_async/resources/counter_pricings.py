@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import PricingBand
 from ..models.counter_pricings import CounterPricing
@@ -22,25 +21,44 @@ __all__ = ["CounterPricingChanges", "CounterPricings"]
 
 
 _LIST_COUNTER_PRICINGS: Operation[CounterPricing] = Operation(
-    "ListCounterPricings", "GET", "/organizations/{orgId}/counterpricings", CounterPricing, page="token", page_size=200
+    "ListCounterPricings",
+    "GET",
+    "/organizations/{orgId}/counterpricings",
+    CounterPricing,
+    page="token",
+    page_size=200,
+    takes="date:date ids:[text]",
 )
 _POST_COUNTER_PRICING: Operation[CounterPricing] = Operation(
-    "PostCounterPricing", "POST", "/organizations/{orgId}/counterpricings", CounterPricing
+    "PostCounterPricing",
+    "POST",
+    "/organizations/{orgId}/counterpricings",
+    CounterPricing,
+    takes="startDate:moment pricingBands:[PricingBand](1,) counterId:text(1,) version:int "
+    "code:text(,80) cumulative:bool endDate:moment description:text(,200) "
+    "runningTotalBillInAdvance:bool proRateRunningTotal:bool "
+    "proRateAdjustmentDebit:bool proRateAdjustmentCredit:bool",
 )
 _GET_COUNTER_PRICING: Operation[CounterPricing] = Operation(
     "GetCounterPricing", "GET", "/organizations/{orgId}/counterpricings/{id}", CounterPricing
 )
 _PUT_COUNTER_PRICING: Operation[CounterPricing] = Operation(
-    "PutCounterPricing", "PUT", "/organizations/{orgId}/counterpricings/{id}", CounterPricing
+    "PutCounterPricing",
+    "PUT",
+    "/organizations/{orgId}/counterpricings/{id}",
+    CounterPricing,
+    takes="startDate:moment pricingBands:[PricingBand](1,) counterId:text(1,) version:int "
+    "code:text(,80) cumulative:bool endDate:moment description:text(,200) "
+    "runningTotalBillInAdvance:bool proRateRunningTotal:bool "
+    "proRateAdjustmentDebit:bool proRateAdjustmentCredit:bool",
 )
 _DELETE_COUNTER_PRICING: Operation[CounterPricing] = Operation(
     "DeleteCounterPricing", "DELETE", "/organizations/{orgId}/counterpricings/{id}", CounterPricing
 )
 _PUT_COUNTER_PRICING_FIELDS = Fields(
-    "start_date:datetime pricing_bands counter_id code plan_id plan_template_id "
-    "cumulative end_date:datetime description accounting_product_id "
-    "running_total_bill_in_advance pro_rate_running_total pro_rate_adjustment_debit "
-    "pro_rate_adjustment_credit"
+    "start_date pricing_bands counter_id code plan_id plan_template_id cumulative "
+    "end_date description accounting_product_id running_total_bill_in_advance "
+    "pro_rate_running_total pro_rate_adjustment_debit pro_rate_adjustment_credit"
 )
 
 
@@ -92,7 +110,7 @@ class CounterPricings(Resource):
             query={
                 "pageSize": page_size,
                 "nextToken": next_token,
-                "date": as_date(date, "date"),
+                "date": date,
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "ids": ids,
@@ -128,7 +146,7 @@ class CounterPricings(Resource):
         return await self._call(
             _POST_COUNTER_PRICING,
             body={
-                "startDate": as_datetime(start_date, "start_date"),
+                "startDate": start_date,
                 "pricingBands": pricing_bands,
                 "counterId": counter_id,
                 "version": version,
@@ -136,7 +154,7 @@ class CounterPricings(Resource):
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "cumulative": cumulative,
-                "endDate": as_datetime(end_date, "end_date"),
+                "endDate": end_date,
                 "description": description,
                 "accountingProductId": accounting_product_id,
                 "runningTotalBillInAdvance": running_total_bill_in_advance,
@@ -185,7 +203,7 @@ class CounterPricings(Resource):
             _PUT_COUNTER_PRICING,
             {"id": id},
             body={
-                "startDate": as_datetime(start_date, "start_date"),
+                "startDate": start_date,
                 "pricingBands": pricing_bands,
                 "counterId": counter_id,
                 "version": version,
@@ -193,7 +211,7 @@ class CounterPricings(Resource):
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "cumulative": cumulative,
-                "endDate": as_datetime(end_date, "end_date"),
+                "endDate": end_date,
                 "description": description,
                 "accountingProductId": accounting_product_id,
                 "runningTotalBillInAdvance": running_total_bill_in_advance,

@@ -19,11 +19,29 @@ __all__ = ["CounterChanges", "Counters"]
 
 
 _LIST_COUNTERS: Operation[Counter] = Operation(
-    "ListCounters", "GET", "/organizations/{orgId}/counters", Counter, page="token", page_size=200
+    "ListCounters",
+    "GET",
+    "/organizations/{orgId}/counters",
+    Counter,
+    page="token",
+    page_size=200,
+    takes="ids:[text] codes:[text] productId:[text]",
 )
-_POST_COUNTER: Operation[Counter] = Operation("PostCounter", "POST", "/organizations/{orgId}/counters", Counter)
+_POST_COUNTER: Operation[Counter] = Operation(
+    "PostCounter",
+    "POST",
+    "/organizations/{orgId}/counters",
+    Counter,
+    takes="name:text(1,200) unit:text(1,) version:int code:text(,80)",
+)
 _GET_COUNTER: Operation[Counter] = Operation("GetCounter", "GET", "/organizations/{orgId}/counters/{id}", Counter)
-_PUT_COUNTER: Operation[Counter] = Operation("PutCounter", "PUT", "/organizations/{orgId}/counters/{id}", Counter)
+_PUT_COUNTER: Operation[Counter] = Operation(
+    "PutCounter",
+    "PUT",
+    "/organizations/{orgId}/counters/{id}",
+    Counter,
+    takes="name:text(1,200) unit:text(1,) version:int code:text(,80)",
+)
 _DELETE_COUNTER: Operation[Counter] = Operation(
     "DeleteCounter", "DELETE", "/organizations/{orgId}/counters/{id}", Counter
 )

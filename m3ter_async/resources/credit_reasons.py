@@ -25,15 +25,24 @@ _LIST_CREDIT_REASONS: Operation[CreditReason] = Operation(
     CreditReason,
     page="token",
     page_size=100,
+    takes="ids:[text] codes:[text] archived:bool",
 )
 _CREATE_CREDIT_REASON: Operation[CreditReason] = Operation(
-    "CreateCreditReason", "POST", "/organizations/{orgId}/picklists/creditreasons", CreditReason
+    "CreateCreditReason",
+    "POST",
+    "/organizations/{orgId}/picklists/creditreasons",
+    CreditReason,
+    takes="name:text(1,200) version:int code:text(,80) archived:bool",
 )
 _GET_CREDIT_REASON: Operation[CreditReason] = Operation(
     "GetCreditReason", "GET", "/organizations/{orgId}/picklists/creditreasons/{id}", CreditReason
 )
 _UPDATE_CREDIT_REASON: Operation[CreditReason] = Operation(
-    "UpdateCreditReason", "PUT", "/organizations/{orgId}/picklists/creditreasons/{id}", CreditReason
+    "UpdateCreditReason",
+    "PUT",
+    "/organizations/{orgId}/picklists/creditreasons/{id}",
+    CreditReason,
+    takes="name:text(1,200) version:int code:text(,80) archived:bool",
 )
 _DELETE_CREDIT_REASON: Operation[CreditReason] = Operation(
     "DeleteCreditReason", "DELETE", "/organizations/{orgId}/picklists/creditreasons/{id}", CreditReason

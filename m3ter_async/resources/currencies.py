@@ -19,16 +19,30 @@ __all__ = ["Currencies", "CurrencyChanges"]
 
 
 _LIST_CURRENCIES: Operation[Currency] = Operation(
-    "ListCurrencies", "GET", "/organizations/{orgId}/picklists/currency", Currency, page="token", page_size=100
+    "ListCurrencies",
+    "GET",
+    "/organizations/{orgId}/picklists/currency",
+    Currency,
+    page="token",
+    page_size=100,
+    takes="ids:[text] codes:[text] archived:bool",
 )
 _CREATE_CURRENCY: Operation[Currency] = Operation(
-    "CreateCurrency", "POST", "/organizations/{orgId}/picklists/currency", Currency
+    "CreateCurrency",
+    "POST",
+    "/organizations/{orgId}/picklists/currency",
+    Currency,
+    takes="name:text(1,200) version:int code:text(,80) archived:bool maxDecimalPlaces:int(0,5)",
 )
 _GET_CURRENCY: Operation[Currency] = Operation(
     "GetCurrency", "GET", "/organizations/{orgId}/picklists/currency/{id}", Currency
 )
 _UPDATE_CURRENCY: Operation[Currency] = Operation(
-    "UpdateCurrency", "PUT", "/organizations/{orgId}/picklists/currency/{id}", Currency
+    "UpdateCurrency",
+    "PUT",
+    "/organizations/{orgId}/picklists/currency/{id}",
+    Currency,
+    takes="name:text(1,200) version:int code:text(,80) archived:bool maxDecimalPlaces:int(0,5)",
 )
 _DELETE_CURRENCY: Operation[Currency] = Operation(
     "DeleteCurrency", "DELETE", "/organizations/{orgId}/picklists/currency/{id}", Currency

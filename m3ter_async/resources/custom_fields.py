@@ -20,7 +20,14 @@ _GET_CUSTOM_FIELD: Operation[CustomField] = Operation(
     "GetCustomField", "GET", "/organizations/{orgId}/customfields", CustomField
 )
 _UPDATE_CUSTOM_FIELDS: Operation[CustomField] = Operation(
-    "UpdateCustomFields", "PUT", "/organizations/{orgId}/customfields", CustomField
+    "UpdateCustomFields",
+    "PUT",
+    "/organizations/{orgId}/customfields",
+    CustomField,
+    takes="version:int organization:{scalar}(,25) account:{scalar}(,25) "
+    "accountPlan:{scalar}(,25) meter:{scalar}(,25) product:{scalar}(,25) "
+    "planTemplate:{scalar}(,25) plan:{scalar}(,25) aggregation:{scalar}(,25) "
+    "compoundAggregation:{scalar}(,25) contract:{scalar}(,25)",
 )
 _UPDATE_CUSTOM_FIELDS_FIELDS = Fields(
     "organization account account_plan meter product plan_template plan aggregation compound_aggregation contract"

@@ -8,7 +8,6 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_datetime
 from .._core.operation import Operation
 from ..models._shared import LineItemType
 from ..models.data_explorer import BillData, DimensionQuery
@@ -18,7 +17,14 @@ __all__ = ["DataExplorer"]
 
 
 _POST_QUERY_BILL_DATA: Operation[BillData] = Operation(
-    "PostQueryBillData", "POST", "/organizations/{orgId}/dataexplorer/bills", BillData, repeat="read", scope="explorer"
+    "PostQueryBillData",
+    "POST",
+    "/organizations/{orgId}/dataexplorer/bills",
+    BillData,
+    repeat="read",
+    scope="explorer",
+    takes="startDate:moment endDate:moment lineItemTypes:[text](1,) version:int "
+    "dimensions:[DimensionQuery](,100) limit:int(1,2000)",
 )
 
 
@@ -47,8 +53,8 @@ class DataExplorer(Resource):
         return await self._call(
             _POST_QUERY_BILL_DATA,
             body={
-                "startDate": as_datetime(start_date, "start_date"),
-                "endDate": as_datetime(end_date, "end_date"),
+                "startDate": start_date,
+                "endDate": end_date,
                 "lineItemTypes": line_item_types,
                 "version": version,
                 "dimensions": dimensions,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_datetime
 from .._core.operation import Operation
 from ..models._shared import DataExplorerAggregation, DataExplorerDimensionFilter, DataExplorerGroup
 from ..models.data_exports import (
@@ -42,7 +41,14 @@ __all__ = [
 
 
 _TRIGGER_DATA_EXPORT: Operation[AdHoc] = Operation(
-    "TriggerDataExport", "POST", "/organizations/{orgId}/dataexports/adhoc", AdHoc
+    "TriggerDataExport",
+    "POST",
+    "/organizations/{orgId}/dataexports/adhoc",
+    AdHoc,
+    takes="version:int destinationIds:[text] startDate:moment "
+    "operationalDataTypes:[text](1,) endDate:moment meterIds:[text] accountIds:[text] "
+    "dimensionFilters:[DataExplorerDimensionFilter] "
+    "aggregations:[DataExplorerAggregation] groups:[DataExplorerGroup]",
 )
 _LIST_DESTINATIONS: Operation[ExportDestination] = Operation(
     "ListDestinations",
@@ -51,21 +57,38 @@ _LIST_DESTINATIONS: Operation[ExportDestination] = Operation(
     ExportDestination,
     page="token",
     page_size=200,
+    takes="ids:[text]",
 )
 _POST_DESTINATION: Operation[ExportDestination] = Operation(
-    "PostDestination", "POST", "/organizations/{orgId}/dataexports/destinations", ExportDestination
+    "PostDestination",
+    "POST",
+    "/organizations/{orgId}/dataexports/destinations",
+    ExportDestination,
+    takes="name:text(1,200) code:text(1,80) bucketName:text(3,63) version:int "
+    "iamRoleArn:text(1,) projectNumber:text(1,) poolId:text(1,) providerId:text(1,)",
 )
 _GET_EXPORT_DESTINATION: Operation[ExportDestination] = Operation(
     "GetExportDestination", "GET", "/organizations/{orgId}/dataexports/destinations/{id}", ExportDestination
 )
 _PUT_DESTINATION: Operation[ExportDestination] = Operation(
-    "PutDestination", "PUT", "/organizations/{orgId}/dataexports/destinations/{id}", ExportDestination
+    "PutDestination",
+    "PUT",
+    "/organizations/{orgId}/dataexports/destinations/{id}",
+    ExportDestination,
+    takes="name:text(1,200) code:text(1,80) bucketName:text(3,63) version:int "
+    "iamRoleArn:text(1,) projectNumber:text(1,) poolId:text(1,) providerId:text(1,)",
 )
 _DELETE_DESTINATION: Operation[ExportDestination] = Operation(
     "DeleteDestination", "DELETE", "/organizations/{orgId}/dataexports/destinations/{id}", ExportDestination
 )
 _LIST_JOB_STATUSES: Operation[ExportJob] = Operation(
-    "listJobStatuses", "GET", "/organizations/{orgId}/dataexports/jobs", ExportJob, page="token", page_size=100
+    "listJobStatuses",
+    "GET",
+    "/organizations/{orgId}/dataexports/jobs",
+    ExportJob,
+    page="token",
+    page_size=100,
+    takes="ids:[text] dateCreatedStart:moment dateCreatedEnd:moment",
 )
 _GET_JOB: Operation[ExportJob] = Operation("GetJob", "GET", "/organizations/{orgId}/dataexports/jobs/{id}", ExportJob)
 _GENERATE_DATA_EXPORT_FILE_DOWNLOAD_URL: Operation[GenerateExportDownloadUrl] = Operation(
@@ -75,16 +98,36 @@ _GENERATE_DATA_EXPORT_FILE_DOWNLOAD_URL: Operation[GenerateExportDownloadUrl] = 
     GenerateExportDownloadUrl,
 )
 _LIST_SCHEDULES: Operation[ExportSchedule] = Operation(
-    "listSchedules", "GET", "/organizations/{orgId}/dataexports/schedules", ExportSchedule, page="token", page_size=100
+    "listSchedules",
+    "GET",
+    "/organizations/{orgId}/dataexports/schedules",
+    ExportSchedule,
+    page="token",
+    page_size=100,
+    takes="ids:[text]",
 )
 _CREATE_SCHEDULE: Operation[ExportSchedule] = Operation(
-    "CreateSchedule", "POST", "/organizations/{orgId}/dataexports/schedules", ExportSchedule
+    "CreateSchedule",
+    "POST",
+    "/organizations/{orgId}/dataexports/schedules",
+    ExportSchedule,
+    takes="name:text(1,) code:text(1,80) version:int destinationIds:[text] period:int(1,) "
+    "offset:int(1,) operationalDataTypes:[text](1,) meterIds:[text] accountIds:[text] "
+    "dimensionFilters:[DataExplorerDimensionFilter] "
+    "aggregations:[DataExplorerAggregation] groups:[DataExplorerGroup]",
 )
 _GET_SCHEDULE: Operation[ExportSchedule] = Operation(
     "GetSchedule", "GET", "/organizations/{orgId}/dataexports/schedules/{id}", ExportSchedule
 )
 _UPDATE_SCHEDULE: Operation[ExportSchedule] = Operation(
-    "UpdateSchedule", "PUT", "/organizations/{orgId}/dataexports/schedules/{id}", ExportSchedule
+    "UpdateSchedule",
+    "PUT",
+    "/organizations/{orgId}/dataexports/schedules/{id}",
+    ExportSchedule,
+    takes="name:text(1,) code:text(1,80) version:int destinationIds:[text] period:int(1,) "
+    "offset:int(1,) operationalDataTypes:[text](1,) meterIds:[text] accountIds:[text] "
+    "dimensionFilters:[DataExplorerDimensionFilter] "
+    "aggregations:[DataExplorerAggregation] groups:[DataExplorerGroup]",
 )
 _DELETE_SCHEDULE: Operation[ExportSchedule] = Operation(
     "DeleteSchedule", "DELETE", "/organizations/{orgId}/dataexports/schedules/{id}", ExportSchedule
@@ -194,9 +237,9 @@ class DataExports(Resource):
                 "version": version,
                 "destinationIds": destination_ids,
                 "exportFileFormat": export_file_format,
-                "startDate": as_datetime(start_date, "start_date"),
+                "startDate": start_date,
                 "operationalDataTypes": operational_data_types,
-                "endDate": as_datetime(end_date, "end_date"),
+                "endDate": end_date,
                 "meterIds": meter_ids,
                 "accountIds": account_ids,
                 "dimensionFilters": dimension_filters,
@@ -394,8 +437,8 @@ class DataExportJobs(Resource):
                 "ids": ids,
                 "scheduleId": schedule_id,
                 "status": status,
-                "dateCreatedStart": as_datetime(date_created_start, "date_created_start"),
-                "dateCreatedEnd": as_datetime(date_created_end, "date_created_end"),
+                "dateCreatedStart": date_created_start,
+                "dateCreatedEnd": date_created_end,
             },
         )
 

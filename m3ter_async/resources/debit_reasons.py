@@ -19,16 +19,30 @@ __all__ = ["DebitReasonChanges", "DebitReasons"]
 
 
 _LIST_DEBIT_REASONS: Operation[DebitReason] = Operation(
-    "ListDebitReasons", "GET", "/organizations/{orgId}/picklists/debitreasons", DebitReason, page="token", page_size=100
+    "ListDebitReasons",
+    "GET",
+    "/organizations/{orgId}/picklists/debitreasons",
+    DebitReason,
+    page="token",
+    page_size=100,
+    takes="ids:[text] codes:[text] archived:bool",
 )
 _CREATE_DEBIT_REASON: Operation[DebitReason] = Operation(
-    "CreateDebitReason", "POST", "/organizations/{orgId}/picklists/debitreasons", DebitReason
+    "CreateDebitReason",
+    "POST",
+    "/organizations/{orgId}/picklists/debitreasons",
+    DebitReason,
+    takes="name:text(1,200) version:int code:text(,80) archived:bool",
 )
 _GET_DEBIT_REASON: Operation[DebitReason] = Operation(
     "GetDebitReason", "GET", "/organizations/{orgId}/picklists/debitreasons/{id}", DebitReason
 )
 _UPDATE_DEBIT_REASON: Operation[DebitReason] = Operation(
-    "UpdateDebitReason", "PUT", "/organizations/{orgId}/picklists/debitreasons/{id}", DebitReason
+    "UpdateDebitReason",
+    "PUT",
+    "/organizations/{orgId}/picklists/debitreasons/{id}",
+    DebitReason,
+    takes="name:text(1,200) version:int code:text(,80) archived:bool",
 )
 _DELETE_DEBIT_REASON: Operation[DebitReason] = Operation(
     "DeleteDebitReason", "DELETE", "/organizations/{orgId}/picklists/debitreasons/{id}", DebitReason

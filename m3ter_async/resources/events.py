@@ -18,7 +18,13 @@ __all__ = ["Events"]
 
 
 _LIST_EVENTS: Operation[Event] = Operation(
-    "ListEvents", "GET", "/organizations/{orgId}/events", Event, page="token", page_size=100
+    "ListEvents",
+    "GET",
+    "/organizations/{orgId}/events",
+    Event,
+    page="token",
+    page_size=100,
+    takes="ids:[text] includeActioned:bool",
 )
 _GET_EVENT: Operation[Event] = Operation("GetEvent", "GET", "/organizations/{orgId}/events/{id}", Event)
 _LIST_EVENT_FIELDS: Operation[EventFields] = Operation(

@@ -26,15 +26,26 @@ _LIST_EXTERNAL_MAPPINGS: Operation[ExternalMapping] = Operation(
     ExternalMapping,
     page="token",
     page_size=200,
+    takes="m3terIds:[text]",
 )
 _CREATE_EXTERNAL_MAPPING: Operation[ExternalMapping] = Operation(
-    "CreateExternalMapping", "POST", "/organizations/{orgId}/externalmappings", ExternalMapping
+    "CreateExternalMapping",
+    "POST",
+    "/organizations/{orgId}/externalmappings",
+    ExternalMapping,
+    takes="m3terEntity:text(1,) m3terId:text(1,) externalSystem:text(1,) "
+    "externalTable:text(1,) externalId:text(1,) version:int",
 )
 _GET_EXTERNAL_MAPPING: Operation[ExternalMapping] = Operation(
     "GetExternalMapping", "GET", "/organizations/{orgId}/externalmappings/{id}", ExternalMapping
 )
 _UPDATE_EXTERNAL_MAPPING: Operation[ExternalMapping] = Operation(
-    "UpdateExternalMapping", "PUT", "/organizations/{orgId}/externalmappings/{id}", ExternalMapping
+    "UpdateExternalMapping",
+    "PUT",
+    "/organizations/{orgId}/externalmappings/{id}",
+    ExternalMapping,
+    takes="m3terEntity:text(1,) m3terId:text(1,) externalSystem:text(1,) "
+    "externalTable:text(1,) externalId:text(1,) version:int",
 )
 _DELETE_EXTERNAL_MAPPING: Operation[ExternalMapping] = Operation(
     "DeleteExternalMapping", "DELETE", "/organizations/{orgId}/externalmappings/{id}", ExternalMapping

@@ -35,13 +35,23 @@ _GET_INTEGRATION_CONFIGS: Operation[IntegrationConfig] = Operation(
     page_size=200,
 )
 _POST_INTEGRATION_CONFIG: Operation[IntegrationConfig] = Operation(
-    "PostIntegrationConfig", "POST", "/organizations/{orgId}/integrationconfigs", IntegrationConfig
+    "PostIntegrationConfig",
+    "POST",
+    "/organizations/{orgId}/integrationconfigs",
+    IntegrationConfig,
+    takes="entityType:text(1,) destination:text(1,) version:int configData:{any} "
+    "credentials:IntegrationCredentialsRequestBase",
 )
 _GET_INTEGRATION_CONFIG: Operation[IntegrationConfig] = Operation(
     "GetIntegrationConfig", "GET", "/organizations/{orgId}/integrationconfigs/{id}", IntegrationConfig
 )
 _UPDATE_INTEGRATION_CONFIG: Operation[IntegrationConfig] = Operation(
-    "UpdateIntegrationConfig", "PUT", "/organizations/{orgId}/integrationconfigs/{id}", IntegrationConfig
+    "UpdateIntegrationConfig",
+    "PUT",
+    "/organizations/{orgId}/integrationconfigs/{id}",
+    IntegrationConfig,
+    takes="entityType:text(1,) destination:text(1,) version:int configData:{any} "
+    "credentials:IntegrationCredentialsRequestBase",
 )
 _DELETE_INTEGRATION_CONFIG: Operation[IntegrationConfig] = Operation(
     "DeleteIntegrationConfig", "DELETE", "/organizations/{orgId}/integrationconfigs/{id}", IntegrationConfig

@@ -40,7 +40,11 @@ _LIST_INTEGRATION_RUNS_BY_DESTINATION_ID: Operation[IntegrationRun] = Operation(
     page_size=200,
 )
 _GET_INTEGRATION_RUN_LATEST_FOR_IDS: Operation[IntegrationRun] = Operation(
-    "GetIntegrationRunLatestForIds", "GET", "/organizations/{orgId}/integrationruns/{entityType}/latest", IntegrationRun
+    "GetIntegrationRunLatestForIds",
+    "GET",
+    "/organizations/{orgId}/integrationruns/{entityType}/latest",
+    IntegrationRun,
+    takes="ids:[text]",
 )
 _GET_INTEGRATION_RUN_LATEST: Operation[IntegrationRun] = Operation(
     "GetIntegrationRunLatest", "GET", "/organizations/{orgId}/integrationruns/{entityType}/latest/{id}", IntegrationRun

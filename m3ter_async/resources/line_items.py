@@ -18,7 +18,13 @@ __all__ = ["LineItems"]
 
 
 _LIST_LINE_ITEMS: Operation[LineItem] = Operation(
-    "ListLineItems", "GET", "/organizations/{orgId}/lineitems", LineItem, page="token", page_size=100
+    "ListLineItems",
+    "GET",
+    "/organizations/{orgId}/lineitems",
+    LineItem,
+    page="token",
+    page_size=100,
+    takes="additional:[text]",
 )
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_datetime
 from .._core.operation import Operation
 from ..models.lookup_tables import (
     LookupTable,
@@ -42,16 +41,30 @@ __all__ = [
 
 
 _LIST_LOOKUP_TABLE: Operation[LookupTable] = Operation(
-    "ListLookupTable", "GET", "/organizations/{orgId}/lookuptables", LookupTable, page="token", page_size=200
+    "ListLookupTable",
+    "GET",
+    "/organizations/{orgId}/lookuptables",
+    LookupTable,
+    page="token",
+    page_size=200,
+    takes="codes:[text] additional:[text]",
 )
 _POST_LOOKUP_TABLE: Operation[LookupTable] = Operation(
-    "PostLookupTable", "POST", "/organizations/{orgId}/lookuptables", LookupTable
+    "PostLookupTable",
+    "POST",
+    "/organizations/{orgId}/lookuptables",
+    LookupTable,
+    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100)",
 )
 _GET_LOOKUP_TABLE: Operation[LookupTable] = Operation(
-    "GetLookupTable", "GET", "/organizations/{orgId}/lookuptables/{id}", LookupTable
+    "GetLookupTable", "GET", "/organizations/{orgId}/lookuptables/{id}", LookupTable, takes="additional:[text]"
 )
 _PUT_LOOKUP_TABLE: Operation[LookupTable] = Operation(
-    "PutLookupTable", "PUT", "/organizations/{orgId}/lookuptables/{id}", LookupTable
+    "PutLookupTable",
+    "PUT",
+    "/organizations/{orgId}/lookuptables/{id}",
+    LookupTable,
+    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100)",
 )
 _DELETE_LOOKUP_TABLE: Operation[LookupTable] = Operation(
     "DeleteLookupTable", "DELETE", "/organizations/{orgId}/lookuptables/{id}", LookupTable
@@ -61,12 +74,14 @@ _GET_LOOKUP_TABLE_REVISION_DATA: Operation[LookupTableRevisionData] = Operation(
     "GET",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data",
     LookupTableRevisionData,
+    takes="limit:int additional:[text]",
 )
 _PUT_LOOKUP_TABLE_REVISION_DATA: Operation[LookupTableRevisionData] = Operation(
     "PutLookupTableRevisionData",
     "PUT",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data",
     LookupTableRevisionData,
+    takes="items:[{any}](,2000) additional:[text] version:int",
 )
 _DELETE_LOOKUP_TABLE_REVISION_DATA: Operation[LookupTableRevisionDataDelete] = Operation(
     "DeleteLookupTableRevisionData",
@@ -92,6 +107,7 @@ _DELETE_LOOKUP_TABLE_REVISION_DATA_ENTRY: Operation[LookupTableRevisionData] = O
     "DELETE",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/{lookupKey}",
     LookupTableRevisionData,
+    takes="version:int",
 )
 _GENERATE_LOOKUP_TABLE_DATA_UPLOAD_URL: Operation[LookupTableDataUpload] = Operation(
     "GenerateLookupTableDataUploadUrl",
@@ -99,6 +115,7 @@ _GENERATE_LOOKUP_TABLE_DATA_UPLOAD_URL: Operation[LookupTableDataUpload] = Opera
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/generateuploadurl",
     LookupTableDataUpload,
     repeat="read",
+    takes="fileName:text(1,100) contentLength:int(1,104857600) version:int",
 )
 _GET_LOOKUP_TABLE_REVISION_DATA_ENTRY: Operation[LookupTableRevisionData] = Operation(
     "GetLookupTableRevisionDataEntry",
@@ -111,6 +128,7 @@ _PUT_LOOKUP_TABLE_REVISION_DATA_ENTRY: Operation[LookupTableRevisionData] = Oper
     "PUT",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data/{lookupKey}",
     LookupTableRevisionData,
+    takes="item:{any} additional:[text] version:int",
 )
 _LIST_LOOKUP_TABLE_REVISION_DATA_JOBS: Operation[LookupTableRevisionDataJob] = Operation(
     "ListLookupTableRevisionDataJobs",
@@ -145,12 +163,15 @@ _LIST_LOOKUP_TABLE_REVISION: Operation[LookupTableRevision] = Operation(
     LookupTableRevision,
     page="token",
     page_size=200,
+    takes="ids:[text]",
 )
 _CREATE_LOOKUP_TABLE_REVISION: Operation[LookupTableRevision] = Operation(
     "CreateLookupTableRevision",
     "POST",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions",
     LookupTableRevision,
+    takes="name:text(1,200) fields:[LookupTableRevisionField](2,10) keys:[text](1,5) "
+    "version:int customFields:{scalar}(,100) startDate:moment",
 )
 _GET_LOOKUP_TABLE_REVISION: Operation[LookupTableRevision] = Operation(
     "GetLookupTableRevision",
@@ -163,6 +184,8 @@ _UPDATE_LOOKUP_TABLE_REVISION: Operation[LookupTableRevision] = Operation(
     "PUT",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}",
     LookupTableRevision,
+    takes="name:text(1,200) fields:[LookupTableRevisionField](2,10) keys:[text](1,5) "
+    "version:int customFields:{scalar}(,100) startDate:moment",
 )
 _DELETE_LOOKUP_TABLE_REVISION: Operation[LookupTableRevision] = Operation(
     "DeleteLookupTableRevision",
@@ -175,6 +198,7 @@ _UPDATE_LOOKUP_TABLE_REVISION_STATUS: Operation[LookupTableRevision] = Operation
     "PUT",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{id}/status",
     LookupTableRevision,
+    takes="version:int",
 )
 _PUT_LOOKUP_TABLE_FIELDS = Fields("name code custom_fields", "activeRevision")
 
@@ -187,7 +211,7 @@ class LookupTableChanges(TypedDict, total=False):
     custom_fields: Mapping[str, str | int | float | Decimal] | None
 
 
-_UPDATE_LOOKUP_TABLE_REVISION_FIELDS = Fields("name fields keys custom_fields start_date:datetime", "status itemCount")
+_UPDATE_LOOKUP_TABLE_REVISION_FIELDS = Fields("name fields keys custom_fields start_date", "status itemCount")
 
 
 class LookupTableRevisionChanges(TypedDict, total=False):
@@ -732,7 +756,7 @@ class LookupTableRevisions(Resource):
                 "keys": keys,
                 "version": version,
                 "customFields": custom_fields,
-                "startDate": as_datetime(start_date, "start_date"),
+                "startDate": start_date,
             },
         )
 
@@ -778,7 +802,7 @@ class LookupTableRevisions(Resource):
                 "keys": keys,
                 "version": version,
                 "customFields": custom_fields,
-                "startDate": as_datetime(start_date, "start_date"),
+                "startDate": start_date,
             },
         )
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date
 from .._core.operation import Operation
 from ..models.marketplace import MarketplaceUsageReport
 from ._base import Resource
@@ -25,6 +24,7 @@ _GET_USAGE_REPORT: Operation[MarketplaceUsageReport] = Operation(
     MarketplaceUsageReport,
     page="token",
     page_size=50,
+    takes="billStartDate:date billId:text(,50)",
 )
 
 
@@ -56,7 +56,7 @@ class Marketplace(Resource):
             query={
                 "pageSize": page_size,
                 "nextToken": next_token,
-                "billStartDate": as_date(bill_start_date, "bill_start_date"),
+                "billStartDate": bill_start_date,
                 "accountId": account_id,
                 "externalSystem": external_system,
                 "billId": bill_id,

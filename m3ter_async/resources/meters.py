@@ -20,11 +20,31 @@ __all__ = ["MeterChanges", "Meters"]
 
 
 _LIST_METERS: Operation[Meter] = Operation(
-    "ListMeters", "GET", "/organizations/{orgId}/meters", Meter, page="token", page_size=100
+    "ListMeters",
+    "GET",
+    "/organizations/{orgId}/meters",
+    Meter,
+    page="token",
+    page_size=100,
+    takes="productId:[text] ids:[text] codes:[text]",
 )
-_POST_METER: Operation[Meter] = Operation("PostMeter", "POST", "/organizations/{orgId}/meters", Meter)
+_POST_METER: Operation[Meter] = Operation(
+    "PostMeter",
+    "POST",
+    "/organizations/{orgId}/meters",
+    Meter,
+    takes="name:text(1,200) code:text(1,80) dataFields:[DataField](1,15) "
+    "derivedFields:[DerivedField](,15) version:int customFields:{scalar}(,100)",
+)
 _GET_METER: Operation[Meter] = Operation("GetMeter", "GET", "/organizations/{orgId}/meters/{id}", Meter)
-_PUT_METER: Operation[Meter] = Operation("PutMeter", "PUT", "/organizations/{orgId}/meters/{id}", Meter)
+_PUT_METER: Operation[Meter] = Operation(
+    "PutMeter",
+    "PUT",
+    "/organizations/{orgId}/meters/{id}",
+    Meter,
+    takes="name:text(1,200) code:text(1,80) dataFields:[DataField](1,15) "
+    "derivedFields:[DerivedField](,15) version:int customFields:{scalar}(,100)",
+)
 _DELETE_METER: Operation[Meter] = Operation("DeleteMeter", "DELETE", "/organizations/{orgId}/meters/{id}", Meter)
 _PUT_METER_FIELDS = Fields("name code data_fields derived_fields custom_fields product_id group_id")
 

@@ -25,15 +25,26 @@ _LIST_NOTIFICATIONS: Operation[Notification] = Operation(
     Notification,
     page="token",
     page_size=100,
+    takes="active:bool ids:[text]",
 )
 _CREATE_NOTIFICATION: Operation[Notification] = Operation(
-    "CreateNotification", "POST", "/organizations/{orgId}/notifications/configurations", Notification
+    "CreateNotification",
+    "POST",
+    "/organizations/{orgId}/notifications/configurations",
+    Notification,
+    takes="name:text(1,) description:text(1,) code:text(1,) eventName:text(1,) version:int "
+    "active:bool alwaysFireEvent:bool",
 )
 _GET_NOTIFICATION: Operation[Notification] = Operation(
     "GetNotification", "GET", "/organizations/{orgId}/notifications/configurations/{id}", Notification
 )
 _UPDATE_NOTIFICATION: Operation[Notification] = Operation(
-    "UpdateNotification", "PUT", "/organizations/{orgId}/notifications/configurations/{id}", Notification
+    "UpdateNotification",
+    "PUT",
+    "/organizations/{orgId}/notifications/configurations/{id}",
+    Notification,
+    takes="name:text(1,) description:text(1,) code:text(1,) eventName:text(1,) version:int "
+    "active:bool alwaysFireEvent:bool",
 )
 _DELETE_NOTIFICATION: Operation[Notification] = Operation(
     "DeleteNotification", "DELETE", "/organizations/{orgId}/notifications/configurations/{id}", Notification

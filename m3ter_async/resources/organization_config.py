@@ -9,7 +9,6 @@ from typing import Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date
 from .._core.operation import Operation
 from ..models._shared import BillCreditType, CurrencyConversion, StatementAutoGenerateMode
 from ..models.organization_config import OrganizationConfig
@@ -23,11 +22,21 @@ _GET_ORGANIZATION_CONFIG: Operation[OrganizationConfig] = Operation(
     "GetOrganizationConfig", "GET", "/organizations/{orgId}/organizationconfig", OrganizationConfig
 )
 _UPDATE_ORGANIZATION_CONFIG: Operation[OrganizationConfig] = Operation(
-    "UpdateOrganizationConfig", "PUT", "/organizations/{orgId}/organizationconfig", OrganizationConfig
+    "UpdateOrganizationConfig",
+    "PUT",
+    "/organizations/{orgId}/organizationconfig",
+    OrganizationConfig,
+    takes="yearEpoch:date monthEpoch:date weekEpoch:date dayEpoch:date currency:text(1,) "
+    "daysBeforeBillDue:int(>0,) version:int currencyConversions:[CurrencyConversion] "
+    "scheduledBillInterval:number standingChargeBillInAdvance:bool "
+    "commitmentFeeBillInAdvance:bool minimumSpendBillInAdvance:bool "
+    "scheduledBillOffset:int(0,23) autoApproveBillsGracePeriod:int(>0,) "
+    "suppressedEmptyBills:bool consolidateBills:bool creditApplicationOrder:[text] "
+    "allowNegativeBalances:bool allowOverlappingPlans:bool sequenceStartNumber:int",
 )
 _UPDATE_ORGANIZATION_CONFIG_FIELDS = Fields(
-    "timezone year_epoch:date month_epoch:date week_epoch:date day_epoch:date "
-    "currency days_before_bill_due currency_conversions scheduled_bill_interval "
+    "timezone year_epoch month_epoch week_epoch day_epoch currency "
+    "days_before_bill_due currency_conversions scheduled_bill_interval "
     "standing_charge_bill_in_advance commitment_fee_bill_in_advance "
     "minimum_spend_bill_in_advance scheduled_bill_offset "
     "auto_approve_bills_grace_period auto_approve_bills_grace_period_unit "
@@ -126,10 +135,10 @@ class OrganizationConfigResource(Resource):
             {},
             body={
                 "timezone": timezone,
-                "yearEpoch": as_date(year_epoch, "year_epoch"),
-                "monthEpoch": as_date(month_epoch, "month_epoch"),
-                "weekEpoch": as_date(week_epoch, "week_epoch"),
-                "dayEpoch": as_date(day_epoch, "day_epoch"),
+                "yearEpoch": year_epoch,
+                "monthEpoch": month_epoch,
+                "weekEpoch": week_epoch,
+                "dayEpoch": day_epoch,
                 "currency": currency,
                 "daysBeforeBillDue": days_before_bill_due,
                 "version": version,

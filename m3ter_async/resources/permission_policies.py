@@ -28,13 +28,21 @@ _LIST_PERMISSION_POLICIES: Operation[PermissionPolicy] = Operation(
     page_size=100,
 )
 _POST_PERMISSION_POLICY: Operation[PermissionPolicy] = Operation(
-    "PostPermissionPolicy", "POST", "/organizations/{orgId}/permissionpolicies", PermissionPolicy
+    "PostPermissionPolicy",
+    "POST",
+    "/organizations/{orgId}/permissionpolicies",
+    PermissionPolicy,
+    takes="name:text(1,100) permissionPolicy:[PermissionStatement](1,) version:int",
 )
 _GET_PERMISSION_POLICY: Operation[PermissionPolicy] = Operation(
     "GetPermissionPolicy", "GET", "/organizations/{orgId}/permissionpolicies/{id}", PermissionPolicy
 )
 _PUT_PERMISSION_POLICY: Operation[PermissionPolicy] = Operation(
-    "PutPermissionPolicy", "PUT", "/organizations/{orgId}/permissionpolicies/{id}", PermissionPolicy
+    "PutPermissionPolicy",
+    "PUT",
+    "/organizations/{orgId}/permissionpolicies/{id}",
+    PermissionPolicy,
+    takes="name:text(1,100) permissionPolicy:[PermissionStatement](1,) version:int",
 )
 _DELETE_PERMISSION_POLICY: Operation[PermissionPolicy] = Operation(
     "DeletePermissionPolicy", "DELETE", "/organizations/{orgId}/permissionpolicies/{id}", PermissionPolicy
@@ -44,30 +52,35 @@ _ADD_PERMISSION_POLICY_TO_SERVICE_USER: Operation[PrincipalPermission] = Operati
     "POST",
     "/organizations/{orgId}/permissionpolicies/{permissionPolicyId}/addtoserviceuser",
     PrincipalPermission,
+    takes="principalId:text(1,) version:int",
 )
 _ADD_PERMISSION_POLICY_TO_SUPPORT_USERS: Operation[PrincipalPermission] = Operation(
     "AddPermissionPolicyToSupportUsers",
     "POST",
     "/organizations/{orgId}/permissionpolicies/{permissionPolicyId}/addtosupportusers",
     PrincipalPermission,
+    takes="version:int",
 )
 _ADD_PERMISSION_POLICY_TO_USER: Operation[PrincipalPermission] = Operation(
     "AddPermissionPolicyToUser",
     "POST",
     "/organizations/{orgId}/permissionpolicies/{permissionPolicyId}/addtouser",
     PrincipalPermission,
+    takes="principalId:text(1,) version:int",
 )
 _ADD_PERMISSION_POLICY_TO_USER_GROUP: Operation[PrincipalPermission] = Operation(
     "AddPermissionPolicyToUserGroup",
     "POST",
     "/organizations/{orgId}/permissionpolicies/{permissionPolicyId}/addtousergroup",
     PrincipalPermission,
+    takes="principalId:text(1,) version:int",
 )
 _REMOVE_PERMISSION_POLICY_FROM_SERVICE_USER: Operation[PrincipalPermission] = Operation(
     "RemovePermissionPolicyFromServiceUser",
     "POST",
     "/organizations/{orgId}/permissionpolicies/{permissionPolicyId}/removefromserviceuser",
     PrincipalPermission,
+    takes="principalId:text(1,) version:int",
 )
 _REMOVE_PERMISSION_POLICY_FROM_SUPPORT_USERS: Operation[PrincipalPermission] = Operation(
     "RemovePermissionPolicyFromSupportUsers",
@@ -80,12 +93,14 @@ _REMOVE_PERMISSION_POLICY_FROM_USER: Operation[PrincipalPermission] = Operation(
     "POST",
     "/organizations/{orgId}/permissionpolicies/{permissionPolicyId}/removefromuser",
     PrincipalPermission,
+    takes="principalId:text(1,) version:int",
 )
 _REMOVE_PERMISSION_POLICY_FROM_USER_GROUP: Operation[PrincipalPermission] = Operation(
     "RemovePermissionPolicyFromUserGroup",
     "POST",
     "/organizations/{orgId}/permissionpolicies/{permissionPolicyId}/removefromusergroup",
     PrincipalPermission,
+    takes="principalId:text(1,) version:int",
 )
 _PUT_PERMISSION_POLICY_FIELDS = Fields("name permission_policy", "managedPolicy")
 

@@ -19,16 +19,30 @@ __all__ = ["PlanGroupLinkChanges", "PlanGroupLinks"]
 
 
 _LIST_PLAN_GROUP_LINKS: Operation[PlanGroupLink] = Operation(
-    "ListPlanGroupLinks", "GET", "/organizations/{orgId}/plangrouplinks", PlanGroupLink, page="token", page_size=100
+    "ListPlanGroupLinks",
+    "GET",
+    "/organizations/{orgId}/plangrouplinks",
+    PlanGroupLink,
+    page="token",
+    page_size=100,
+    takes="ids:[text]",
 )
 _POST_PLAN_GROUP_LINK: Operation[PlanGroupLink] = Operation(
-    "PostPlanGroupLink", "POST", "/organizations/{orgId}/plangrouplinks", PlanGroupLink
+    "PostPlanGroupLink",
+    "POST",
+    "/organizations/{orgId}/plangrouplinks",
+    PlanGroupLink,
+    takes="planGroupId:text(1,) planId:text(1,) version:int",
 )
 _GET_PLAN_GROUP_LINK: Operation[PlanGroupLink] = Operation(
     "GetPlanGroupLink", "GET", "/organizations/{orgId}/plangrouplinks/{id}", PlanGroupLink
 )
 _PUT_PLAN_GROUP_LINK: Operation[PlanGroupLink] = Operation(
-    "PutPlanGroupLink", "PUT", "/organizations/{orgId}/plangrouplinks/{id}", PlanGroupLink
+    "PutPlanGroupLink",
+    "PUT",
+    "/organizations/{orgId}/plangrouplinks/{id}",
+    PlanGroupLink,
+    takes="planGroupId:text(1,) planId:text(1,) version:int",
 )
 _DELETE_PLAN_GROUP_LINK: Operation[PlanGroupLink] = Operation(
     "DeletePlanGroupLink", "DELETE", "/organizations/{orgId}/plangrouplinks/{id}", PlanGroupLink

@@ -20,16 +20,36 @@ __all__ = ["PlanGroupChanges", "PlanGroups"]
 
 
 _LIST_PLAN_GROUPS: Operation[PlanGroup] = Operation(
-    "ListPlanGroups", "GET", "/organizations/{orgId}/plangroups", PlanGroup, page="token", page_size=200
+    "ListPlanGroups",
+    "GET",
+    "/organizations/{orgId}/plangroups",
+    PlanGroup,
+    page="token",
+    page_size=200,
+    takes="accountId:[text] ids:[text]",
 )
 _POST_PLAN_GROUP: Operation[PlanGroup] = Operation(
-    "PostPlanGroup", "POST", "/organizations/{orgId}/plangroups", PlanGroup
+    "PostPlanGroup",
+    "POST",
+    "/organizations/{orgId}/plangroups",
+    PlanGroup,
+    takes="name:text(1,200) currency:text(3,3) version:int customFields:{scalar}(,100) "
+    "code:text(,80) minimumSpend:number(0,) minimumSpendDescription:text(,200) "
+    "standingCharge:number(0,) standingChargeDescription:text(,200) "
+    "standingChargeBillInAdvance:bool minimumSpendBillInAdvance:bool",
 )
 _GET_PLAN_GROUP: Operation[PlanGroup] = Operation(
     "GetPlanGroup", "GET", "/organizations/{orgId}/plangroups/{id}", PlanGroup
 )
 _PUT_PLAN_GROUP: Operation[PlanGroup] = Operation(
-    "PutPlanGroup", "PUT", "/organizations/{orgId}/plangroups/{id}", PlanGroup
+    "PutPlanGroup",
+    "PUT",
+    "/organizations/{orgId}/plangroups/{id}",
+    PlanGroup,
+    takes="name:text(1,200) currency:text(3,3) version:int customFields:{scalar}(,100) "
+    "code:text(,80) minimumSpend:number(0,) minimumSpendDescription:text(,200) "
+    "standingCharge:number(0,) standingChargeDescription:text(,200) "
+    "standingChargeBillInAdvance:bool minimumSpendBillInAdvance:bool",
 )
 _DELETE_PLAN_GROUP: Operation[PlanGroup] = Operation(
     "DeletePlanGroup", "DELETE", "/organizations/{orgId}/plangroups/{id}", PlanGroup

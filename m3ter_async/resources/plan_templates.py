@@ -21,16 +21,40 @@ __all__ = ["PlanTemplateChanges", "PlanTemplates"]
 
 
 _LIST_PLAN_TEMPLATES: Operation[PlanTemplate] = Operation(
-    "ListPlanTemplates", "GET", "/organizations/{orgId}/plantemplates", PlanTemplate, page="token", page_size=100
+    "ListPlanTemplates",
+    "GET",
+    "/organizations/{orgId}/plantemplates",
+    PlanTemplate,
+    page="token",
+    page_size=100,
+    takes="ids:[text]",
 )
 _POST_PLAN_TEMPLATE: Operation[PlanTemplate] = Operation(
-    "PostPlanTemplate", "POST", "/organizations/{orgId}/plantemplates", PlanTemplate
+    "PostPlanTemplate",
+    "POST",
+    "/organizations/{orgId}/plantemplates",
+    PlanTemplate,
+    takes="name:text(1,200) currency:text(3,3) standingCharge:number(0,) version:int "
+    "customFields:{scalar}(,100) standingChargeDescription:text(,200) "
+    "standingChargeInterval:int(1,365) standingChargeOffset:int(0,364) "
+    "billFrequencyInterval:int(1,365) ordinal:int(0,) code:text(,80) "
+    "minimumSpend:number(0,) minimumSpendDescription:text(,200) "
+    "standingChargeBillInAdvance:bool minimumSpendBillInAdvance:bool",
 )
 _GET_PLAN_TEMPLATE: Operation[PlanTemplate] = Operation(
     "GetPlanTemplate", "GET", "/organizations/{orgId}/plantemplates/{id}", PlanTemplate
 )
 _PUT_PLAN_TEMPLATE: Operation[PlanTemplate] = Operation(
-    "PutPlanTemplate", "PUT", "/organizations/{orgId}/plantemplates/{id}", PlanTemplate
+    "PutPlanTemplate",
+    "PUT",
+    "/organizations/{orgId}/plantemplates/{id}",
+    PlanTemplate,
+    takes="name:text(1,200) currency:text(3,3) standingCharge:number(0,) version:int "
+    "customFields:{scalar}(,100) standingChargeDescription:text(,200) "
+    "standingChargeInterval:int(1,365) standingChargeOffset:int(0,364) "
+    "billFrequencyInterval:int(1,365) ordinal:int(0,) code:text(,80) "
+    "minimumSpend:number(0,) minimumSpendDescription:text(,200) "
+    "standingChargeBillInAdvance:bool minimumSpendBillInAdvance:bool",
 )
 _DELETE_PLAN_TEMPLATE: Operation[PlanTemplate] = Operation(
     "DeletePlanTemplate", "DELETE", "/organizations/{orgId}/plantemplates/{id}", PlanTemplate

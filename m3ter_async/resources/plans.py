@@ -20,11 +20,35 @@ __all__ = ["PlanChanges", "Plans"]
 
 
 _LIST_PLANS: Operation[Plan] = Operation(
-    "ListPlans", "GET", "/organizations/{orgId}/plans", Plan, page="token", page_size=100
+    "ListPlans",
+    "GET",
+    "/organizations/{orgId}/plans",
+    Plan,
+    page="token",
+    page_size=100,
+    takes="accountId:[text] ids:[text]",
 )
-_POST_PLAN: Operation[Plan] = Operation("PostPlan", "POST", "/organizations/{orgId}/plans", Plan)
+_POST_PLAN: Operation[Plan] = Operation(
+    "PostPlan",
+    "POST",
+    "/organizations/{orgId}/plans",
+    Plan,
+    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100) "
+    "standingCharge:number(0,) standingChargeDescription:text(,200) ordinal:int(0,) "
+    "bespoke:bool minimumSpend:number(0,) minimumSpendDescription:text(,200) "
+    "standingChargeBillInAdvance:bool minimumSpendBillInAdvance:bool",
+)
 _GET_PLAN: Operation[Plan] = Operation("GetPlan", "GET", "/organizations/{orgId}/plans/{id}", Plan)
-_PUT_PLAN: Operation[Plan] = Operation("PutPlan", "PUT", "/organizations/{orgId}/plans/{id}", Plan)
+_PUT_PLAN: Operation[Plan] = Operation(
+    "PutPlan",
+    "PUT",
+    "/organizations/{orgId}/plans/{id}",
+    Plan,
+    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100) "
+    "standingCharge:number(0,) standingChargeDescription:text(,200) ordinal:int(0,) "
+    "bespoke:bool minimumSpend:number(0,) minimumSpendDescription:text(,200) "
+    "standingChargeBillInAdvance:bool minimumSpendBillInAdvance:bool",
+)
 _DELETE_PLAN: Operation[Plan] = Operation("DeletePlan", "DELETE", "/organizations/{orgId}/plans/{id}", Plan)
 _PUT_PLAN_FIELDS = Fields(
     "plan_template_id name code custom_fields standing_charge "

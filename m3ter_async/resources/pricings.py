@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_date, as_datetime
 from .._core.operation import Operation
 from ..models._shared import PricingBand
 from ..models.pricings import Pricing, PricingType
@@ -23,19 +22,43 @@ __all__ = ["PricingChanges", "Pricings"]
 
 
 _LIST_PRICINGS: Operation[Pricing] = Operation(
-    "ListPricings", "GET", "/organizations/{orgId}/pricings", Pricing, page="token", page_size=100
+    "ListPricings",
+    "GET",
+    "/organizations/{orgId}/pricings",
+    Pricing,
+    page="token",
+    page_size=100,
+    takes="date:date ids:[text]",
 )
-_POST_PRICING: Operation[Pricing] = Operation("PostPricing", "POST", "/organizations/{orgId}/pricings", Pricing)
+_POST_PRICING: Operation[Pricing] = Operation(
+    "PostPricing",
+    "POST",
+    "/organizations/{orgId}/pricings",
+    Pricing,
+    takes="startDate:moment pricingBands:[PricingBand](1,) version:int code:text(,80) "
+    "cumulative:bool endDate:moment description:text(,200) segment:{text} "
+    "tiersSpanPlan:bool minimumSpend:number(0,) minimumSpendDescription:text(,200) "
+    "minimumSpendBillInAdvance:bool overagePricingBands:[PricingBand]",
+)
 _GET_PRICING: Operation[Pricing] = Operation("GetPricing", "GET", "/organizations/{orgId}/pricings/{id}", Pricing)
-_PUT_PRICING: Operation[Pricing] = Operation("PutPricing", "PUT", "/organizations/{orgId}/pricings/{id}", Pricing)
+_PUT_PRICING: Operation[Pricing] = Operation(
+    "PutPricing",
+    "PUT",
+    "/organizations/{orgId}/pricings/{id}",
+    Pricing,
+    takes="startDate:moment pricingBands:[PricingBand](1,) version:int code:text(,80) "
+    "cumulative:bool endDate:moment description:text(,200) segment:{text} "
+    "tiersSpanPlan:bool minimumSpend:number(0,) minimumSpendDescription:text(,200) "
+    "minimumSpendBillInAdvance:bool overagePricingBands:[PricingBand]",
+)
 _DELETE_PRICING: Operation[Pricing] = Operation(
     "DeletePricing", "DELETE", "/organizations/{orgId}/pricings/{id}", Pricing
 )
 _PUT_PRICING_FIELDS = Fields(
-    "start_date:datetime pricing_bands code plan_id plan_template_id cumulative "
-    "end_date:datetime description accounting_product_id aggregation_id "
-    "compound_aggregation_id type segment tiers_span_plan minimum_spend "
-    "minimum_spend_description minimum_spend_bill_in_advance overage_pricing_bands",
+    "start_date pricing_bands code plan_id plan_template_id cumulative end_date "
+    "description accounting_product_id aggregation_id compound_aggregation_id type "
+    "segment tiers_span_plan minimum_spend minimum_spend_description "
+    "minimum_spend_bill_in_advance overage_pricing_bands",
     "aggregationType segmentString",
 )
 
@@ -94,7 +117,7 @@ class Pricings(Resource):
             query={
                 "pageSize": page_size,
                 "nextToken": next_token,
-                "date": as_date(date, "date"),
+                "date": date,
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "aggregationId": aggregation_id,
@@ -139,14 +162,14 @@ class Pricings(Resource):
         return await self._call(
             _POST_PRICING,
             body={
-                "startDate": as_datetime(start_date, "start_date"),
+                "startDate": start_date,
                 "pricingBands": pricing_bands,
                 "version": version,
                 "code": code,
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "cumulative": cumulative,
-                "endDate": as_datetime(end_date, "end_date"),
+                "endDate": end_date,
                 "description": description,
                 "accountingProductId": accounting_product_id,
                 "aggregationId": aggregation_id,
@@ -209,14 +232,14 @@ class Pricings(Resource):
             _PUT_PRICING,
             {"id": id},
             body={
-                "startDate": as_datetime(start_date, "start_date"),
+                "startDate": start_date,
                 "pricingBands": pricing_bands,
                 "version": version,
                 "code": code,
                 "planId": plan_id,
                 "planTemplateId": plan_template_id,
                 "cumulative": cumulative,
-                "endDate": as_datetime(end_date, "end_date"),
+                "endDate": end_date,
                 "description": description,
                 "accountingProductId": accounting_product_id,
                 "aggregationId": aggregation_id,

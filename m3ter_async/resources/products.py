@@ -20,11 +20,23 @@ __all__ = ["ProductChanges", "Products"]
 
 
 _LIST_PRODUCTS: Operation[Product] = Operation(
-    "ListProducts", "GET", "/organizations/{orgId}/products", Product, page="token", page_size=200
+    "ListProducts", "GET", "/organizations/{orgId}/products", Product, page="token", page_size=200, takes="ids:[text]"
 )
-_POST_PRODUCT: Operation[Product] = Operation("PostProduct", "POST", "/organizations/{orgId}/products", Product)
+_POST_PRODUCT: Operation[Product] = Operation(
+    "PostProduct",
+    "POST",
+    "/organizations/{orgId}/products",
+    Product,
+    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100)",
+)
 _GET_PRODUCT: Operation[Product] = Operation("GetProduct", "GET", "/organizations/{orgId}/products/{id}", Product)
-_PUT_PRODUCT: Operation[Product] = Operation("PutProduct", "PUT", "/organizations/{orgId}/products/{id}", Product)
+_PUT_PRODUCT: Operation[Product] = Operation(
+    "PutProduct",
+    "PUT",
+    "/organizations/{orgId}/products/{id}",
+    Product,
+    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100)",
+)
 _DELETE_PRODUCT: Operation[Product] = Operation(
     "DeleteProduct", "DELETE", "/organizations/{orgId}/products/{id}", Product
 )

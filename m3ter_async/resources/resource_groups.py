@@ -27,13 +27,21 @@ _LIST_RESOURCE_GROUPS: Operation[ResourceGroup] = Operation(
     page_size=100,
 )
 _POST_RESOURCE_GROUP: Operation[ResourceGroup] = Operation(
-    "PostResourceGroup", "POST", "/organizations/{orgId}/resourcegroups/{type}", ResourceGroup
+    "PostResourceGroup",
+    "POST",
+    "/organizations/{orgId}/resourcegroups/{type}",
+    ResourceGroup,
+    takes="name:text(1,100) version:int",
 )
 _GET_RESOURCE_GROUP: Operation[ResourceGroup] = Operation(
     "GetResourceGroup", "GET", "/organizations/{orgId}/resourcegroups/{type}/{id}", ResourceGroup
 )
 _PUT_RESOURCE_GROUP: Operation[ResourceGroup] = Operation(
-    "PutResourceGroup", "PUT", "/organizations/{orgId}/resourcegroups/{type}/{id}", ResourceGroup
+    "PutResourceGroup",
+    "PUT",
+    "/organizations/{orgId}/resourcegroups/{type}/{id}",
+    ResourceGroup,
+    takes="name:text(1,100) version:int",
 )
 _DELETE_RESOURCE_GROUP: Operation[ResourceGroup] = Operation(
     "DeleteResourceGroup", "DELETE", "/organizations/{orgId}/resourcegroups/{type}/{id}", ResourceGroup
@@ -43,6 +51,7 @@ _ADD_RESOURCE_TO_GROUP: Operation[ResourceGroup] = Operation(
     "POST",
     "/organizations/{orgId}/resourcegroups/{type}/{resourceGroupId}/addresource",
     ResourceGroup,
+    takes="targetId:text(1,) version:int",
 )
 _LIST_RESOURCE_GROUPS_FOR_ID: Operation[ResourceGroupItem] = Operation(
     "ListResourceGroupsForId",
@@ -66,6 +75,7 @@ _REMOVE_RESOURCE_FROM_GROUP: Operation[ResourceGroup] = Operation(
     "POST",
     "/organizations/{orgId}/resourcegroups/{type}/{resourceGroupId}/removeresource",
     ResourceGroup,
+    takes="targetId:text(1,) version:int",
 )
 _PUT_RESOURCE_GROUP_FIELDS = Fields("name")
 

@@ -25,12 +25,14 @@ _LIST_SCHEDULED_EVENT_CONFIGURATIONS: Operation[ScheduledEventConfiguration] = O
     ScheduledEventConfiguration,
     page="token",
     page_size=100,
+    takes="ids:[text]",
 )
 _CREATE_SCHEDULED_EVENT_CONFIGURATION: Operation[ScheduledEventConfiguration] = Operation(
     "CreateScheduledEventConfiguration",
     "POST",
     "/organizations/{orgId}/scheduledevents/configurations",
     ScheduledEventConfiguration,
+    takes="name:text(1,) entity:text(1,) field:text(1,) offset:int version:int",
 )
 _GET_SCHEDULED_EVENT_CONFIGURATION: Operation[ScheduledEventConfiguration] = Operation(
     "GetScheduledEventConfiguration",
@@ -43,6 +45,7 @@ _UPDATE_SCHEDULED_EVENT_CONFIGURATION: Operation[ScheduledEventConfiguration] = 
     "PUT",
     "/organizations/{orgId}/scheduledevents/configurations/{id}",
     ScheduledEventConfiguration,
+    takes="name:text(1,) entity:text(1,) field:text(1,) offset:int version:int",
 )
 _DELETE_SCHEDULED_EVENT_CONFIGURATION: Operation[ScheduledEventConfiguration] = Operation(
     "DeleteScheduledEventConfiguration",

@@ -46,13 +46,23 @@ _LIST_STATEMENT_DEFINITIONS: Operation[StatementDefinition] = Operation(
     page_size=100,
 )
 _POST_STATEMENT_DEFINITION: Operation[StatementDefinition] = Operation(
-    "PostStatementDefinition", "POST", "/organizations/{orgId}/statementdefinitions", StatementDefinition
+    "PostStatementDefinition",
+    "POST",
+    "/organizations/{orgId}/statementdefinitions",
+    StatementDefinition,
+    takes="version:int includePricePerUnit:bool dimensions:[StatementDimension] "
+    "measures:[StatementMeasure] generateSlimStatements:bool",
 )
 _GET_STATEMENT_DEFINITION: Operation[StatementDefinition] = Operation(
     "GetStatementDefinition", "GET", "/organizations/{orgId}/statementdefinitions/{id}", StatementDefinition
 )
 _PUT_STATEMENT_DEFINITION: Operation[StatementDefinition] = Operation(
-    "PutStatementDefinition", "PUT", "/organizations/{orgId}/statementdefinitions/{id}", StatementDefinition
+    "PutStatementDefinition",
+    "PUT",
+    "/organizations/{orgId}/statementdefinitions/{id}",
+    StatementDefinition,
+    takes="version:int includePricePerUnit:bool dimensions:[StatementDimension] "
+    "measures:[StatementMeasure] generateSlimStatements:bool",
 )
 _DELETE_STATEMENT_DEFINITION: Operation[StatementDefinition] = Operation(
     "DeleteStatementDefinition", "DELETE", "/organizations/{orgId}/statementdefinitions/{id}", StatementDefinition
@@ -61,7 +71,11 @@ _LIST_STATEMENT_JOBS: Operation[StatementJob] = Operation(
     "ListStatementJobs", "GET", "/organizations/{orgId}/statementjobs", StatementJob, page="token", page_size=100
 )
 _CREATE_STATEMENT_JOB: Operation[StatementJob] = Operation(
-    "CreateStatementJob", "POST", "/organizations/{orgId}/statementjobs", StatementJob
+    "CreateStatementJob",
+    "POST",
+    "/organizations/{orgId}/statementjobs",
+    StatementJob,
+    takes="billId:text(1,) version:int includeCsvFormat:bool filters:StatementJobFilters",
 )
 _GET_STATEMENT_JOB: Operation[StatementJob] = Operation(
     "GetStatementJob", "GET", "/organizations/{orgId}/statementjobs/{id}", StatementJob
@@ -70,7 +84,11 @@ _CANCEL_STATEMENT_JOB: Operation[StatementJob] = Operation(
     "CancelStatementJob", "POST", "/organizations/{orgId}/statementjobs/{id}/cancel", StatementJob
 )
 _CREATE_STATEMENT_JOB_BATCH: Operation[StatementJobList] = Operation(
-    "CreateStatementJobBatch", "POST", "/organizations/{orgId}/statementjobs/batch", StatementJobList
+    "CreateStatementJobBatch",
+    "POST",
+    "/organizations/{orgId}/statementjobs/batch",
+    StatementJobList,
+    takes="billIds:[text](1,10) version:int includeCsvFormat:bool filters:StatementJobFilters",
 )
 _PUT_STATEMENT_DEFINITION_FIELDS = Fields(
     "aggregation_frequency name include_price_per_unit dimensions measures generate_slim_statements"

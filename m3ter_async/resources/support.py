@@ -8,7 +8,6 @@ from typing import Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_datetime
 from .._core.operation import Operation
 from ..models.support import PermissionStatementWrapper, Support
 from ._base import Resource
@@ -18,8 +17,14 @@ __all__ = ["SupportChanges", "SupportResource"]
 
 
 _GET_SUPPORT: Operation[Support] = Operation("GetSupport", "GET", "/organizations/{orgId}/support", Support)
-_PUT_SUPPORT: Operation[Support] = Operation("PutSupport", "PUT", "/organizations/{orgId}/support", Support)
-_PUT_SUPPORT_FIELDS = Fields("dt_end_support_users_access:datetime support_users_permission_policy")
+_PUT_SUPPORT: Operation[Support] = Operation(
+    "PutSupport",
+    "PUT",
+    "/organizations/{orgId}/support",
+    Support,
+    takes="dtEndSupportUsersAccess:moment version:int supportUsersPermissionPolicy:[PermissionStatementWrapper]",
+)
+_PUT_SUPPORT_FIELDS = Fields("dt_end_support_users_access support_users_permission_policy")
 
 
 class SupportChanges(TypedDict, total=False):
@@ -61,7 +66,7 @@ class SupportResource(Resource):
             _PUT_SUPPORT,
             {},
             body={
-                "dtEndSupportUsersAccess": as_datetime(dt_end_support_users_access, "dt_end_support_users_access"),
+                "dtEndSupportUsersAccess": dt_end_support_users_access,
                 "version": version,
                 "supportUsersPermissionPolicy": support_users_permission_policy,
             },

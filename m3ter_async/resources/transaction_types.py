@@ -25,15 +25,24 @@ _LIST_TRANSACTION_TYPES: Operation[TransactionType] = Operation(
     TransactionType,
     page="token",
     page_size=100,
+    takes="ids:[text] codes:[text] archived:bool",
 )
 _CREATE_TRANSACTION_TYPE: Operation[TransactionType] = Operation(
-    "CreateTransactionType", "POST", "/organizations/{orgId}/picklists/transactiontypes", TransactionType
+    "CreateTransactionType",
+    "POST",
+    "/organizations/{orgId}/picklists/transactiontypes",
+    TransactionType,
+    takes="name:text(1,200) version:int code:text(,80) archived:bool",
 )
 _GET_TRANSACTION_TYPE: Operation[TransactionType] = Operation(
     "GetTransactionType", "GET", "/organizations/{orgId}/picklists/transactiontypes/{id}", TransactionType
 )
 _UPDATE_TRANSACTION_TYPE: Operation[TransactionType] = Operation(
-    "UpdateTransactionType", "PUT", "/organizations/{orgId}/picklists/transactiontypes/{id}", TransactionType
+    "UpdateTransactionType",
+    "PUT",
+    "/organizations/{orgId}/picklists/transactiontypes/{id}",
+    TransactionType,
+    takes="name:text(1,200) version:int code:text(,80) archived:bool",
 )
 _DELETE_TRANSACTION_TYPE: Operation[TransactionType] = Operation(
     "DeleteTransactionType", "DELETE", "/organizations/{orgId}/picklists/transactiontypes/{id}", TransactionType

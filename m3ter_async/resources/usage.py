@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_datetime
 from .._core.operation import Operation
 from ..models._shared import DataExplorerAggregation, DataExplorerDimensionFilter, DataExplorerGroup
 from ..models.usage import (
@@ -40,7 +39,16 @@ _GET_VALIDATION_ERROR_DOWNLOAD_URL: Operation[GenerateDownloadUrl] = Operation(
     GenerateDownloadUrl,
 )
 _POST_USAGE_DATA_QUERY: Operation[UsageQuery] = Operation(
-    "PostUsageDataQuery", "POST", "/organizations/{orgId}/usage/query", UsageQuery, repeat="read", scope="usage_query"
+    "PostUsageDataQuery",
+    "POST",
+    "/organizations/{orgId}/usage/query",
+    UsageQuery,
+    repeat="read",
+    scope="usage_query",
+    takes="startDate:moment endDate:moment meterIds:[text] accountIds:[text] "
+    "dimensionFilters:[DataExplorerDimensionFilter] "
+    "aggregations:[DataExplorerAggregation] groups:[DataExplorerGroup] "
+    "limit:int(1,20000)",
 )
 _SUBMIT_MEASUREMENTS: Operation[SubmitMeasurements] = Operation(
     "SubmitMeasurements",
@@ -49,6 +57,7 @@ _SUBMIT_MEASUREMENTS: Operation[SubmitMeasurements] = Operation(
     SubmitMeasurements,
     scope="ingest",
     server="ingest",
+    takes="measurements:[Measurement](1,1000)",
 )
 _GENERATE_UPLOAD_URL: Operation[UrlUpload] = Operation(
     "GenerateUploadUrl",
@@ -56,9 +65,16 @@ _GENERATE_UPLOAD_URL: Operation[UrlUpload] = Operation(
     "/organizations/{orgId}/fileuploads/measurements/generateUploadUrl",
     UrlUpload,
     repeat="read",
+    takes="fileName:text(1,100) contentType:text(1,20) contentLength:int(1,1073741824)",
 )
 _LIST_JOBS: Operation[UploadJob] = Operation(
-    "ListJobs", "GET", "/organizations/{orgId}/fileuploads/measurements/jobs", UploadJob, page="token", page_size=100
+    "ListJobs",
+    "GET",
+    "/organizations/{orgId}/fileuploads/measurements/jobs",
+    UploadJob,
+    page="token",
+    page_size=100,
+    takes="dateCreatedStart:moment dateCreatedEnd:moment",
 )
 _GET_UPLOAD_JOB_RESPONSE: Operation[UploadJob] = Operation(
     "GetUploadJobResponse", "GET", "/organizations/{orgId}/fileuploads/measurements/jobs/{id}", UploadJob
@@ -76,15 +92,24 @@ _LIST_USAGE_SAVED_QUERIES: Operation[UsageSavedQuery] = Operation(
     UsageSavedQuery,
     page="token",
     page_size=100,
+    takes="ids:[text]",
 )
 _CREATE_USAGE_SAVED_QUERY: Operation[UsageSavedQuery] = Operation(
-    "CreateUsageSavedQuery", "POST", "/organizations/{orgId}/usage/savedqueries", UsageSavedQuery
+    "CreateUsageSavedQuery",
+    "POST",
+    "/organizations/{orgId}/usage/savedqueries",
+    UsageSavedQuery,
+    takes="name:text(1,) usageQuery:UsageQueryRequestWithTimePeriod version:int",
 )
 _GET_USAGE_SAVED_QUERY: Operation[UsageSavedQuery] = Operation(
     "GetUsageSavedQuery", "GET", "/organizations/{orgId}/usage/savedqueries/{id}", UsageSavedQuery
 )
 _UPDATE_USAGE_SAVED_QUERY: Operation[UsageSavedQuery] = Operation(
-    "UpdateUsageSavedQuery", "PUT", "/organizations/{orgId}/usage/savedqueries/{id}", UsageSavedQuery
+    "UpdateUsageSavedQuery",
+    "PUT",
+    "/organizations/{orgId}/usage/savedqueries/{id}",
+    UsageSavedQuery,
+    takes="name:text(1,) usageQuery:UsageQueryRequestWithTimePeriod version:int",
 )
 _DELETE_USAGE_SAVED_QUERY: Operation[UsageSavedQuery] = Operation(
     "DeleteUsageSavedQuery", "DELETE", "/organizations/{orgId}/usage/savedqueries/{id}", UsageSavedQuery
@@ -143,8 +168,8 @@ class Usage(Resource):
         return await self._call(
             _POST_USAGE_DATA_QUERY,
             body={
-                "startDate": as_datetime(start_date, "start_date"),
-                "endDate": as_datetime(end_date, "end_date"),
+                "startDate": start_date,
+                "endDate": end_date,
                 "meterIds": meter_ids,
                 "accountIds": account_ids,
                 "dimensionFilters": dimension_filters,
@@ -222,8 +247,8 @@ class UsageFileUploadJobs(Resource):
             query={
                 "pageSize": page_size,
                 "nextToken": next_token,
-                "dateCreatedStart": as_datetime(date_created_start, "date_created_start"),
-                "dateCreatedEnd": as_datetime(date_created_end, "date_created_end"),
+                "dateCreatedStart": date_created_start,
+                "dateCreatedEnd": date_created_end,
                 "fileKey": file_key,
             },
         )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
-from .._core.encoding import as_datetime
 from .._core.operation import Operation
 from ..models._shared import PermissionPolicy, PermissionStatement, ResourceGroup
 from ..models.users import Me, OrgUser, OrgUserInvitation
@@ -23,10 +22,16 @@ __all__ = ["OrgUserChanges", "UserInvitations", "Users"]
 
 
 _LIST_ORG_USERS: Operation[OrgUser] = Operation(
-    "ListOrgUsers", "GET", "/organizations/{orgId}/users", OrgUser, page="token", page_size=200
+    "ListOrgUsers", "GET", "/organizations/{orgId}/users", OrgUser, page="token", page_size=200, takes="ids:[text]"
 )
 _GET_ORG_USER: Operation[OrgUser] = Operation("GetOrgUser", "GET", "/organizations/{orgId}/users/{id}", OrgUser)
-_PUT_ORG_USER: Operation[OrgUser] = Operation("PutOrgUser", "PUT", "/organizations/{orgId}/users/{id}", OrgUser)
+_PUT_ORG_USER: Operation[OrgUser] = Operation(
+    "PutOrgUser",
+    "PUT",
+    "/organizations/{orgId}/users/{id}",
+    OrgUser,
+    takes="version:int permissionPolicy:[PermissionStatement] dtEndAccess:moment",
+)
 _GET_ORG_USER_PERMISSIONS: Operation[PermissionPolicy] = Operation(
     "GetOrgUserPermissions",
     "GET",
@@ -56,13 +61,19 @@ _LIST_ORG_USER_INVITATIONS: Operation[OrgUserInvitation] = Operation(
     page_size=200,
 )
 _CREATE_ORG_USER_INVITATION: Operation[OrgUserInvitation] = Operation(
-    "CreateOrgUserInvitation", "POST", "/organizations/{orgId}/invitations", OrgUserInvitation
+    "CreateOrgUserInvitation",
+    "POST",
+    "/organizations/{orgId}/invitations",
+    OrgUserInvitation,
+    takes="firstName:text(1,100) lastName:text(1,100) email:text(1,) m3terUser:bool "
+    "version:int contactNumber:text(,50) permissionPolicyIds:[text] "
+    "dtEndAccess:moment dtExpiry:moment",
 )
 _GET_ORG_USER_INVITATION: Operation[OrgUserInvitation] = Operation(
     "GetOrgUserInvitation", "GET", "/organizations/{orgId}/invitations/{id}", OrgUserInvitation
 )
 _PUT_ORG_USER_FIELDS = Fields(
-    "permission_policy dt_end_access:datetime",
+    "permission_policy dt_end_access",
     "firstName lastName contactNumber email organizations "
     "firstAcceptedTermsAndConditions lastAcceptedTermsAndConditions supportUser",
 )
@@ -127,11 +138,7 @@ class Users(Resource):
             _GET_ORG_USER,
             _PUT_ORG_USER,
             {"id": id},
-            body={
-                "version": version,
-                "permissionPolicy": permission_policy,
-                "dtEndAccess": as_datetime(dt_end_access, "dt_end_access"),
-            },
+            body={"version": version, "permissionPolicy": permission_policy, "dtEndAccess": dt_end_access},
         )
 
     def get_permissions(
@@ -245,8 +252,8 @@ class UserInvitations(Resource):
                 "version": version,
                 "contactNumber": contact_number,
                 "permissionPolicyIds": permission_policy_ids,
-                "dtEndAccess": as_datetime(dt_end_access, "dt_end_access"),
-                "dtExpiry": as_datetime(dt_expiry, "dt_expiry"),
+                "dtEndAccess": dt_end_access,
+                "dtExpiry": dt_expiry,
             },
         )
 

@@ -25,9 +25,15 @@ _LIST_WEBHOOK_INTEGRATIONS: Operation[WebhookDestination] = Operation(
     WebhookDestination,
     page="token",
     page_size=200,
+    takes="ids:[text]",
 )
 _CREATE_WEBHOOK_DESTINATION: Operation[WebhookDestination] = Operation(
-    "CreateWebhookDestination", "POST", "/organizations/{orgId}/integrationdestinations/webhooks", WebhookDestination
+    "CreateWebhookDestination",
+    "POST",
+    "/organizations/{orgId}/integrationdestinations/webhooks",
+    WebhookDestination,
+    takes="name:text(1,) description:text(1,) url:text(1,) "
+    "credentials:IntegrationM3terSignedCredentialsRequest version:int active:bool",
 )
 _GET_WEBHOOK_INTEGRATION_DESTINATION: Operation[WebhookDestination] = Operation(
     "GetWebhookIntegrationDestination",
@@ -40,6 +46,8 @@ _UPDATE_WEBHOOK_DESTINATION: Operation[WebhookDestination] = Operation(
     "PUT",
     "/organizations/{orgId}/integrationdestinations/webhooks/{id}",
     WebhookDestination,
+    takes="name:text(1,) description:text(1,) url:text(1,) "
+    "credentials:IntegrationM3terSignedCredentialsRequest version:int active:bool",
 )
 _DELETE_WEBHOOK_DESTINATION: Operation[WebhookDestination] = Operation(
     "DeleteWebhookDestination",
@@ -53,6 +61,7 @@ _ACTIVATE_WEBHOOK_DESTINATION: Operation[WebhookDestination] = Operation(
     "/organizations/{orgId}/integrationdestinations/webhooks/{id}/active",
     WebhookDestination,
     repeat="safe",
+    takes="active:bool",
 )
 _UPDATE_WEBHOOK_DESTINATION_FIELDS = Fields("name description url credentials:anew code active")
 

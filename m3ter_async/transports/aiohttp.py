@@ -8,7 +8,6 @@ import select
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from yarl import URL
 
 from ..errors import ConfigurationError
 from . import decompression
+from .aiohttp_bodies import encoding, read
 from .network import Network, Route
 from .protocol import Request, Response, TransportError
 from .stage import REFUSAL_SECONDS, Stage, connect_within, refused_by_proxy
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 # Shorter than the idle time after which load balancers hang up, so that no request is sent into a closing connection.
 _KEEP_ALIVE = 15.0
-_SMALL, _LARGE = 65_536, 67_108_864  # bytes; for more than the latter, a length alone is no reason to make room
 _READS = ("GET", "HEAD", "OPTIONS")
 _ORIGINS = 100  # that are remembered; presigned URLs may lead to many
 
@@ -82,9 +81,7 @@ class AiohttpTransport:
         return await self._exchange(request, attempt)
 
     async def _exchange(self, request: Request, attempt: _Attempt) -> Response:
-        if self._closed or (self._session is not None and self._session.closed):
-            raise TransportError("this transport, or the session it was given, is closed", sent=False)
-        session = self._session or self._open()
+        session = self._ready()
         try:
             url, route = self._target(request.url)
             attempt.route = route
@@ -104,9 +101,9 @@ class AiohttpTransport:
             )
             try:
                 if attempt.answered(answer.status, answer.headers):
-                    return Response(answer.status, answer.headers, await _read(answer, request.max_bytes, request.into))
+                    return Response(answer.status, answer.headers, await read(answer, request.max_bytes, request.into))
                 async with asyncio.timeout(REFUSAL_SECONDS):
-                    await decompression.read(answer.content.iter_any(), _encoding(answer), math.inf, attempt.take)
+                    await decompression.read(answer.content.iter_any(), encoding(answer), math.inf, attempt.take)
                 return Response(answer.status, answer.headers, attempt.body)
             finally:
                 answer.close()  # cuts what was not read to its end; after that, the connection is back in the pool
@@ -151,11 +148,19 @@ class AiohttpTransport:
         self._timeouts = {seconds: made}
         return made
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _ready(self) -> aiohttp.ClientSession:
         try:
-            asyncio.get_running_loop()
+            here = asyncio.get_running_loop()
         except RuntimeError:
             raise ConfigurationError("aiohttp needs asyncio; on trio pass transport=HttpxTransport()") from None
+        session = self._session
+        if self._closed or (session is not None and session.closed):
+            raise TransportError("this transport, or the session it was given, is closed", closed=True)
+        if getattr(session, "_loop", here) is not here:
+            raise TransportError("the session of this transport belongs to another event loop", closed=True)
+        return session or self._open()
+
+    def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._max_connections,
@@ -271,30 +276,6 @@ _connecting: ContextVar[_Attempt | None] = ContextVar("m3ter_connecting", defaul
 def _for_proxy(request: Request, headers: dict[str, str]) -> dict[str, str]:
     """Headers of a request; one in plain http is read by the proxy itself, which wants its own among them."""
     return request.headers if request.url.startswith("https:") else {**request.headers, **headers}
-
-
-def _encoding(answer: aiohttp.ClientResponse) -> str:
-    return answer.headers.get("Content-Encoding", "")
-
-
-async def _read(
-    answer: aiohttp.ClientResponse, most: int, into: Callable[[bytes], Awaitable[None]] | None
-) -> bytes | bytearray:
-    encoding = _encoding(answer)
-    length = answer.content_length
-    if into is not None or encoding or length is None or not 0 < length <= min(most, _LARGE):
-        return await decompression.read(answer.content.iter_any(), encoding, most, into)
-    if length < _SMALL:
-        return await answer.read()
-    # filled in place where the length is known: joining the chunks of a large page would hold it twice
-    body = bytearray(length)
-    size = 0
-    async for chunk in answer.content.iter_any():
-        end = size + len(chunk)
-        body[size:end] = chunk
-        size = end
-    del body[size:]  # an answer to HEAD has a length and no body
-    return body
 
 
 AiohttpTransport.__module__ = "m3ter_async"  # where users import it from

@@ -68,9 +68,9 @@ class HttpxTransport:
 
     async def _exchange(self, request: Request, progress: _Progress) -> Response:
         if self._closed:
-            raise TransportError("this transport is closed", sent=False)
+            raise TransportError("this transport is closed", closed=True)
         if self._theirs is not None and self._theirs.is_closed:
-            raise TransportError("the client of this transport is closed", sent=False)
+            raise TransportError("the client of this transport is closed", closed=True)
         try:
             progress.route = route = self._route(request.url)
             # httpx bounds each read, not the whole: a server that trickles bytes would never time out
@@ -100,7 +100,7 @@ class HttpxTransport:
                 await self._room.acquire()
         try:
             if self._closed:
-                raise TransportError("this transport is closed", sent=False)
+                raise TransportError("this transport is closed", closed=True)
             pool = pools.enter()
             sound = False
             try:
@@ -174,7 +174,7 @@ class HttpxTransport:
                 # in a thread: reading certificates takes longer than a request
                 made = await to_thread.run_sync(self._make, proxy, abandon_on_cancel=True)
                 if self._closed:
-                    raise TransportError("this transport is closed", sent=False)
+                    raise TransportError("this transport is closed", closed=True)
                 self._pools[proxy] = made
             return made
 

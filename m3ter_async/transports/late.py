@@ -61,7 +61,7 @@ class LateTransport:
         if not request.streamed:
             request.timeout -= current_time() - began
         if self._closed:
-            raise TransportError("this transport is closed", sent=False)
+            raise TransportError("this transport is closed", closed=True)
         if self._made is None:
             raise TransportError("no connection in time", sent=False, timeout=True)
         return self._made

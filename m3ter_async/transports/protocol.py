@@ -77,6 +77,8 @@ class TransportError(Exception):
         too_large: True where the answer outgrew what the request allows.
         status: The status (200 to 299) that was answered before the answer broke, or None where none was.
         final: True where a repeat would end the same way, since something is wrong by configuration.
+        closed: True where the transport, or the client it was handed, is closed or belongs to another event loop; it
+            is final, and nothing was sent.
     """
 
     def __init__(
@@ -88,11 +90,13 @@ class TransportError(Exception):
         too_large: bool = False,
         status: int | None = None,
         final: bool = False,
+        closed: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.sent = sent
+        self.sent = sent and not closed
         self.timeout = timeout
         self.too_large = too_large
         self.status = status
-        self.final = final
+        self.final = final or closed
+        self.closed = closed

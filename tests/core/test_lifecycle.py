@@ -26,14 +26,13 @@ from m3ter_async import (
     APIError,
     AsyncM3ter,
     ClientClosedError,
-    ConfigurationError,
     M3terError,
     TransportError,
 )
 from m3ter_async.transports import AiohttpTransport, HttpxTransport
 from m3ter_async.transports.protocol import Request, Response, Transport
 
-from ..fakes import KEY, ORG, SECRET, FakeTransport, answer, client, grant
+from ..fakes import KEY, ORG, SECRET, FakeClock, FakeTransport, answer, client, grant
 from ..wire import (
     PAIR_IDS,
     PAIRS,
@@ -503,7 +502,7 @@ def test_a_client_in_a_second_loop_after_the_first_says_so(library: Any, monkeyp
                 assert not caught.value.outcome_unknown
             with pytest.raises(ClientClosedError, match=ELSEWHERE):
                 [row async for row in rows]
-            with pytest.raises(ConfigurationError, match=ELSEWHERE):
+            with pytest.raises(ClientClosedError, match=ELSEWHERE):
                 await m3ter.aclose()
 
         loop = asyncio.new_event_loop()
@@ -736,3 +735,39 @@ async def test_a_transport_that_was_closed_opens_nothing_again(library: str, any
         await transport.send(Request("GET", "http://127.0.0.1:1/", {}))
     assert not caught.value.sent
     assert "closed" in caught.value.reason
+
+
+# What was closed, or belongs elsewhere, by the caller's own hand
+
+
+async def test_a_closed_session_of_the_callers_is_told_at_once_and_as_what_it_is(pair: Pair) -> None:
+    """It was taken for a connection that failed, and tried again for two minutes."""
+    clock = FakeClock()
+    with Wire() as wire:
+        theirs: Any = aiohttp.ClientSession() if pair.library == "aiohttp" else httpx.AsyncClient()
+        transport = AiohttpTransport(theirs) if pair.library == "aiohttp" else HttpxTransport(theirs)
+        await (theirs.close() if pair.library == "aiohttp" else theirs.aclose())
+        async with wire.client(pair, transport=transport, clock=clock) as m3ter:
+            with pytest.raises(ClientClosedError, match="closed") as caught:
+                await m3ter.request("POST", "/x")
+    assert not isinstance(caught.value, APIConnectionError)
+    assert not caught.value.outcome_unknown
+    assert clock.sleeps == []
+    assert wire.requests == []
+
+
+def test_a_session_of_another_event_loop_is_told_at_once_and_as_what_it_is() -> None:
+    async def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    async def call(wire: Wire) -> None:
+        with pytest.raises(ClientClosedError, match="another event loop"):
+            await wire.client(Pair("asyncio", "aiohttp"), transport=AiohttpTransport(theirs)).request("GET", "/x")
+
+    loop = asyncio.new_event_loop()
+    theirs = loop.run_until_complete(session())
+    with Wire() as wire:
+        asyncio.run(call(wire))
+    loop.run_until_complete(theirs.close())
+    loop.close()
+    assert wire.requests == []

@@ -208,11 +208,11 @@ async def test_bad_arguments_raise_at_the_call_and_nothing_is_sent() -> None:
     async with client(transport) as m3ter:
         with pytest.raises(ValueError, match="commas"):
             m3ter.bills.list(ids=["a", "b,c"])
-        with pytest.raises(TypeError, match="accountId"):
+        with pytest.raises(TypeError, match="account_id"):
             m3ter.bills.list(account_id=object())  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="billId"):
+        with pytest.raises(ValueError, match="bill_id"):
             m3ter.bills.line_items.list("..")
-        with pytest.raises(TypeError, match="billId"):
+        with pytest.raises(TypeError, match="bill_id"):
             m3ter.bills.line_items.list(None)  # type: ignore[arg-type]
         await settle()
     assert transport.requests == transport.logins == []
@@ -669,7 +669,7 @@ async def test_a_search_of_nothing_ends_at_once() -> None:
 
 
 EITHER: Operation[Bill] = Operation(
-    "Preview", "POST", "/organizations/{orgId}/preview", Bill, repeat="safe", page="either", page_size=100
+    "Preview", "POST", "/organizations/{orgId}/preview", Bill, repeat="safe", page="either", page_size=100, takes=None
 )
 
 

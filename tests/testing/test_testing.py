@@ -619,7 +619,7 @@ async def test_they_stand_in_for_the_service_under_respx_itself() -> None:
                 await m3ter.bills.retrieve("b1")
             assert caught.value.retry_after == 9
             assert route.call_count == 6
-            await m3ter.usage.submit(measurements=[])
+            await m3ter.usage.submit(measurements=[{"uid": "u", "meter": "m", "account": "a"}])
 
 
 @pytest.mark.parametrize("sizes", [[], [2], [2, 0, 1]])

@@ -235,4 +235,5 @@ def _required(call: Callable[..., Any]) -> list[str]:
 
 def _operation(call: Callable[..., Paginator[Any]]) -> Operation[Any]:
     # a paginator asks for nothing before it is iterated, so any id will do
-    return call(**dict.fromkeys(_required(call), "any")).operation
+    # a text that is a day as well
+    return call(**dict.fromkeys(_required(call), "2000-01-01")).operation
