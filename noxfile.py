@@ -16,6 +16,7 @@ PROJECT = nox.project.load_toml()
 
 VERSIONS = nox.project.python_versions(PROJECT)  # of the classifiers
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+SIDE_BY_SIDE = ("-n", "auto", "--dist", "worksteal")  # on all cores
 LARGE = {"cloud", "spark", "dlt", "sync"}  # tried by `engines` alone
 EVERYTHING = ",".join(sorted(EXTRAS.keys() - LARGE))
 
@@ -46,7 +47,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, on the Python that runs nox."""
     install(session, EVERYTHING, "tests")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *(session.posargs or SIDE_BY_SIDE))
 
 
 @nox.session(python=VERSIONS)
@@ -66,7 +67,7 @@ def lowest(session: nox.Session) -> None:
     session.install("--quiet", "--constraint", str(oldest), "-e", f".[{EVERYTHING}]", *tools)
     # and the simulated worlds give trio a clock, which the oldest anyio does not pass on
     left_out = ("--ignore=tests/test_examples.py", "--ignore=tests/simulation")
-    session.run("python", "-m", "pytest", *left_out, *session.posargs)
+    session.run("python", "-m", "pytest", *left_out, *(session.posargs or SIDE_BY_SIDE))
 
 
 @nox.session

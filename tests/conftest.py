@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -45,6 +47,15 @@ def no_credentials_around(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("M3TER_") or name.upper().endswith("_PROXY") or name in network:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """What one test asks of the log, a page of the documentation say, is nothing to the next one."""
+    log = logging.getLogger("m3ter_async")
+    level = log.level
+    yield
+    log.setLevel(level)
 
 
 @pytest.fixture(params=PAIRS, ids=PAIR_IDS)
