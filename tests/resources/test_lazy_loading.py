@@ -26,7 +26,7 @@ def use_everything():
     from m3ter_async._core.encoding import as_date, as_datetime, encode_body, encode_query
     from m3ter_async._measurements.measurement import encode, measurement
     from m3ter_async._measurements import failed_measurements
-    from m3ter_async.export.formats import tables
+    from m3ter_async._tabular import tables
     for name in models.__all__:
         if isinstance(getattr(models, name), type) and issubclass(getattr(models, name), models.Model):
             decode(decoder(getattr(models, name)), b"{{}}")
