@@ -59,7 +59,7 @@ async def begin(client: AsyncM3ter, listing: Listing) -> Beginning:
             raise
         text = f"the service did not tell up to which date bills are locked ({error.status})"
         notes.append(SyncNote("no_locks", 1, text))
-        query = {"pageSize": 1, "excludeLineItems": "true"}
+        query = {"pageSize": 1, "excludeLineItems": True}
         response = await answer(client, listing.operation, {}, query)
     now = time_of(response)
     if now is None:
