@@ -10,11 +10,14 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, NamedTuple
+
+import msgspec
 
 from .._core.operation import Operation
 from ..client import AsyncM3ter
-from ..errors import APIResponseValidationError, APIStatusError
+from ..errors import APIStatusError
 from ..export.slices.listings import Listing, paginator
 from .change import SetAside, SyncNote
 from .found import Found, Record
@@ -30,7 +33,30 @@ _LINES = frozenset(("lineItems",))
 _TOGETHER = 50  # ids in a request: some two kilobytes of URL
 _SEARCHED = "50"  # a search gives whole bills, of which only the ids are used
 _NAMED = 20  # ids in a note
+_SEARCH = "bills.search"
 _REFUSED = frozenset((400, 404, 405, 422, 501))
+
+
+class _NotSorted(Exception):
+    """A search that does not give what it was asked for, in the order that it was asked for."""
+
+
+class _Created(msgspec.Struct, rename={"at": "dtCreated"}):
+    id: str
+    at: datetime
+
+
+_decoder = msgspec.json.Decoder(_Created)
+
+
+def _created(row: bytes) -> _Created:
+    try:
+        found = _decoder.decode(row)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise _NotSorted from None
+    if found.at.tzinfo is None:
+        raise _NotSorted
+    return found
 
 
 class _Group(NamedTuple):
@@ -149,31 +175,36 @@ class Bills:
 
     async def _search(self, since: datetime) -> list[str] | None:
         """Ids of bills made since then that nobody knows; None where the service does not search so."""
-        when = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        arguments = {"search_query": f"dtCreated>={when}", "sort_by": "dtCreated", "sort_order": "ASC"}
-        new: dict[str, None] = {}
         try:
-            pages = paginator(self._client, "bills.search", {**arguments, "page_size": _SEARCHED}, None).raw().pages()
-            async for page in pages:
-                for record in page.data:
-                    try:
-                        id = print_of(record, _LINES).id
-                    except Unkeyed as error:
-                        self._aside.append(SetAside(record, None, None, "", str(error)))
-                        continue
-                    if not self._ledger.seen("", id) and self._ledger.held("", id) is None:
-                        new[id] = None
-        except APIResponseValidationError:
-            pass  # rows came and went faster than its pages could be followed
+            return await self._made_since(since)
+        except _NotSorted:
+            pass
         except APIStatusError as error:
             if error.status not in _REFUSED:
                 raise
-        else:
-            return list(new)
         self._notes.append(
             SyncNote("whole_look", 1, "the service did not search for bills that are new: all heads were looked at")
         )
         return None
+
+    async def _made_since(self, since: datetime) -> list[str]:
+        """Page by page, each from the time of the last bill on: so it does not matter that others come and go."""
+        came: dict[str, datetime] = {}
+        offset = 0
+        while True:
+            when = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            arguments = {"search_query": f"dtCreated>={when}", "sort_by": "dtCreated", "sort_order": "ASC"}
+            arguments |= {"page_size": _SEARCHED, "from_document": str(offset)}
+            rows = [_created(row) for row in (await paginator(self._client, _SEARCH, arguments, None).raw()).data]
+            if any(before.at > after.at for before, after in pairwise(rows)):
+                raise _NotSorted
+            new = {row.id: row.at for row in rows if row.id not in came}
+            if not new:
+                return [id for id in came if not self._ledger.seen("", id) and self._ledger.held("", id) is None]
+            came |= new
+            since = rows[-1].at.replace(microsecond=rows[-1].at.microsecond // 1000 * 1000)
+            # behind those of that very moment; the last of them is asked for again, so that nothing is passed over
+            offset = sum(at >= since for at in came.values()) - 1
 
     async def _fetch(self, group: _Group) -> Found:
         """The bills of a group, whole; those that do not come are asked for one by one."""

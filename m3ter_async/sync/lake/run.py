@@ -1,6 +1,7 @@
 """A sync into a lake, from its arguments to its report."""
 
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from os import PathLike
@@ -104,14 +105,15 @@ async def sync_lake(
             nested=nested,
             batch_bytes=_AT_ONCE,
         )
-        async for change in round:
-            await to_thread.run_sync(store.apply, change, change._replaced)
-            upserts += len(change.ids)
-            deletes += len(change.deletes)
-            aside += change.aside
-            notes += change.notes
-            if on_change is not None:
-                on_change(change)
+        async with aclosing(round):
+            async for change in round:
+                await to_thread.run_sync(store.apply, change, change._replaced)
+                upserts += len(change.ids)
+                deletes += len(change.deletes)
+                aside += change.aside
+                notes += change.notes
+                if on_change is not None:
+                    on_change(change)
         await to_thread.run_sync(store.tidy)
     finally:
         place.close()

@@ -49,9 +49,11 @@ class Store:
             raise SyncError(
                 f"{place.folder} has the tables {', '.join(there)}, not {', '.join(schemas)}: sync into another folder"
             )
+        self._old: set[int] = set()  # parts with fewer columns
         for part in place.manifest.parts:
             for table, wanted in schemas.items():
-                fits(self._path(table, part), wanted)
+                if not fits(self._path(table, part), wanted):
+                    self._old.add(part.number)
 
     def known(self) -> Known:
         """What the tables hold."""
@@ -71,18 +73,15 @@ class Store:
         """
         made = _Made(self)
         kept: list[Part] = []
-        if there:
-            finder = Keys(self._first, self._parent, there)
-            for part in self._place.manifest.parts:
-                hits = finder.count(self._path(STATE_TABLE, part))
-                if not hits:
-                    kept.append(part)
-                    continue
-                made.removed += self._names(part)
-                if hits < part.records:
-                    kept.append(made.part(_Sources(self._without(part, finder), part.records - hits)))
-        else:
-            kept += self._place.manifest.parts
+        finder = Keys(self._first, self._parent, there)
+        for part in self._place.manifest.parts:
+            hits = finder.count(self._path(STATE_TABLE, part)) if there else 0
+            if not hits and part.number not in self._old:
+                kept.append(part)
+                continue
+            made.removed += self._names(part)
+            if hits < part.records:
+                kept.append(made.part(_Sources(self._without(part, finder), part.records - hits)))
         if change.ids:
             state = change.state.filter(pc.invert(change.state["deleted"])).select(self._schemas[STATE_TABLE].names)
             tables = {**change.upserts, STATE_TABLE: state}
@@ -139,6 +138,7 @@ class Store:
                 steps=0 if change.last else before.steps + 1,
             )
         self._place.commit(after)
+        self._old.clear()
 
     def _without(self, part: Part, finder: Keys) -> dict[str, Iterator[Any]]:
         def left(table: str, wanted: Any) -> Iterator[Any]:
