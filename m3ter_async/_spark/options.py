@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from .._tabular.pyarrow_import import pa
 from ..blocking import Connection
 from ..blocking.reading import empty_slice, listing
 from ..blocking.tables import Rows
 from ..export.slices.arguments import day
 
 PARTITIONS = 32
+CHANGE = "_change"
+"""The column of a streaming query that says what became of a record."""
 _SECRET = ("api_key", "api_secret", "token")
 _DAYS = ("since", "until")
 
@@ -33,6 +36,7 @@ class Options:
         partitions: About how many tasks to make.
         keep_bad: Whether records that do not fit have rows of their own.
         pushdown: Whether Spark hands over its filters.
+        state: The folder of a streaming query, or None for a batch query.
         schema: The Arrow schema of the rows.
     """
 
@@ -46,6 +50,7 @@ class Options:
     partitions: int = PARTITIONS
     keep_bad: bool = False
     pushdown: bool = False
+    state: str | None = None
     schema: Any = None
 
 
@@ -88,8 +93,17 @@ def read_options(given: Mapping[str, str]) -> Options:
         partitions=own.get("partitions", PARTITIONS),
         keep_bad=keep_bad,
         pushdown=own.get("pushdown", False),
-        schema=rows.schema,
+        state=own.get("state"),
+        schema=rows.schema if "state" not in own else _of_changes(rows.schema, own),
     )
+
+
+def _of_changes(schema: Any, own: Mapping[str, Any]) -> Any:
+    """The schema of a streaming query."""
+    for name in (*_DAYS, "table", "partitions", "pushdown"):
+        if name in own:
+            raise ValueError(f"the option {name} does not go with state: a stream brings all that changes, whole")
+    return schema.append(pa.field(CHANGE, pa.string()))
 
 
 def _connections(own: Mapping[str, Any]) -> tuple[Connection, ...]:
@@ -176,5 +190,5 @@ def _plain(name: str) -> str:
 
 
 _KNOWN: Mapping[str, str] = {
-    _plain(name): name for name in ("resource", "table", *_DAYS, "org_id", *_READ, *_OF_CONNECTION)
+    _plain(name): name for name in ("resource", "table", *_DAYS, "org_id", "state", *_READ, *_OF_CONNECTION)
 }
