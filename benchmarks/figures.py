@@ -9,10 +9,13 @@ from typing import Any
 from .contest import Outcome
 from .works import (
     BY_HAND,
+    BY_HAND_HTTPX,
+    BY_HAND_RAW,
     EIGHT_SLICES,
     NDJSON,
     ONE_CURSOR,
     OURS,
+    OURS_HTTPX,
     OURS_RAW,
     OURS_SEND,
     OURS_TYPED,
@@ -63,10 +66,13 @@ class Figure:
 
 def figures(outcomes: Mapping[str, Outcome], imports: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
     """Every promise beside what was measured; what did not run has no figure."""
-    bills, long, gets = outcomes.get("bills"), outcomes.get("long"), outcomes.get("gets")
+    bills, long, gets, packed = (outcomes.get(name) for name in ("bills", "long", "gets", "gzip"))
     return [
         _speed("bills as `Decimal`, times as fast as m3ter with httpx", 6, bills, PEER, OURS),
-        _speed("bills as `Decimal`, of the speed by hand", 0.95, bills, BY_HAND, OURS),
+        _speed("bills as `Decimal`, of the speed by hand", 1.0, bills, BY_HAND, OURS),
+        _speed("the same from compressed pages", 1.15, packed, BY_HAND, OURS),
+        _speed("bills by `.raw()` from compressed pages, of the speed by hand", 1.35, packed, BY_HAND_RAW, OURS_RAW),
+        _speed("transactions, of the speed by hand", 0.9, outcomes.get("transactions"), BY_HAND, OURS),
         _speed("bills by `.raw()`, times as fast as m3ter with httpx", 20, bills, PEER, OURS_RAW),
         _speed("bills by `.as_type()`, times as fast as m3ter with httpx", 15, bills, PEER, OURS_TYPED),
         Figure("bills, peak memory", 80, " MB", _peak(bills), at_most=True),
@@ -74,7 +80,8 @@ def figures(outcomes: Mapping[str, Outcome], imports: Mapping[str, Mapping[str, 
         Figure("bills, longest event-loop stall", 30, " ms", _stall(bills, "stall"), True, _stall(bills, "stall_cpu")),
         _speed("small GETs, times as fast as m3ter with httpx", 12, gets, PEER, OURS),
         _speed("small GETs, times as fast as m3ter with aiohttp", 4, gets, PEER_AIOHTTP, OURS),
-        _speed("small GETs, of the speed of bare aiohttp", 0.8, gets, BY_HAND, OURS),
+        _speed("small GETs, of the speed of bare aiohttp", 0.92, gets, BY_HAND, OURS),
+        _speed("small GETs over httpx, of the speed of bare httpx", 0.9, gets, BY_HAND_HTTPX, OURS_HTTPX),
         *_export_figures(outcomes),
         _rate("measurements a second, a `send()` for each", 100_000, outcomes.get("ingest")),
         _speed(

@@ -40,6 +40,7 @@ OURS_RAW = "m3ter-async, .raw()"
 OURS_TYPED = "m3ter-async, .as_type()"
 OURS_SEND = "m3ter-async, send() for each"
 BY_HAND = "by hand, aiohttp + msgspec"
+BY_HAND_HTTPX = "by hand, httpx + msgspec"
 BY_HAND_RAW = "by hand, raw"
 BY_HAND_TYPED = "by hand, three fields"
 PARQUET = "m3ter-async, Parquet"
@@ -76,6 +77,8 @@ _PACKED = (
     Contender(PEER, "m3ter_package", "httpx", "bills-gzip", passes=1),
 )
 
+_BARE_HTTPX = Contender(BY_HAND_HTTPX, "by_hand", "httpx", "gets", passes=1)
+
 _INGEST = (
     Contender(OURS, "this_client", "aiohttp", "ingest"),
     Contender(OURS_SEND, "this_client", "aiohttp", "send"),
@@ -98,7 +101,7 @@ WORKS = {
     "ingest": Work(
         "Send {count:,} measurements of two quantities in batches of 1000", "measurements", 200_000, 20_000, _INGEST
     ),
-    "gets": Work("{count:,} small GETs, 100 in flight", "gets", 3_000, 500, _all("gets")),
+    "gets": Work("{count:,} small GETs, 100 in flight", "gets", 3_000, 500, (*_all("gets"), _BARE_HTTPX)),
 }
 WORKS["export"] = Work(
     "Export {count:,} bills to files",

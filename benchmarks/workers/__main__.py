@@ -16,7 +16,8 @@ def main() -> None:
     contender, backend, task, port, count = sys.argv[1:]
     settings = Settings(backend, task, f"http://127.0.0.1:{port}", int(count))
     module = importlib.import_module(f"benchmarks.workers.{contender}")
-    result = asyncio.run(measure(module.Contender(settings), settings))
+    kind = getattr(module, f"{backend.title()}Contender", module.Contender)
+    result = asyncio.run(measure(kind(settings), settings))
     print(json.dumps({**result, "start_memory": started_with}))
 
 

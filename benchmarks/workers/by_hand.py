@@ -124,3 +124,22 @@ class Contender:
         async with self._session.get(url) as answer:
             answer.raise_for_status()
             return decoder.decode(await answer.read())
+
+
+class HttpxContender(Contender):
+    """The same calls over one httpx client."""
+
+    async def open(self) -> None:
+        import httpx
+
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        self._client = httpx.AsyncClient(headers=headers, limits=limits, trust_env=False)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _get(self, url: str, decoder: msgspec.json.Decoder[_T]) -> _T:
+        answer = await self._client.get(url)
+        answer.raise_for_status()
+        return decoder.decode(answer.content)
