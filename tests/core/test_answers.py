@@ -70,7 +70,7 @@ def odd(schema: Schema, name: str = "") -> Any:
     if "anyOf" in schema:
         return odd(schema["anyOf"][0], name)
     if schema.get("type") == "array":
-        return [odd(schema["items"], name)]
+        return [odd(schema["items"])]
     if is_object(schema):
         fields = {field: odd(declared, field) for field, declared in schema["properties"].items()}
         return {**fields, "fieldOfTomorrow": {"deep": [1.5, None]}}

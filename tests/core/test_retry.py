@@ -285,7 +285,7 @@ FINALS: list[Answer] = [*(answer({}, status) for status in (302, 304, 400, 404, 
 
 
 def operation(repeat: Any, method: str = "POST") -> Operation[Any]:
-    return Operation("Some", method, "/organizations/{orgId}/some", dict, repeat=repeat)
+    return Operation("Some", method, "/organizations/{orgId}/some", dict, repeat=repeat, takes=None)
 
 
 async def attempts(fault: Answer, repeat: Any, body: Any, method: str = "POST") -> tuple[int, bool]:

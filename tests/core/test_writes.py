@@ -173,7 +173,7 @@ class Book:
         self.effects += 1
         if received.method == "PUT":
             self.version += 1
-            moments = {name: f"{received.json()[name]}T00:00:00.000Z" for name in ("startDate", "endDate")}
+            moments = {name: f"{received.json()[name][:10]}T00:00:00.000Z" for name in ("startDate", "endDate")}
             self.stored = {**received.json(), **moments}
         self.gone = received.method == "DELETE"
         return say(ENTITY)

@@ -23,7 +23,7 @@ async def main() -> list[Any]:
         patient = m3ter.with_options(timeout=30, max_retries=0)
         for call in (
             lambda: m3ter.accounts.retrieve("nonesuch"),
-            lambda: m3ter.bills.list(page_size=0),
+            lambda: m3ter.bills.list(billing_frequency="MONTHLY"),
             lambda: patient.accounts.update(
                 account.id, name="Late", code="acme", email_address="a@b.example", version=1
             ),
