@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 import anyio
 from msgspec import UNSET
 
 from ..errors import ClientClosedError
+from ..events import Answer
 from ..stats import Stats
 from ..transports.protocol import Response, Transport
 from .admission import Admission
+from .answers import listening
 from .attempts import Attempts
 from .auth import LOGIN, LOGIN_BODY, Grant, TokenManager, read_grant
 from .background import ELSEWHERE, Background
@@ -91,6 +94,10 @@ class Pipeline:
     def stats(self) -> Stats:
         """The numbers of all views."""
         return self.parts.journal.counters.snapshot(getattr(self._transport, "connections", None))
+
+    def answers(self) -> AbstractContextManager[list[Answer]]:
+        """Collects what the answers to the calls of a block came with."""
+        return listening(self.parts)
 
     async def warm_up(self) -> None:
         """Load what the transport has yet to load, and log in.
