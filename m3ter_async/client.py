@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, overload
 from msgspec import UNSET
 
 from ._core.clock import Clock, new_clock
+from ._core.forgotten import caller
 from ._core.identity import identity, secret
 from ._core.instrumentation import Hook, hooks
 from ._core.operation import BY_HAND, Operation
@@ -139,6 +140,7 @@ class AsyncM3ter(Toolbox, Measuring):
             clock=clock,
             settings=settings,
             hooks=hooks(on_event),
+            made_at=caller(),
         )
 
     @property

@@ -23,6 +23,7 @@ from .call import Call
 from .clock import Clock
 from .decoding import Unreadable, decode
 from .encoding import encode_body, encode_path, encode_query
+from .forgotten import Forgotten
 from .instrumentation import Hook, Journal
 from .operation import Operation
 from .outcomes import Failure, FailureReader
@@ -45,6 +46,7 @@ class Pipeline:
         credentials: The access key id and the API secret, to log in with.
         token: An access token from elsewhere.
         hooks: What is called with each event.
+        made_at: The file and line that made the client.
     """
 
     def __init__(
@@ -59,7 +61,9 @@ class Pipeline:
         clock: Clock,
         settings: Settings,
         hooks: tuple[Hook, ...],
+        made_at: tuple[str, int] = ("", 0),
     ) -> None:
+        self._forgotten = Forgotten(transport, made_at)
         self.settings = settings
         self.clock = clock
         self.background: Background = Background()
@@ -115,6 +119,7 @@ class Pipeline:
         if not self.background.at_home():
             raise ClientClosedError(ELSEWHERE, method="", path="")
         self.waits.close()
+        self._forgotten.closed()
         with anyio.CancelScope(shield=True):
             await self.background.aclose()
             await self._transport.aclose()
