@@ -93,7 +93,7 @@ __all__ = [
 if not TYPE_CHECKING:
     from importlib.util import find_spec as _find_spec
 
-    if _find_spec("httpx") is None:
+    if _find_spec("httpx") is None and _find_spec("httpx2") is None:
         __all__.remove("HttpxTransport")  # what lists or imports all names must not fail on one without its library
     _HOME = {
         "AsyncM3ter": "client",

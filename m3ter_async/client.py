@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, overload
 from msgspec import UNSET
 
 from ._core.clock import Clock, new_clock
+from ._core.forgotten import caller
+from ._core.identity import identity, secret
 from ._core.instrumentation import Hook, hooks
 from ._core.operation import BY_HAND, Operation
 from ._core.pipeline import Pipeline
 from ._core.rate_limits import Limits
 from ._core.retry import Repeat, RetryPolicy, repeat_of
-from ._core.settings import Settings, base_urls, flag, identity, plain_path, positive, secret, whole
+from ._core.settings import Settings, base_urls, flag, plain_path, positive, whole
 from ._jobs.client_methods import Toolbox
 from ._measurements.client_methods import Measuring
 from .errors import ConfigurationError
@@ -24,9 +26,11 @@ from .stats import Stats
 from .transports.late import LateTransport
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from ssl import SSLContext
     from typing import Self
 
+    from .events import Answer
     from .transports.protocol import Transport
 
 __all__ = ["AsyncM3ter"]
@@ -66,6 +70,8 @@ class AsyncM3ter(Toolbox, Measuring):
             ``ALL_PROXY`` and ``NO_PROXY`` decide, as they are when the client is made.
         ssl_context: How certificates are checked. By default ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` decide, else
             ``REQUESTS_CA_BUNDLE``, else the system. Both go to the transport's own constructor where you pass one.
+        headers: What goes with every request to the service besides its own headers, such as those of tracing. It goes
+            to no other host.
         on_event: What is called with each of `m3ter_async.events`: a function, or several.
         allow_insecure_http: Take a plain-http `base_url` that is not loopback, where key and secret travel in the
             clear.
@@ -94,6 +100,7 @@ class AsyncM3ter(Toolbox, Measuring):
         transport: Transport | None = None,
         proxy: str | None = None,
         ssl_context: SSLContext | None = None,
+        headers: Mapping[str, str] | None = None,
         on_event: Hook | Sequence[Hook] = (),
         allow_insecure_http: bool = False,
         _clock: Clock | None = None,
@@ -111,7 +118,7 @@ class AsyncM3ter(Toolbox, Measuring):
             allow_insecure=allow_insecure,
             bulk=flag("bulk", bulk),
             patient=bulk,
-        ).changed(max_retry_time=max_retry_time, total_timeout=total_timeout)
+        ).changed(max_retry_time=max_retry_time, total_timeout=total_timeout, headers=headers)
         rate = None if rate_limit is None else positive("rate_limit", rate_limit)
         in_flight = whole("max_connections", max_connections)
         clock = _clock or new_clock()
@@ -133,6 +140,7 @@ class AsyncM3ter(Toolbox, Measuring):
             clock=clock,
             settings=settings,
             hooks=hooks(on_event),
+            made_at=caller(),
         )
 
     @property
@@ -149,10 +157,12 @@ class AsyncM3ter(Toolbox, Measuring):
         max_retry_time: float | None = None,
         total_timeout: float | None = None,
         bulk: bool | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Self:
         """A view with other settings over the same connections, token, limits and retry budget.
 
-        What is left out stays as it is. Closing a view does nothing; the client it was made from closes for all.
+        What is left out stays as it is; `headers` are added to those that are there. Closing a view does nothing; the
+        client it was made from closes for all.
         """
         view = object.__new__(type(self))
         # as copy.copy does, so that a subclass keeps what is its own; but not the namespaces, which know a pipeline
@@ -170,6 +180,7 @@ class AsyncM3ter(Toolbox, Measuring):
                 max_retry_time=max_retry_time,
                 total_timeout=total_timeout,
                 bulk=bulk,
+                headers=headers,
             )
         )
         return view
@@ -238,6 +249,21 @@ class AsyncM3ter(Toolbox, Measuring):
             APIError: The login failed.
         """
         await self._pipeline.warm_up()
+
+    def answers(self) -> AbstractContextManager[list[Answer]]:
+        """Collect what the answers to the calls of a block came with: status, headers, request id and seconds.
+
+        ::
+
+            with m3ter.answers() as answers:
+                bill = await m3ter.bills.retrieve(id)
+            print(answers[-1].status, answers[-1].request_id, answers[-1].headers["date"])
+
+        Each page of a listing is a call, and so is each request that a download or an upload is made of; logins are
+        left out. Calls of other clients are not collected, those of views of this one and of tasks that the block
+        starts are. A call that fails has no answer: its error tells the same (`APIError`).
+        """
+        return self._pipeline.answers()
 
     def stats(self) -> Stats:
         """What this client and all its views have done so far; it costs next to nothing to ask."""

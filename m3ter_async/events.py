@@ -7,11 +7,13 @@ changes nothing for the call.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 __all__ = [
     "AddressLimitReached",
+    "Answer",
     "CallInfo",
     "Event",
     "LoggedIn",
@@ -48,6 +50,27 @@ class CallInfo:
     template: str | None
     path: str
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the answer to a call came with, as `AsyncM3ter.answers` collects it.
+
+    Attributes:
+        call: The call.
+        attempts: How often the request was sent.
+        status: The HTTP status.
+        headers: The headers by their names in lower case, with secrets of the client masked.
+        request_id: What the service calls this request, or None.
+        seconds: From sending the last attempt to the last byte of its answer.
+    """
+
+    call: CallInfo
+    attempts: int
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    request_id: str | None
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

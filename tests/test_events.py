@@ -449,8 +449,8 @@ async def test_events_are_frozen_values_that_can_be_kept_compared_and_pickled() 
 
 
 def test_every_event_is_public_and_each_of_its_fields_documented() -> None:
-    assert {kind.__name__ for kind in KINDS} | {"CallInfo", "Scope"} == set(every.__all__)
-    for kind in (*KINDS, every.CallInfo):
+    assert {kind.__name__ for kind in KINDS} | {"Answer", "CallInfo", "Scope"} == set(every.__all__)
+    for kind in (*KINDS, every.Answer, every.CallInfo):
         inherited = {field.name for base in kind.__bases__ if base is Event for field in dataclasses.fields(Event)}
         for field in dataclasses.fields(kind):
             assert field.name in inherited or f"    {field.name}: " in (inspect.getdoc(kind) or ""), kind

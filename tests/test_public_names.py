@@ -171,7 +171,7 @@ def test_values_of_public_types_are_pickled_and_sent_as_json(value: Any) -> None
 
 WITHOUT_HTTPX = """
 import sys
-sys.modules["httpx"] = None  # as if it were not installed
+sys.modules["httpx"] = sys.modules["httpx2"] = None  # as if they were not installed
 """
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 from ..errors import APIError, ClientClosedError
 from ..transports.protocol import Response
 from .admission import NoTurnInTime, PausedTooLong, Turn
+from .answers import heard, tell
 from .auth import LOGIN, NoTokenInTime, Token
 from .background import ELSEWHERE
 from .call import Call
@@ -107,6 +108,8 @@ class Attempts:
                         failure = parts.unreadable(self._call, outcome, cause)
                     else:
                         self._succeeded(value, token)
+                        if heard() and not login:
+                            self._tell(outcome, parts.clock.now() - began)
                         return value
                 else:
                     failure = self._refused(outcome)
@@ -120,6 +123,10 @@ class Attempts:
         if token is not None:
             token.worked = True
         self._entry.succeeded(value)
+
+    def _tell(self, response: Response, seconds: float) -> None:
+        redactor = None if self._call.bare else self._parts.failures.redactor()
+        tell(self._parts, self._entry.info(), self._entry.attempts, response, seconds, redactor)
 
     def _budget(self) -> RetryBudget:
         gate = self._call.gate

@@ -178,8 +178,9 @@ class _AsyncioTask(Generic[T]):
         # looked at in any case: nobody may be left to wait for it, and asyncio would complain
         error = TaskAbandoned() if task.cancelled() else task.exception()
         self.ended.set()
-        if self._then is not None:
-            self._then(error)
+        then, self._then = self._then, None  # a context may keep this task, and must not keep a client with it
+        if then is not None:
+            then(error)
 
     async def wait(self) -> T:
         await self.ended.wait()
@@ -234,8 +235,9 @@ class _TrioTask(Generic[T]):
         finally:
             self._registry.pop(self, None)
             self.ended.set()
-            if self._then is not None:
-                self._then(TaskAbandoned() if self._outcome is None else getattr(self._outcome, "error", None))
+            then, self._then = self._then, None
+            if then is not None:
+                then(TaskAbandoned() if self._outcome is None else getattr(self._outcome, "error", None))
 
     async def wait(self) -> T:
         await self.ended.wait()

@@ -74,7 +74,7 @@ async def _within(left: float, parts: Parts, request: Request) -> Response:
 
 
 def _request(parts: Parts, settings: Settings, call: Call, token: Token | None) -> Request:
-    headers = {"Authorization": parts.tokens.basic() if token is None else token.header, **_HEADERS}
+    headers = {"Authorization": parts.tokens.basic() if token is None else token.header, **_HEADERS, **settings.headers}
     if call.content is not None:
         headers["Content-Type"] = "application/json"
     url = parts.hosts[call.operation.server] + call.path

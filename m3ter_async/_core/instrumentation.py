@@ -144,16 +144,8 @@ class Entry:
     """
 
     __slots__ = (
-        "_began",
-        "_call",
-        "_counters",
-        "_heard",
-        "_into",
-        "_journal",
-        "_login",
-        "_operation",
-        "_where",
-        "attempts",
+        *("_began", "_call", "_counters", "_heard", "_into", "_journal", "_login", "_operation", "_where"),
+        *("attempts",),
     )
 
     def __init__(self, journal: Journal, operation: Operation[object], host: str, path: str, query: str) -> None:
@@ -189,7 +181,7 @@ class Entry:
         self._into = request.into
         if self._heard:
             self._began = self._journal.now()  # for the case that a hook is cancelled
-            self._journal.tell(RequestSent(self._info(), self.attempts, size))
+            self._journal.tell(RequestSent(self.info(), self.attempts, size))
             self._began = self._journal.now()
 
     def answered(self, response: Response) -> None:
@@ -210,7 +202,7 @@ class Entry:
             name = request_id(response.headers) if known else None
             self._journal.tell(
                 ResponseReceived(
-                    self._info(),
+                    self.info(),
                     self.attempts,
                     status,
                     seconds,
@@ -225,42 +217,43 @@ class Entry:
         self._counters.in_flight -= 1
         if self._heard:
             seconds = self._journal.now() - self._began
-            self._journal.tell(RequestFailed(self._info(), self.attempts, *_failure(error), seconds))
+            self._journal.tell(RequestFailed(self.info(), self.attempts, *_failure(error), seconds))
 
     def paused(self, begins: bool, seconds: float) -> None:
         """A 429 stopped all calls of an organization, or (`begins` is False) made that last for more seconds."""
         self._counters.paused_seconds += seconds
         if begins:
             self._counters.pauses += 1
-            self._journal.tell(RateLimitPaused(self._info(), self.attempts, self._operation.scope, seconds))
+            self._journal.tell(RateLimitPaused(self.info(), self.attempts, self._operation.scope, seconds))
 
     def address_limited(self, seconds: float) -> None:
         """All requests that the service allows this address are used up for so many seconds."""
         self._counters.address_pauses += 1
-        self._journal.tell(AddressLimitReached(self._info(), self.attempts, self._operation.scope, seconds))
+        self._journal.tell(AddressLimitReached(self.info(), self.attempts, self._operation.scope, seconds))
 
     def again(self, delay: float, error: APIError) -> None:
         """The request will be sent again."""
         self._counters.retries += 1
         self._journal.tell(
-            RetryScheduled(self._info(), self.attempts, delay, error.reason, error.status, error.request_id)
+            RetryScheduled(self.info(), self.attempts, delay, error.reason, error.status, error.request_id)
         )
 
     def succeeded(self, value: object) -> None:
         """The call has its answer."""
         if self._login:
             self._counters.logins += 1
-            self._journal.tell(LoggedIn(self._info(), self.attempts, getattr(value, "expires_in", None)))
+            self._journal.tell(LoggedIn(self.info(), self.attempts, getattr(value, "expires_in", None)))
 
     def failed(self, error: APIError) -> None:
         """The call ends in an error."""
         if self._login:
             self._counters.login_failures += 1
-            self._journal.tell(LoginFailed(self._info(), self.attempts, error.reason, error.status))
+            self._journal.tell(LoginFailed(self.info(), self.attempts, error.reason, error.status))
         else:
             self._counters.failures += 1
 
-    def _info(self) -> CallInfo:
+    def info(self) -> CallInfo:
+        """What tells this call from others."""
         if self._call is None:
             operation = self._operation
             host, path, query = self._where

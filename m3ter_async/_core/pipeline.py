@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 import anyio
 from msgspec import UNSET
 
 from ..errors import ClientClosedError
+from ..events import Answer
 from ..stats import Stats
 from ..transports.protocol import Response, Transport
 from .admission import Admission
+from .answers import listening
 from .attempts import Attempts
 from .auth import LOGIN, LOGIN_BODY, Grant, TokenManager, read_grant
 from .background import ELSEWHERE, Background
@@ -20,6 +23,7 @@ from .call import Call
 from .clock import Clock
 from .decoding import Unreadable, decode
 from .encoding import encode_body, encode_path, encode_query
+from .forgotten import Forgotten
 from .instrumentation import Hook, Journal
 from .operation import Operation
 from .outcomes import Failure, FailureReader
@@ -42,6 +46,7 @@ class Pipeline:
         credentials: The access key id and the API secret, to log in with.
         token: An access token from elsewhere.
         hooks: What is called with each event.
+        made_at: The file and line that made the client.
     """
 
     def __init__(
@@ -56,7 +61,9 @@ class Pipeline:
         clock: Clock,
         settings: Settings,
         hooks: tuple[Hook, ...],
+        made_at: tuple[str, int] = ("", 0),
     ) -> None:
+        self._forgotten = Forgotten(transport, made_at)
         self.settings = settings
         self.clock = clock
         self.background: Background = Background()
@@ -92,6 +99,10 @@ class Pipeline:
         """The numbers of all views."""
         return self.parts.journal.counters.snapshot(getattr(self._transport, "connections", None))
 
+    def answers(self) -> AbstractContextManager[list[Answer]]:
+        """Collects what the answers to the calls of a block came with."""
+        return listening(self.parts)
+
     async def warm_up(self) -> None:
         """Load what the transport has yet to load, and log in.
 
@@ -108,6 +119,7 @@ class Pipeline:
         if not self.background.at_home():
             raise ClientClosedError(ELSEWHERE, method="", path="")
         self.waits.close()
+        self._forgotten.closed()
         with anyio.CancelScope(shield=True):
             await self.background.aclose()
             await self._transport.aclose()

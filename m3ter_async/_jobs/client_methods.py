@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mappin
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from .._core.settings import secret
+from .._core.identity import secret
 
 if TYPE_CHECKING:
     from .._core.pipeline import Pipeline

@@ -8,10 +8,10 @@ from os import PathLike
 from typing import Any, Literal, TypeVar
 
 from .._core.decoding import Unreadable, decode, decoder
+from .._core.identity import secret
 from .._core.operation import Operation
 from .._core.pipeline import Pipeline
 from .._core.redaction import Secret
-from .._core.settings import secret
 from .._paging.paginator import paginate
 from ..errors import APIResponseValidationError, JobCancelledError, JobFailedError, PermissionDeniedError
 from ..models.statements import StatementJob

@@ -11,8 +11,8 @@ from msgspec import UNSET
 
 from .._core.decoding import Unreadable, decode, decoder
 from .._core.encoding import as_datetime
+from .._core.identity import secret
 from .._core.pipeline import Pipeline
-from .._core.settings import secret
 from .._jobs.presigned_urls import download
 from ..errors import APIResponseValidationError, NotFoundError
 from ..models._base import dt

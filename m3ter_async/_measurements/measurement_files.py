@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import anyio
 
+from .._core.identity import secret
 from .._core.pipeline import Pipeline
-from .._core.settings import secret
 from .._jobs.presigned_urls import upload
 from .._jobs.waiting import check_timeout
 from ..errors import APIResponseValidationError, MeasurementError

@@ -21,7 +21,7 @@ Transport.__module__ = TransportError.__module__ = "m3ter_async"  # where most u
 if not TYPE_CHECKING:
     from importlib.util import find_spec as _find_spec
 
-    if _find_spec("httpx") is None:
+    if _find_spec("httpx") is None and _find_spec("httpx2") is None:
         __all__.remove("HttpxTransport")  # what lists or imports all names must not fail on one without its library
 
     def __dir__() -> list[str]:
@@ -34,11 +34,10 @@ if not TYPE_CHECKING:
 
             return AiohttpTransport
         if name == "HttpxTransport":
-            try:
-                from .httpx import HttpxTransport
-            except ModuleNotFoundError as error:
-                if error.name != "httpx":
-                    raise
-                raise ImportError('HttpxTransport needs httpx: pip install "m3ter-async[httpx]"') from None
+            if name not in __all__:
+                mend = 'pip install "m3ter-async[httpx]" (or "m3ter-async[httpx2]")'
+                raise ImportError(f"HttpxTransport needs httpx or httpx2: {mend}")
+            from .httpx import HttpxTransport
+
             return HttpxTransport
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,6 +19,7 @@ from yarl import URL
 from ..errors import ConfigurationError
 from . import decompression
 from .aiohttp_bodies import encoding, read
+from .aiohttp_sessions import abandon
 from .network import Network, Route
 from .protocol import Request, Response, TransportError
 from .stage import REFUSAL_SECONDS, Stage, connect_within, refused_by_proxy
@@ -120,6 +121,17 @@ class AiohttpTransport:
     def connections(self) -> int | None:
         """How many connections are open now, idle ones included; None if the session is yours."""
         return sum(one.fileno() >= 0 for one in self._sockets) if self._owned else None
+
+    @property
+    def opened(self) -> bool:
+        """Whether there is anything to close."""
+        return self._owned and self._session is not None and not self._session.closed
+
+    def abandon(self) -> None:
+        """Let go of what is open without a word; a garbage collector may ask, in any thread."""
+        session, self._session = self._session, None
+        if session is not None:
+            abandon(session)
 
     async def aclose(self) -> None:
         """Close what was opened here."""

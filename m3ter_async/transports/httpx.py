@@ -1,4 +1,4 @@
-"""The other backend: httpx, on asyncio and on trio."""
+"""The other backend: httpx or httpx2, on asyncio and on trio."""
 
 from __future__ import annotations
 
@@ -7,29 +7,33 @@ import ssl
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
-import httpx
 from anyio import to_thread
 
 from ..errors import ConfigurationError
-from .httpx_bodies import Content, Pieces, PresignedURL, read
+from .httpx_bodies import Content, presigned, read, stream
+from .httpx_library import default_library, library_of
 from .httpx_pools import Pools, connections
 from .network import Network, Proxy, Route
 from .protocol import Request, Response, TransportError
 from .stage import REFUSAL_SECONDS, Stage, connect_within, refused_by_proxy
 from .streaming import move
 
+if TYPE_CHECKING:
+    import httpx
+    import httpx2
+
 _ORIGINS = 100  # that are remembered; presigned URLs may lead to many
 
 
 class HttpxTransport:
-    """Sends through an ``httpx.AsyncClient``.
+    """Sends through an ``httpx.AsyncClient`` or an ``httpx2.AsyncClient``.
 
     Args:
         client: A client of yours, which stays yours to close, and keeps its own proxies and certificates; by default
-            one is opened with the first request.
+            one is opened with the first request, of httpx where that is installed, else of httpx2.
         max_connections: The most requests in flight, and connections, of a client that is opened here.
         proxy: The URL of a proxy for every request, "" for none; by default ``HTTPS_PROXY`` and its kin decide.
         ssl_context: How certificates are checked; by default ``SSL_CERT_FILE`` and its kin decide.
@@ -42,7 +46,7 @@ class HttpxTransport:
 
     def __init__(
         self,
-        client: httpx.AsyncClient | None = None,
+        client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
         *,
         max_connections: int = 100,
         proxy: str | None = None,
@@ -52,7 +56,9 @@ class HttpxTransport:
             raise ConfigurationError("client= goes by its own settings: pass proxy= and ssl_context= to the client")
         self.network: Network = Network(proxy, ssl_context) if client is None else Network("", environment={})
         self._max_connections = max_connections
-        self._theirs = client
+        # the two libraries have the same names: what is said of one here holds for the other
+        self._library: Any = default_library() if client is None else library_of(client)
+        self._theirs = cast("httpx.AsyncClient | None", client)
         self._closed = False
         self._room = anyio.Semaphore(max_connections, fast_acquire=True)
         self._pools: dict[Proxy | None, Pools] = {}
@@ -61,7 +67,7 @@ class HttpxTransport:
 
     async def send(self, request: Request) -> Response:
         """Send one request and read its answer to the end, or hand it on."""
-        progress = _Progress()
+        progress = _Progress(self._library)
         if request.streamed:
             return await move(request, partial(self._exchange, progress=progress), progress)
         return await self._exchange(request, progress)
@@ -122,13 +128,13 @@ class HttpxTransport:
             request.url,
             headers=request.headers,
             content=request.content,
-            timeout=httpx.Timeout(request.timeout, connect=bound, pool=bound),
+            timeout=self._library.Timeout(request.timeout, connect=bound, pool=bound),
             extensions={"trace": progress.trace},
         )
-        message.stream = Pieces(request.pieces) if request.pieces else Content(request.content or b"")
+        message.stream = stream(self._library)(request.pieces or Content(request.content or b""))
         if "Authorization" not in request.headers:
             message.headers.pop("Authorization", None)  # the caller's client may have one
-            message.url = PresignedURL(message.url)
+            message.url = presigned(self._library)(message.url)
         progress.handed_over = True
         try:
             answer = await client.send(message, stream=True, follow_redirects=False, auth=None)
@@ -138,9 +144,10 @@ class HttpxTransport:
         try:
             headers = dict(answer.headers)
             if progress.answered(answer.status_code, headers):
-                return Response(answer.status_code, headers, await read(answer, request.max_bytes, request.into))
+                content = await read(self._library, answer, request.max_bytes, request.into)
+                return Response(answer.status_code, headers, content)
             with anyio.move_on_after(REFUSAL_SECONDS):
-                await read(answer, math.inf, progress.take)
+                await read(self._library, answer, math.inf, progress.take)
         finally:
             with anyio.CancelScope(shield=True):
                 await answer.aclose()
@@ -150,6 +157,11 @@ class HttpxTransport:
     def connections(self) -> int | None:
         """How many connections are open now, idle ones included; None if the client is yours."""
         return sum(map(connections, self._clients)) if self._theirs is None else None
+
+    @property
+    def opened(self) -> bool:
+        """Whether there is anything to close."""
+        return bool(self._pools)
 
     async def aclose(self) -> None:
         """Close what was opened here."""
@@ -180,7 +192,7 @@ class HttpxTransport:
 
     def _make(self, proxy: Proxy | None) -> Pools:
         certificates = self.network.context() or ssl.create_default_context()
-        return Pools(self._max_connections, certificates, proxy)
+        return Pools(self._library, self._max_connections, certificates, proxy)
 
     def _route(self, url: str) -> Route:
         origin = url[: url.index("/", 8)]
@@ -195,6 +207,9 @@ class HttpxTransport:
 class _Progress(Stage):
     """A stage that httpcore tells of as it goes, and the time limit that goes with it.
 
+    Args:
+        library: What sends: httpx or httpx2.
+
     Attributes:
         handed_over: Whether the request was given to the client.
         scope: Bounds the exchange: the connecting first, then the whole.
@@ -206,6 +221,10 @@ class _Progress(Stage):
     _stream: Any = None
     _in_tunnel = False
     _unsent = False
+
+    def __init__(self, library: Any) -> None:
+        super().__init__()
+        self._library = library
 
     def within(self, timeout: float) -> None:
         """Set the limits: `timeout` seconds for the whole."""
@@ -250,14 +269,15 @@ class _Progress(Stage):
     def told(self, error: Exception) -> TransportError:
         """What `error` means."""
         if not self.begun:
-            if isinstance(error, httpx.ProxyError) and self.route is not None:
+            if isinstance(error, self._library.ProxyError) and self.route is not None:
                 status, _, phrase = str(error).partition(" ")
                 return refused_by_proxy(self.route, int(status) if status.isdecimal() else 0, phrase)
-            if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
+            if isinstance(error, (self._library.InvalidURL, self._library.UnsupportedProtocol)):
                 return TransportError("no connection: the URL cannot be used", sent=False, final=True)
-        self._unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+        library = self._library
+        self._unsent = isinstance(error, (library.ConnectError, library.ConnectTimeout, library.PoolTimeout))
         peer = self.route.host if self._in_tunnel and self.route is not None else ""
-        return self.failure(error, peer=peer, late=isinstance(error, httpx.TimeoutException))
+        return self.failure(error, peer=peer, late=isinstance(error, self._library.TimeoutException))
 
 
 HttpxTransport.__module__ = "m3ter_async"  # where users import it from

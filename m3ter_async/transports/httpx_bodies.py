@@ -1,29 +1,23 @@
-"""Bodies and URLs as httpx is to take them, and answers as it gives them."""
+"""Bodies and URLs as httpx and httpx2 are to take them, and answers as they give them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import anyio
-import httpx
 
 from . import decompression
+
+if TYPE_CHECKING:
+    import httpx
 
 _PIECE = 262_144  # bytes
 
 
-class PresignedURL(httpx.URL):
-    """Keeps a secret of its query: httpx logs the text of every URL."""
-
-    def __str__(self) -> str:
-        return super().__str__().partition("?")[0]
-
-    def __repr__(self) -> str:
-        return f"URL({str(self)!r})"
-
-
-class Content(httpx.AsyncByteStream):
+class Content:
     """A request's body. httpx's own is a generator, of which trio complains when sending breaks off."""
 
     def __init__(self, content: bytes) -> None:
@@ -38,18 +32,38 @@ class Content(httpx.AsyncByteStream):
         return self._left.pop()
 
 
-class Pieces(httpx.AsyncByteStream):
-    """A request's body that comes piece by piece."""
+@lru_cache
+def stream(library: Any) -> Callable[[AsyncIterable[bytes]], httpx.AsyncByteStream]:
+    """A class of bodies that come piece by piece, as a library wants them."""
 
-    def __init__(self, pieces: AsyncIterable[bytes]) -> None:
-        self._pieces = pieces
+    class Stream(library.AsyncByteStream):  # type: ignore[misc]
+        def __init__(self, pieces: AsyncIterable[bytes]) -> None:
+            self._pieces = pieces
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._pieces.__aiter__()
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return self._pieces.__aiter__()
+
+    return Stream
 
 
-async def read(answer: httpx.Response, most: float, into: Callable[[bytes], Awaitable[None]] | None) -> bytes:
-    """Read and decompress the body, or hand it on; httpx's own decompression knows no bound."""
+@lru_cache
+def presigned(library: Any) -> Callable[[httpx.URL], httpx.URL]:
+    """A class of URLs that keep a secret of their query: the library logs the text of every URL."""
+
+    class PresignedURL(library.URL):  # type: ignore[misc]
+        def __str__(self) -> str:
+            return str.partition(super().__str__(), "?")[0]
+
+        def __repr__(self) -> str:
+            return f"URL({str(self)!r})"
+
+    return PresignedURL
+
+
+async def read(
+    library: Any, answer: httpx.Response, most: float, into: Callable[[bytes], Awaitable[None]] | None
+) -> bytes:
+    """Read and decompress the body, or hand it on; the library's own decompression knows no bound."""
     if answer.is_stream_consumed:  # by a mock or a hook of the caller's client
         return await decompression.read(_Loaded(answer.content), "", most, into)
     received = answer.aiter_raw()
@@ -61,7 +75,7 @@ async def read(answer: httpx.Response, most: float, into: Callable[[bytes], Awai
         if not whole:
             # Reading on under cancellation unwinds the generators within httpx. Left to the garbage collector, trio
             # complains about each of them.
-            with suppress(httpx.HTTPError), anyio.CancelScope() as scope:
+            with suppress(library.HTTPError), anyio.CancelScope() as scope:
                 scope.cancel()
                 async for _ in received:
                     pass

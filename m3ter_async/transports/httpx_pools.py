@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ssl
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
-import httpx
 
 from .network import Proxy
+
+if TYPE_CHECKING:
+    import httpx
 
 _KEEP_ALIVE = 15.0  # seconds
 _SIZE = 8  # connections
@@ -45,13 +47,15 @@ class Pools:
     """All connections that go the same way, directly or through one proxy.
 
     Args:
+        library: What sends: httpx or httpx2.
         most: The most requests at once, which whoever uses this has to keep to.
 
     Attributes:
         proxied: Whether they go through a proxy.
     """
 
-    def __init__(self, most: int, certificates: ssl.SSLContext, proxy: Proxy | None) -> None:
+    def __init__(self, library: Any, most: int, certificates: ssl.SSLContext, proxy: Proxy | None) -> None:
+        self._library = library
         self._certificates = certificates
         self._proxy = proxy
         self.proxied: bool = proxy is not None
@@ -100,10 +104,12 @@ class Pools:
         proxy = None
         if self._proxy is not None:
             certificates = self._certificates if self._proxy.url.startswith("https:") else None
-            proxy = httpx.Proxy(self._proxy.url, auth=self._proxy.credentials, ssl_context=certificates)
-        client = httpx.AsyncClient(
+            proxy = self._library.Proxy(self._proxy.url, auth=self._proxy.credentials, ssl_context=certificates)
+        client: httpx.AsyncClient = self._library.AsyncClient(
             verify=self._certificates,
-            limits=httpx.Limits(max_connections=size, max_keepalive_connections=size, keepalive_expiry=_KEEP_ALIVE),
+            limits=self._library.Limits(
+                max_connections=size, max_keepalive_connections=size, keepalive_expiry=_KEEP_ALIVE
+            ),
             timeout=None,
             proxy=proxy,
             trust_env=False,  # what it says was read already, for both backends alike

@@ -71,6 +71,16 @@ class LateTransport:
         """How many connections are open now, idle ones included."""
         return 0 if self._made is None else self._made.connections
 
+    @property
+    def opened(self) -> bool:
+        """Whether there is anything to close."""
+        return self._made is not None and self._made.opened
+
+    def abandon(self) -> None:
+        """Let go of what is open without a word."""
+        if self._made is not None:
+            self._made.abandon()
+
     async def aclose(self) -> None:
         """Close what was opened."""
         self._closed = True

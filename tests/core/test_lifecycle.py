@@ -771,3 +771,72 @@ def test_a_session_of_another_event_loop_is_told_at_once_and_as_what_it_is() -> 
     loop.run_until_complete(theirs.close())
     loop.close()
     assert wire.requests == []
+
+
+# A client that nobody closed
+
+FORGOTTEN = """
+import asyncio, gc, logging, sys
+from m3ter_async import AsyncM3ter
+from m3ter_async.sandbox import Sandbox
+
+logging.basicConfig(level=logging.ERROR)
+
+async def main(sandbox):
+    m3ter = AsyncM3ter(sandbox.api_key, sandbox.api_secret, sandbox.org_id, base_url=sandbox.url)  # this line
+    await m3ter.accounts.list(page_size=1)
+    {then}
+    del m3ter
+    gc.collect()
+    await asyncio.sleep(0.01)
+
+with Sandbox(bills=1) as sandbox:
+    asyncio.run(main(sandbox))
+    gc.collect()
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "then", "told"),
+    [
+        (["-X", "dev"], "pass", True),
+        (["-W", "default"], "pass", True),
+        (["-X", "dev"], "await m3ter.aclose()", False),
+        (["-X", "dev"], "view = m3ter.with_options(timeout=1); del m3ter; gc.collect(); m3ter = view", True),
+        ([], "pass", False),
+    ],
+    ids=["development mode", "warnings", "closed", "a view outlives it", "by default"],
+)
+def test_a_client_that_was_never_closed_is_named_with_its_line_and_the_mend(
+    options: list[str], then: str, told: bool, tmp_path: Any
+) -> None:
+    program = tmp_path / "app.py"
+    program.write_text(FORGOTTEN.format(then=then), encoding="utf-8")
+    command = [sys.executable, *options, str(program)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "nclosed client session" not in ended.stderr
+    assert "nclosed connector" not in ended.stderr
+    assert ended.stderr.count("ResourceWarning: a client of m3ter was never closed") == told
+    if told:
+        line = FORGOTTEN[: FORGOTTEN.index("  # this line")].count("\n") + 1
+        assert f"app.py:{line}: ResourceWarning" in ended.stderr
+        assert "await m3ter.aclose()" in ended.stderr
+        assert "'async with AsyncM3ter() as m3ter:'" in ended.stderr
+    else:
+        assert ended.stderr == ""
+
+
+async def test_a_client_that_was_never_used_or_has_nothing_of_its_own_open_is_not_told_of(
+    pair: Pair, recwarn: pytest.WarningsRecorder
+) -> None:
+    with Wire(lambda _: say({"id": "b"})) as wire:
+        unused = AsyncM3ter(KEY, SECRET, ORG)
+        theirs: Any = aiohttp.ClientSession() if pair.library == "aiohttp" else httpx.AsyncClient()
+        transport = AiohttpTransport(theirs) if pair.library == "aiohttp" else HttpxTransport(theirs)
+        m3ter = wire.client(pair, transport=transport)
+        await m3ter.bills.retrieve("b")
+        del unused, m3ter, transport
+        gc.collect()
+        await (theirs.close() if pair.library == "aiohttp" else theirs.aclose())
+    assert [str(each.message) for each in recwarn] == []
