@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import mmap
 import os
+import stat
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,9 +27,11 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 T = TypeVar("T")
+_log = logging.getLogger("m3ter_async")
 _HELD = 0.001  # seconds until the lock is asked for again, which nobody holds for longer than some microseconds
 _TRIES = 20
 _SEEN_EVERY = 5.0  # seconds
+_STUCK = 2.0  # seconds after which whoever holds the lock is not at work: it was stopped
 
 
 class HostLimiter:
@@ -45,6 +51,8 @@ class HostLimiter:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, rate: float = 50.0) -> None:
+        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+            raise ConfigurationError(f"path={path!r} is not the path of a file")
         self.path: Path = Path(path)
         self.rate: float = checked_rate(rate)
         if not 1 <= self.rate <= shared_file.RING:
@@ -55,9 +63,11 @@ class HostLimiter:
         self._memory: mmap.mmap
         self._token = b""
         self._seen = 0.0
+        self._held_since: float | None = None
         self.owner: int = 0
         self.generation: int = 0
         self._open()
+        _all.add(self)
 
     def limit(self, scope: Scope, organization: str, host: str) -> RateLimit:
         """The limit that requests of this kind share."""
@@ -66,7 +76,9 @@ class HostLimiter:
     def close(self) -> None:
         """Let go of the file; it stays for the others."""
         with self._lock:
-            self._close()
+            if self._pid == os.getpid() and self._is_free():
+                shared_file.leave(self._memory, self.owner)
+            self._close()  # which frees the lock
             self._pid = -1
 
     def __enter__(self) -> HostLimiter:
@@ -89,14 +101,12 @@ class HostLimiter:
                     raise ConfigurationError(f"{self!r} is closed")
                 self._open()  # after a fork the lock would be one with the parent's
             assert fcntl is not None
-            for _ in range(_TRIES):
-                try:
-                    fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    continue
-            else:
+            if not self._is_free():
                 return None
+            if (file := os.fstat(self._descriptor)).st_nlink == 0 or file.st_size != shared_file.SIZE:
+                self._open()  # somebody removed, replaced or emptied it: the others of this host meet in the new one
+                if not self._is_free():
+                    return None
             try:
                 if now - self._seen > _SEEN_EVERY:
                     self._seen = now
@@ -105,23 +115,58 @@ class HostLimiter:
             finally:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
+    def _is_free(self) -> bool:
+        """Take the lock, if nobody holds it."""
+        assert fcntl is not None
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            self._held_since = None
+            return True
+        now = time.monotonic()
+        if self._held_since is None:
+            self._held_since = now
+        elif self._pid and now - self._held_since > _STUCK:
+            self._held_since = math.inf  # told once
+            _log.warning("a process that was stopped holds the lock of %s: no request is sent until it goes on", self)
+        return False
+
+    def _lock_new(self) -> None:
+        end = time.monotonic() + _STUCK
+        while not self._is_free():
+            if time.monotonic() > end:
+                raise Fault("is locked by another process, which does not let go of it")
+            time.sleep(_HELD)
+
     def _open(self) -> None:
         if fcntl is None:
             raise ConfigurationError("a HostLimiter needs file locks, which this system lacks: take a ShareLimiter")
         self._close()
         try:
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+            # without O_NONBLOCK a named pipe would wait for somebody who writes
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
             self._descriptor = os.open(self.path, flags, 0o600)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            file = os.fstat(self._descriptor)
+            if not stat.S_ISREG(file.st_mode):
+                raise Fault("is not a file")
+            if file.st_uid != os.geteuid():
+                raise Fault("belongs to another user: all who share it must run as one")
+            self._lock_new()
+            if file.st_mode & 0o077:
+                os.fchmod(self._descriptor, 0o600)
             size = os.fstat(self._descriptor).st_size
             if size not in (0, shared_file.SIZE):
                 with open(self._descriptor, "rb", closefd=False) as file:
                     ours = file.read(8) == b"m3terlim"
                 raise Fault("is of another version of this package" if ours else "is not a file of limits")
             if size == 0:
-                os.ftruncate(self._descriptor, shared_file.SIZE)
+                _reserve(self._descriptor, shared_file.SIZE)
             self._memory = mmap.mmap(self._descriptor, shared_file.SIZE)
-            shared_file.check(self._memory, _boot(), self.rate)
+            shared_file.check(self._memory, _boot(), self.rate, time.monotonic())
+            self._token = os.urandom(8)
+            self.owner = shared_file.own_place(self._memory, self._token, time.monotonic())
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         except Fault as fault:
             self._close()
@@ -130,7 +175,6 @@ class HostLimiter:
             self._close()
             reason = getattr(error, "strerror", None) or error
             raise ConfigurationError(f"the limiter's file {self.path} cannot be used: {reason}") from None
-        self._token = os.urandom(8)
         self._pid = os.getpid()
         self._seen = 0.0
         self.generation += 1
@@ -143,10 +187,40 @@ class HostLimiter:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def after_fork(self) -> None:
+        """Let go of what a child shares with its parent: it opens the file for itself when it needs it.
+
+        A thread of the parent may have held either lock; and the parent's, kept open here, would outlive the parent.
+        """
+        self._lock = threading.Lock()
+        if self._pid != -1:
+            self._close()
+            self._pid = 0
+
     def __del__(self) -> None:
         descriptor: int = getattr(self, "_descriptor", -1)
         if descriptor >= 0:
             os.close(descriptor)
+
+
+_all: weakref.WeakSet[HostLimiter] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for each in list(_all):
+        each.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Make a file that large, with its room on the disk: a process that writes where there is none is killed."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:  # macOS
+        os.pwrite(descriptor, bytes(size), 0)
 
 
 def _again(path: Path, rate: float) -> HostLimiter:
@@ -166,6 +240,8 @@ class _HostLimit:
         self._generation = -1
         self._record: LimitRecord
         self._address: AddressRecord | None = None
+        self._paused_until = -math.inf  # a pause that the others are still to be told of
+        self._told_until = -math.inf
 
     def take(self, now: float, *, bulk: bool = False) -> float:
         def work(memory: mmap.mmap) -> float:
@@ -178,16 +254,30 @@ class _HostLimit:
             return wait
 
         found = self._limiter.locked(now, work)
-        return _HELD if found is None else found
+        return max(_HELD, self._paused_until - now) if found is None else found
 
     def paused(self, now: float) -> float:
-        return self._limiter.locked(now, lambda memory: self._found(memory, now).paused(now)) or 0.0
+        found = self._limiter.locked(now, lambda memory: self._found(memory, now).paused(now))
+        return max(0.0, self._paused_until - now) if found is None else found
 
     def pause(self, now: float, seconds: float) -> None:
-        deadline = time.monotonic() + 1.0
-        while time.monotonic() < deadline:
-            if self._limiter.locked(now, lambda memory: (self._found(memory, now).pause(now, seconds), True)):
-                return
+        # the event loop must not wait here for the lock: where it is held just now, the next look tells the others
+        self._paused_until = max(self._paused_until, now + seconds)
+        self._limiter.locked(now, lambda memory: self._found(memory, now))
+
+    def address_wait(self, now: float) -> float:
+        """Seconds until the window per address has a pass again, told once for each such stretch; else 0."""
+        if self._address_size is None or now < self._told_until:
+            return 0.0
+
+        def work(memory: mmap.mmap) -> float:
+            self._found(memory, now)
+            return 0.0 if self._address is None else self._address.wait(now)
+
+        wait = self._limiter.locked(now, work) or 0.0
+        if wait:
+            self._told_until = now + wait
+        return wait
 
     def _found(self, memory: mmap.mmap, now: float) -> LimitRecord:
         if self._generation != self._limiter.generation:
@@ -195,6 +285,9 @@ class _HostLimit:
             self._record = LimitRecord(memory, self._key, now, self._size, self._period)
             if self._address_size is not None:
                 self._address = AddressRecord(memory, self._address_key, now, self._address_size)
+        if self._paused_until > now:
+            self._record.pause(now, self._paused_until - now)
+        self._paused_until = -math.inf
         return self._record
 
 

@@ -52,8 +52,8 @@ class Fault(Exception):
     """The file is not one of this version, or of another rate; the text says so."""
 
 
-def check(memory: mmap.mmap, boot: bytes, rate: float) -> None:
-    """Begin a file that is new, or was left from before the machine started.
+def check(memory: mmap.mmap, boot: bytes, rate: float, now: float) -> None:
+    """Begin a file that is new, was left from before the machine started, or by those who kept another rate.
 
     Raises:
         Fault: It belongs to something else.
@@ -64,9 +64,13 @@ def check(memory: mmap.mmap, boot: bytes, rate: float) -> None:
     if magic == _MAGIC and version != VERSION:
         raise Fault("is of another version of this package: remove it when no process uses it")
     if magic == _MAGIC and began == boot:
-        if kept != rate:
-            raise Fault(f"is kept for {kept:g} requests a second, not for {rate:g}: all who share it need one rate")
-        return
+        if kept == rate:
+            return
+        if any(now - _STALE < seen <= now + 1 for _, seen in _OWNER.iter_unpack(memory[_OWNERS_AT:_LIMITS_AT])):
+            raise Fault(
+                f"is kept for {kept:g} requests a second, not for {rate:g}: pass all who share it one rate=,"
+                f" or try again {_STALE:g} seconds after the last of them has ended"
+            )
     memory[:] = bytes(SIZE)
     _HEADER.pack_into(memory, 0, _MAGIC, VERSION, boot, rate)
 
@@ -88,6 +92,11 @@ def own_place(memory: mmap.mmap, token: bytes, now: float) -> int:
 def seen_now(memory: mmap.mmap, place: int, token: bytes, now: float) -> None:
     """Note that a process is alive."""
     _OWNER.pack_into(memory, _OWNERS_AT + place * _OWNER.size, token, now)
+
+
+def leave(memory: mmap.mmap, place: int) -> None:
+    """Note that a process keeps the limits no more."""
+    _OWNER.pack_into(memory, _OWNERS_AT + place * _OWNER.size, bytes(8), 0.0)
 
 
 class LimitRecord:
