@@ -31,7 +31,7 @@ end
 local free, wait = most - taken, 0
 if free < 1 then wait = tonumber(passes[2 * (taken - most + 1)]) + period - now end
 if bulk then
-  local left = most - math.min(math.floor(most / 2), math.floor(most / 25) + taken - #bulky) - #bulky
+  local left = most - math.min(math.floor(most / 2), math.ceil(most / 25) + taken - #bulky) - #bulky
   if left < 1 then wait = math.max(wait, bulky[1 - left] + period - now) end
   local others = tonumber(kept[4] or 0)
   if others > now then left = 0; wait = math.max(wait, others - now) end
@@ -71,7 +71,11 @@ if given > 0 then
     redis.call('ZADD', limit, now, string.format('%d:%s:%s', number + each, ARGV[4], owner))
   end
   redis.call('HSET', state, 'number', number + given)
-  if not bulk then redis.call('HDEL', state, 'others') end
+  if not bulk then
+    local before = tonumber(kept[4] or 0)
+    if before > now then before = now + 0.02 end
+    redis.call('HSET', state, 'others', string.format('%.6f', before))
+  end
   if addresses > 0 then
     redis.call('HINCRBY', address, math.floor(now / 10) * 10, given)
     redis.call('EXPIRE', address, 320)

@@ -143,7 +143,7 @@ class LimitRecord:
         most = self._most(now, start, started)
         wait = max(self._until(paused, now, 301.0), self._busy(at + _RING_AT, passes, most, now))
         if bulk:
-            kept = min(most // 2, most // 25 + self._taken_by_others(passes, bulk_passes, now))
+            kept = min(most // 2, -(-most // 25) + self._taken_by_others(passes, bulk_passes, now))
             wait = max(wait, self._busy(at + _BULK_AT, bulk_passes, most - kept, now))
             if not wait:
                 wait = self._until(others, now, self._period + 1)
@@ -163,7 +163,8 @@ class LimitRecord:
             if bulk:
                 _TIME.pack_into(memory, at + _BULK_AT + bulk_passes % RING * _TIME.size, now)
             passes, bulk_passes = passes + 1, bulk_passes + bulk
-            others = others if bulk else 0.0
+            if not bulk:  # who had to wait for this pass most likely comes for the next at once
+                others = now + _GRACE if now < others else 0.0
             _KEY.pack_into(memory, at, self._key, now)
         _STATE.pack_into(memory, at + _KEY.size, paused, start, started, passes, bulk_passes, waiting, others)
         return wait

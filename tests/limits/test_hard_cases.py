@@ -255,12 +255,13 @@ async def test_a_limiter_that_breaks_fails_the_call_that_waits_and_no_other() ->
             except ConfigurationError as error:
                 outcomes[name] = str(error)
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(create, "sent")
-            await arrived.wait()
-            tasks.start_soon(create, "waits")
-            await anyio.wait_all_tasks_blocked()
-            go_on.set()
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(create, "sent")
+                await arrived.wait()
+                tasks.start_soon(create, "waits")
+                await anyio.wait_all_tasks_blocked()
+                go_on.set()
     assert outcomes == {"sent": "1", "waits": "no limit any more"}
 
 

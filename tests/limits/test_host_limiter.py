@@ -118,16 +118,16 @@ def test_requests_that_somebody_waits_for_pass_before_bulk_ones_of_other_process
     alone = played(limits(path, 1, "alone"), 10)[0]
     assert len(passed[3]) > 0.9 * len(alone)  # as if there were no others
     assert sum(map(len, passed[:3])) > 5  # and those are not shut out
-    # one that comes now and then never waits for long, however many bulk ones there are
+    # room is left for one that comes now and then, as much as it used of late: as in one process
     bulk, one = limits(path, 2, "now and then")
     waits: list[float] = []
     now = START
-    while now < START + 5:
+    while now < START + 8:
         while bulk.take(now, bulk=True) == 0.0:
             pass
         waits.append(one.take(now))
         now += 0.1
-    assert max(waits) < 0.2
+    assert max(waits[-20:]) < 0.5 < max(waits[:20])
 
 
 def test_a_process_that_was_killed_while_it_waited_holds_up_nobody(path: Path) -> None:
