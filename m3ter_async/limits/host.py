@@ -10,7 +10,6 @@ import os
 import stat
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from .._core.rate_limits import RateLimit, address_window, checked_rate, shared_
 from ..errors import ConfigurationError
 from ..events import Scope
 from . import shared_file
+from .forks import tell_after_fork
 from .shared_file import AddressRecord, Fault, LimitRecord
 
 try:
@@ -67,7 +67,7 @@ class HostLimiter:
         self.owner: int = 0
         self.generation: int = 0
         self._open()
-        _all.add(self)
+        tell_after_fork(self)
 
     def limit(self, scope: Scope, organization: str, host: str) -> RateLimit:
         """The limit that requests of this kind share."""
@@ -188,10 +188,7 @@ class HostLimiter:
             self._descriptor = -1
 
     def after_fork(self) -> None:
-        """Let go of what a child shares with its parent: it opens the file for itself when it needs it.
-
-        A thread of the parent may have held either lock; and the parent's, kept open here, would outlive the parent.
-        """
+        """As `Forked.after_fork`: the parent's lock, kept open here, would outlive the parent."""
         self._lock = threading.Lock()
         if self._pid != -1:
             self._close()
@@ -201,18 +198,6 @@ class HostLimiter:
         descriptor: int = getattr(self, "_descriptor", -1)
         if descriptor >= 0:
             os.close(descriptor)
-
-
-_all: weakref.WeakSet[HostLimiter] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for each in list(_all):
-        each.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _reserve(descriptor: int, size: int) -> None:

@@ -6,7 +6,7 @@ Redis's own clock counts. All keys expire, and of one service they are in one sl
 from __future__ import annotations
 
 TAKE = """
-local limit, waiting, state, address = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local limit, waiting, state, address, seen = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local size, period, want = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local bulk, owner, addresses = ARGV[4] == '1', ARGV[5], tonumber(ARGV[6])
 local clock = redis.call('TIME')
@@ -47,6 +47,7 @@ if free > 0 and others > 0 then
   free = math.min(free, math.max(share, 0))
 end
 
+local address_wait = 0
 if addresses > 0 then
   local counts, total, oldest = redis.call('HGETALL', address), 0, now
   for at = 1, #counts, 2 do
@@ -58,7 +59,8 @@ if addresses > 0 then
       oldest = math.min(oldest, since)
     end
   end
-  if total >= addresses then wait = math.max(wait, oldest + 310 - now) end
+  if total >= addresses then address_wait = oldest + 310 - now end
+  wait = math.max(wait, address_wait)
   free = math.min(free, addresses - total)
 end
 
@@ -88,7 +90,11 @@ else
 end
 redis.call('EXPIRE', limit, 320)
 redis.call('EXPIRE', state, 320)
-return {given, string.format('%.6f', wait), string.format('%.6f', math.max(0, paused - now)), others + 1}
+redis.call('ZADD', seen, now, owner)
+redis.call('ZREMRANGEBYSCORE', seen, '-inf', now - 60)
+redis.call('EXPIRE', seen, 320)
+local function text(seconds) return string.format('%.6f', seconds) end
+return {given, text(wait), text(math.max(0, paused - now)), text(address_wait), redis.call('ZCARD', seen)}
 """
 
 PAUSE = """
