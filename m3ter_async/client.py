@@ -8,7 +8,7 @@ from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, overload
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from ._core.clock import Clock, new_clock
 from ._core.forgotten import caller
@@ -16,7 +16,7 @@ from ._core.identity import identity, secret
 from ._core.instrumentation import Hook, hooks
 from ._core.operation import BY_HAND, Operation
 from ._core.pipeline import Pipeline
-from ._core.rate_limits import Limits
+from ._core.rate_limits import Gates, Limiter, LocalLimiter
 from ._core.retry import Repeat, RetryPolicy, repeat_of
 from ._core.settings import Settings, base_urls, flag, plain_path, positive, whole
 from ._jobs.client_methods import Toolbox
@@ -62,7 +62,9 @@ class AsyncM3ter(Toolbox, Measuring):
             the moment that it is first sent, however long it waited for its first turn.
         bulk: Whether calls let all others go first, and are repeated as long as there is time whatever
             `max_retries` is. ``map()`` and ``export()`` do so by themselves.
-        rate_limit: Requests per second and organization, as the service allows; None holds nothing back.
+        rate_limit: Requests per second and organization: 50, as the service allows. None holds nothing back.
+        limiter: Keeps the limits in place of this client: one of `m3ter_async.limits`, to share them with other
+            clients, processes or machines. It has a rate of its own.
         max_connections: The most requests in flight at once.
         max_response_bytes: An answer larger than this is refused while it is read.
         transport: ``AiohttpTransport(session)`` or ``HttpxTransport(client)``; on trio it has to be the latter.
@@ -94,7 +96,8 @@ class AsyncM3ter(Toolbox, Measuring):
         max_retry_time: float | None = None,
         total_timeout: float | None = None,
         bulk: bool = False,
-        rate_limit: float | None = 50.0,
+        rate_limit: float | UnsetType | None = UNSET,
+        limiter: Limiter | None = None,
         max_connections: int = 100,
         max_response_bytes: int = 2**30,
         transport: Transport | None = None,
@@ -119,7 +122,6 @@ class AsyncM3ter(Toolbox, Measuring):
             bulk=flag("bulk", bulk),
             patient=bulk,
         ).changed(max_retry_time=max_retry_time, total_timeout=total_timeout, headers=headers)
-        rate = None if rate_limit is None else positive("rate_limit", rate_limit)
         in_flight = whole("max_connections", max_connections)
         clock = _clock or new_clock()
         if transport is None:
@@ -135,7 +137,7 @@ class AsyncM3ter(Toolbox, Measuring):
             hosts=self._hosts,
             credentials=who.login,
             token=who.token,
-            limits=Limits(clock, rate=rate, host=self._hosts["api"]),
+            gates=Gates(_limiter(limiter, rate_limit, clock), self._hosts["api"]),
             max_in_flight=in_flight,
             clock=clock,
             settings=settings,
@@ -291,6 +293,18 @@ class AsyncM3ter(Toolbox, Measuring):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a client cannot be pickled or copied: make one in each process, or use with_options()")
+
+
+def _limiter(limiter: Limiter | None, rate: float | UnsetType | None, clock: Clock) -> Limiter:
+    if limiter is None:
+        if rate is UNSET:
+            return LocalLimiter(_clock=clock)
+        return LocalLimiter(None if rate is None else positive("rate_limit", rate), _clock=clock)
+    if rate is not UNSET:
+        raise ConfigurationError("limiter= has a rate of its own: pass rate= to it in place of rate_limit=")
+    if not callable(getattr(limiter, "limit", None)):
+        raise ConfigurationError(f"limiter= must be one of m3ter_async.limits, not a {type(limiter).__name__}")
+    return limiter
 
 
 AsyncM3ter.__module__ = "m3ter_async"  # where users import it from

@@ -260,8 +260,14 @@ class Admission:
             return False, math.inf
         if not self._has_place(turn.organization, turn.bulk):
             return False, math.inf
-        if gate is not None and (wait := gate.take(now, bulk=turn.bulk)):
-            return False, wait
+        try:
+            if gate is not None and (wait := gate.take(now, bulk=turn.bulk)):
+                return False, wait
+        except Exception as error:  # noqa: BLE001  a limiter may be anybody's code
+            # this may run at the end of another call, which has its answer: only the turn that asked for a pass fails
+            turns.popleft()
+            self._refuse(turn, error)
+            return True, 0.0
         turns.popleft()
         if not queue:
             del self._queues[gate]

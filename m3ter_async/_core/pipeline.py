@@ -28,7 +28,7 @@ from .instrumentation import Hook, Journal
 from .operation import Operation
 from .outcomes import Failure, FailureReader
 from .parts import Parts
-from .rate_limits import Limits
+from .rate_limits import Gates
 from .redaction import Secret
 from .retry import RetryBudget
 from .settings import Settings
@@ -56,7 +56,7 @@ class Pipeline:
         hosts: Mapping[str, str],
         credentials: tuple[Secret, Secret] | None,
         token: Secret | None,
-        limits: Limits,
+        gates: Gates,
         max_in_flight: int,
         clock: Clock,
         settings: Settings,
@@ -69,7 +69,7 @@ class Pipeline:
         self.background: Background = Background()
         self.waits: Waits = Waits(clock)
         self._transport = transport
-        self._limits = limits
+        self._gates = gates
         tokens = TokenManager(
             self._login, credentials, fixed=token, clock=clock, background=self.background, waits=self.waits
         )
@@ -132,7 +132,7 @@ class Pipeline:
         target = encode_path(operation.path, {"orgId": self.settings.org_id, **path}, known)
         organization, gate = self.settings.org_id, None
         if target.startswith("/organizations/"):
-            gate = self._limits.gate(operation.scope, target.split("/", 3)[2])
+            gate = self._gates.gate(operation.scope, target.split("/", 3)[2])
             organization = gate.organization
         version = getattr(body, "version", None)
         if isinstance(body, Mapping):

@@ -8,7 +8,7 @@ import pytest
 
 from m3ter_async import AsyncM3ter, RateLimitError
 from m3ter_async._core.clock import Clock
-from m3ter_async._core.rate_limits import Gate, TokenBucket
+from m3ter_async._core.rate_limits import Gate, LocalLimit, TokenBucket
 from m3ter_async.transports.protocol import Request, Response
 
 from ..fakes import FakeTransport, answer, client
@@ -115,7 +115,7 @@ def passed(gate: Gate, now: float, most: int, *, bulk: bool = False) -> int:
 
 
 def gate() -> Gate:
-    return Gate("configuration", "org", TokenBucket(50, 1.0))
+    return Gate("configuration", "org", LocalLimit(TokenBucket(50, 1.0)))
 
 
 def test_bulk_requests_leave_a_few_passes_and_as_many_as_others_took_of_late() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from m3ter_async import APIError, AsyncM3ter, RateLimitError
 from m3ter_async._core.operation import Operation
-from m3ter_async._core.rate_limits import Limits
+from m3ter_async._core.rate_limits import Gates, LocalLimiter
 from m3ter_async.events import Scope
 from m3ter_async.transports.protocol import Request, Response
 
@@ -334,7 +334,7 @@ async def test_each_part_of_the_service_has_the_limit_that_is_documented(
 
 def test_the_limit_of_an_address_is_shared_by_organizations() -> None:
     clock = FakeClock()
-    limits = Limits(clock, rate=1_000_000)
+    limits = Gates(LocalLimiter(1_000_000, _clock=clock), "https://api")
     gates = [limits.gate("configuration", org_id) for org_id in ("a", "b")]
     passed = sum(gate.take(clock.time) == 0 for _ in range(15_000) for gate in gates)
     assert passed == 20_000
