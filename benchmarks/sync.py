@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +22,7 @@ from uuid import UUID
 
 ORG = "bench"
 _PAGE = 100
+_A_DAY = 150  # bills of one day
 
 
 class _Service:
@@ -77,6 +78,8 @@ class _Service:
         return self._list(query)
 
     def _list(self, query: dict[str, str]) -> bytes:
+        if "billDateStart" in query or "billDateEnd" in query:
+            return self._of_days(query)
         first = int(query.get("nextToken", -len(self._new)))
         found: list[int] = []
         for at in range(first, self._count):
@@ -87,6 +90,18 @@ class _Service:
                 return self._page(found, whole=query.get("excludeLineItems") != "true", token=str(at))
             found.append(place)
         return self._page(found, whole=query.get("excludeLineItems") != "true")
+
+    def _of_days(self, query: dict[str, str]) -> bytes:
+        """A range of bill dates: a hundred and fifty bills are of each day, and the newest are of today."""
+        today = datetime.now(UTC).date()
+        start, end = (query.get(name) for name in ("billDateStart", "billDateEnd"))
+        low = 0 if end is None else max(0, (today - date.fromisoformat(end)).days + 1) * _A_DAY
+        high = self._count if start is None else max(0, (today - date.fromisoformat(start)).days + 1) * _A_DAY
+        high = min(high, self._count)
+        first = int(query.get("nextToken", low))
+        found = list(range(first, min(first + _PAGE, high)))
+        token = str(first + _PAGE) if first + _PAGE < high else None
+        return self._page([place for place in found if place not in self._gone], whole=True, token=token)
 
     def _bill(self, place: int, *, whole: bool) -> bytes:
         head = self._head % (
@@ -137,7 +152,7 @@ def serve(bills: int, unlocked: int) -> None:
             return web.json_response(counts)
         body = service.answer(request.path, dict(request.query))
         service.sent += len(body)
-        date = format_datetime(datetime.now(UTC) + timedelta(hours=0), usegmt=True)
+        date = format_datetime(datetime.now(UTC), usegmt=True)
         headers = {"Content-Type": "application/json", "Date": date}
         return web.Response(body=body or b'{"message":"none"}', status=200 if body else 404, headers=headers)
 
@@ -159,7 +174,6 @@ def sync(port: int, mark: Path, *, arrow: bool) -> None:
     from m3ter_async.sync import Known, changes
 
     async def run() -> dict[str, Any]:
-        known = Known(mark.read_bytes() if mark.exists() else None)
         began = time.perf_counter()
         upserts = deletes = 0
         url = f"http://127.0.0.1:{port}"
@@ -168,10 +182,11 @@ def sync(port: int, mark: Path, *, arrow: bool) -> None:
                 upserts += len(change.ids)
                 deletes += len(change.deletes)
         seconds = time.perf_counter() - began
-        mark.write_bytes(known.mark)
         return {"known": len(known), "upserts": upserts, "deletes": deletes, "seconds": seconds}
 
+    known = Known(mark.read_bytes() if mark.exists() else None)
     found = asyncio.run(run())
+    mark.write_bytes(known.mark)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({**found, "peak": peak, "mark": mark.stat().st_size}))
 

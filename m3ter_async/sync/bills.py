@@ -21,7 +21,7 @@ from ..errors import APIStatusError
 from ..export.slices.listings import Listing, paginator
 from .change import SetAside, SyncNote
 from .found import Found, Record
-from .keys import Print, Unkeyed, print_of
+from .keys import LINES, Print, Unkeyed, print_of
 from .ledger import Ledger
 from .source import ById, by_id, page_of
 
@@ -29,7 +29,6 @@ METHOD = "bills.list"
 OWN = ("exclude_line_items", "ids", "locked", "next_token")
 """Arguments that a sync of bills gives by itself."""
 
-_LINES = frozenset(("lineItems",))
 _TOGETHER = 50  # ids in a request: some two kilobytes of URL
 _SEARCHED = "50"  # a search gives whole bills, of which only the ids are used
 _NAMED = 20  # ids in a note
@@ -168,7 +167,7 @@ class Bills:
             heads: list[Print] = []
             for record in page.data:
                 try:
-                    heads.append(print_of(record, _LINES))
+                    heads.append(print_of(record, LINES))
                 except Unkeyed as error:
                     self._aside.append(SetAside(record, None, None, "", str(error)))
             yield heads
@@ -238,7 +237,7 @@ class Bills:
 def _keep(records: Iterable[bytes], got: dict[str, Record], aside: list[SetAside]) -> None:
     for record in records:
         try:
-            found = print_of(record, _LINES)
+            found = print_of(record, LINES)
         except Unkeyed as error:
             aside.append(SetAside(record, None, None, "", str(error)))
         else:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 
 import msgspec
 
 from .errors import SyncError
 
 VERSION = 1
+
+
+class First(msgspec.Struct, frozen=True, array_like=True):
+    """How far a first sync of bills is.
+
+    Attributes:
+        day: From which its ranges of days are counted.
+        since: When it began, in the service's time.
+        done: The ranges that are stored.
+    """
+
+    day: date
+    since: datetime
+    done: Sequence[str] = ()
 
 
 class Bookmark(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -23,6 +37,7 @@ class Bookmark(msgspec.Struct, frozen=True, omit_defaults=True):
         since: When the last complete sync began, in the service's time.
         full: When the last complete look at everything began, in the service's time.
         locks: A digest of what decides which bills are locked, as it was when the last complete sync began.
+        first: How far a first sync is that is not complete yet, or None.
     """
 
     v: int = 0
@@ -32,6 +47,7 @@ class Bookmark(msgspec.Struct, frozen=True, omit_defaults=True):
     since: datetime | None = None
     full: datetime | None = None
     locks: str | None = None
+    first: First | None = None
 
     def encode(self) -> bytes:
         """As bytes; they are JSON."""

@@ -12,9 +12,10 @@ from ..client import AsyncM3ter
 from ..export.slices.arguments import Value, as_texts
 from ..export.slices.listings import Listing, find
 from .bills import METHOD, OWN, Bills
-from .bookmark import Bookmark
+from .bookmark import Bookmark, First
 from .change import Change
 from .errors import SyncError
+from .first_bills import FirstBills
 from .found import Found
 from .known import Known
 from .listings import Records
@@ -150,16 +151,15 @@ class _Sync:
             self._standing = standing()  # which may have changed since the arguments were checked
             beginning = await begin(self._client, self._listing)
             notes = list(beginning.notes)
+            bills: Bills | None = None
             if self._listing.method == METHOD:
-                whole = self._is_whole(full, beginning)
-                since = None if whole or self._standing.since is None else self._standing.since - look_back
-                bills = Bills(
-                    self._client, self._listing, self._known._ledger, since=since, concurrency=self._concurrency
-                )
-                round = bills.found()
-            else:
-                bills = None
-                round = Records(self._client, self._listing, self._known._ledger, concurrency=self._concurrency).found()
+                async with aclosing(self._first_bills(beginning)) as firsts:
+                    async for change in firsts:
+                        yield change
+                        self._take(change)
+                bills = self._bills(beginning, full, look_back)
+            ledger = self._known._ledger
+            round = (bills or Records(self._client, self._listing, ledger, concurrency=self._concurrency)).found()
             async with aclosing(round):
                 async for found in round:
                     self._maker.add(found)
@@ -175,6 +175,7 @@ class _Sync:
                     since=beginning.now,
                     full=beginning.now if looked else self._standing.full,
                     locks=beginning.locks,
+                    first=None,
                 ),
                 last=True,
             )
@@ -183,6 +184,42 @@ class _Sync:
 
     def _take(self, change: Change) -> None:
         self._known._take(change._standing, change._state)
+
+    async def _first_bills(self, beginning: Beginning) -> AsyncGenerator[Change]:
+        """Changes for a destination that does not hold all bills yet."""
+        standing, names = self._standing, self._listing.dates
+        if (
+            standing.since is not None
+            or beginning.now is None
+            or names is None
+            or set(names) & set(self._listing.arguments)
+        ):
+            return
+        if standing.first is None and len(self._known):
+            return  # of a sync that could not go by ranges of days
+        first = standing.first or First(beginning.now.date(), beginning.now)
+        reading = FirstBills(
+            self._client, self._listing, self._known._ledger, first=first, concurrency=self._concurrency
+        )
+        async with aclosing(reading.found()) as round:
+            async for found, reached in round:
+                self._maker.add(found)
+                self._standing = msgspec.structs.replace(standing, first=reached)
+                if self._maker.enough:
+                    yield await self._maker.change(self._standing)
+        if not self._maker.empty:
+            yield await self._maker.change(self._standing)
+
+    def _bills(self, beginning: Beginning, full: bool | timedelta, look_back: timedelta) -> Bills:
+        """The round for what changed since the last sync, or since the first one began."""
+        before = self._standing
+        since = before.since
+        if before.first is not None and full is not True:
+            since = before.first.since
+        elif self._is_whole(full, beginning):
+            since = None
+        since = None if since is None else since - look_back
+        return Bills(self._client, self._listing, self._known._ledger, since=since, concurrency=self._concurrency)
 
     def _is_whole(self, full: bool | timedelta, beginning: Beginning) -> bool:
         """Whether locked bills have to be looked at too."""

@@ -21,6 +21,10 @@ _fields = msgspec.json.Decoder(dict[str, Raw])
 _id = msgspec.json.Decoder(str | int)
 
 
+LINES = frozenset(("lineItems",))
+"""What a bill has more than its head."""
+
+
 class Unkeyed(Exception):
     """A record that cannot be told from others: it is no object, or has no id."""
 

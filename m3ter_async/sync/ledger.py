@@ -31,7 +31,7 @@ class Held(NamedTuple):
 
 
 class Ledger:
-    """Rows in memory, some 70 bytes a record. It may be used by several threads, one after the other."""
+    """Rows in memory, some 50 bytes a record. It may be used by several threads, one after the other."""
 
     def __init__(self) -> None:
         # autocommit: what belongs together is in savepoints

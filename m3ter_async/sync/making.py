@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from anyio import to_thread
@@ -35,6 +36,7 @@ class Maker:
         self._known = known
         self._most = batch_bytes
         self._batches: Any = None
+        self._told: set[tuple[str | None, str | None]] = set()
         if arrow:
             from .._tabular.batches import RecordBatches
 
@@ -69,6 +71,11 @@ class Maker:
         """Whether there is enough for a change."""
         return self._bytes >= self._most
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was taken."""
+        return not (self._upserts or self._deletes or self._aside or self._notes)
+
     async def change(self, standing: Bookmark, *, last: bool = False) -> Change:
         """A change of all that was taken since the one before."""
         records = list(self._upserts.values())
@@ -78,7 +85,7 @@ class Maker:
         if self._batches is not None:
             tables, misfits, unknown = await to_thread.run_sync(self._tables, [each.json for each in records])
             lost = {each.place: each for each in misfits}
-            aside = [*aside, *(_aside(records[place], each) for place, each in lost.items())]
+            aside = [*aside, *self._new_aside([_aside(records[place], each) for place, each in lost.items()])]
             records = [each for place, each in enumerate(records) if place not in lost]
             notes = [*notes, *(_unknown(name, count) for name, count in unknown.items())]
         state = [StateRow(each.parent, *each.print) for each in records]
@@ -96,6 +103,12 @@ class Maker:
             _standing=standing,
             _state=[*state, *(StateRow(parent, id, None) for parent, id in deletes)],
         )
+
+    def _new_aside(self, found: Sequence[SetAside]) -> list[SetAside]:
+        """Those that this sync has not told of yet: what is changing is read more than once."""
+        new = [each for each in found if (each.parent, each.id) not in self._told]
+        self._told.update((each.parent, each.id) for each in new)
+        return new
 
     def _tables(self, records: list[bytes]) -> tuple[dict[str, Any], list[Misfit], dict[str, int]]:
         from .._tabular.pyarrow_import import pa

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from io import BytesIO
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import TypeAlias
@@ -31,13 +32,14 @@ _encoder = msgspec.msgpack.Encoder()
 
 def write_mark(bookmark: Bookmark, rows: Iterable[Row]) -> bytes:
     """A mark; the rows of each parent come together."""
-    made = bytearray(_MAGIC)
+    made = BytesIO()  # whose value is not copied
+    made.write(_MAGIC)
     _append(made, bookmark.encode())
     for parent, group in groupby(rows, key=itemgetter(0)):
         while piece := [row[1:] for row in islice(group, _AT_ONCE)]:
             _append(made, _encoder.encode((parent, piece)))
-    made += _sum(made)
-    return bytes(made)
+    made.write(_sum(made.getbuffer()))
+    return made.getvalue()
 
 
 def read_mark(mark: bytes) -> tuple[Bookmark, Iterator[Row]]:
@@ -68,9 +70,10 @@ def _piece(view: memoryview, place: int) -> tuple[memoryview, int]:
     return view[start:end], end
 
 
-def _append(made: bytearray, piece: bytes) -> None:
-    made += len(piece).to_bytes(_LENGTH, "big") + piece
+def _append(made: BytesIO, piece: bytes) -> None:
+    made.write(len(piece).to_bytes(_LENGTH, "big"))
+    made.write(piece)
 
 
-def _sum(content: bytes | bytearray | memoryview) -> bytes:
+def _sum(content: bytes | memoryview) -> bytes:
     return blake2b(content, digest_size=_SUM).digest()

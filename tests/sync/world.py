@@ -320,6 +320,10 @@ class World:
             bills = (bill for bill in bills if bill["id"] in ids)
         if query.get("locked") == "false":
             bills = (bill for bill in bills if not bill["locked"])
+        if "billDateStart" in query:
+            bills = (bill for bill in bills if bill["billDate"] >= query["billDateStart"])
+        if "billDateEnd" in query:
+            bills = (bill for bill in bills if bill["billDate"] < query["billDateEnd"])
         if "accountId" in query:
             bills = (bill for bill in bills if bill["accountId"] == query["accountId"])
         assert query.get("includeBillTotal") == "true" or query["pageSize"] == "1"  # which only asks what time it is
