@@ -29,7 +29,7 @@ UNDECIDED = 4
 PACKAGE = Path(__file__).parent.parent / "m3ter_async"
 # What is written by hand in a folder that is otherwise generated.
 _BY_HAND = {
-    *(f"models/{name}.py" for name in ("_base", "_exactness", "_pydantic", "_values")),
+    *(f"models/{name}.py" for name in ("_base", "_exactness", "_pydantic", "_records", "_values")),
     *(f"resources/{name}.py" for name in ("_base", "_editing")),
 }
 _FORMAT = ("format", "--isolated", "--no-cache", "--line-length", "120", "--target-version", "py311")

@@ -30,6 +30,7 @@ class Corrections:
         scope: Which rate limit an operation counts against.
         busy: Operations whose 429 is about themselves.
         secrets: ``Schema.field`` that no repr may show.
+        mixins: Schemas whose models have methods written by hand: the class in ``models/_records.py`` that they get.
         anew: ``resource.field`` of updates that `edit` must be given, since what is read cannot be written back.
         no_edit: Resources without `edit` though they have all it takes.
         jobs: Resources whose records are jobs, with the field that says how far a job is: they get `wait`.
@@ -49,6 +50,7 @@ class Corrections:
     scope: Reasoned = field(default_factory=_empty)
     busy: Reasons = field(default_factory=_empty)
     secrets: Reasons = field(default_factory=_empty)
+    mixins: Reasoned = field(default_factory=_empty)
     anew: Reasons = field(default_factory=_empty)
     no_edit: Reasons = field(default_factory=_empty)
     jobs: Reasoned = field(default_factory=_empty)
@@ -84,6 +86,9 @@ M3TER = Corrections(
     records={
         "listSchedules": ("GetSchedule", _BASE),
         "ListDestinations": ("GetExportDestination", _BASE),
+    },
+    mixins={
+        "EventResponse": ("EventRecord", "what an event is about is declared as anything; its name says what it is"),
     },
     secrets={
         "BearerAccessTokenResponse.access_token": "whoever has it is the client",

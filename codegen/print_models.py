@@ -53,6 +53,8 @@ def _module(plan: Plan, home: str, types: dict[str, Type]) -> str:
     title = "Models of more than one resource" if home == SHARED else f"Models of `{home}`"
     lines = [f'"""{title}. {EDIT}"""\n{_IMPORTS}']
     lines += [f"from ._shared import {', '.join(shared)}"] if shared else []
+    mixins = sorted({plan.corrections.mixins[name][0] for name in types if name in plan.corrections.mixins})
+    lines += [f"from ._records import {', '.join(mixins)}"] if mixins else []
     if enums:
         lines.append(_OPEN_ENUMS)
         lines.append("if TYPE_CHECKING:")
@@ -86,7 +88,9 @@ def _used_first(plan: Plan, types: dict[str, Type]) -> list[str]:
 def _struct(plan: Plan, speller: Speller, name: str, type_: Type, late: set[str]) -> str:
     """The text of a struct; the names in `late` are not defined yet where it stands, itself among them."""
     python = plan.model_names[name]
-    lines = [f"class {python}(Model, frozen=True, kw_only=True):", f'    """{docstrings.model(name, python)}"""\n']
+    mixin = plan.corrections.mixins.get(name, ("", ""))[0]
+    bases = f"{mixin}, Model" if mixin else "Model"
+    lines = [f"class {python}({bases}, frozen=True, kw_only=True):", f'    """{docstrings.model(name, python)}"""\n']
     members = plan.contract.members(type_)
     for member in members:
         field = python_names.snake(member.name)

@@ -116,6 +116,11 @@ class Values:
             return json_schema(cls)
 
 
+def exact_json(value: object) -> bytes:
+    """JSON in which each amount is a number, digit for digit."""
+    return _encode(value)
+
+
 def shown(model: Values, secrets: Iterable[str] = ()) -> str:
     """A repr that fits on a screen: the fields that tell most, and how many more there are; no secret."""
     given = {name: getattr(model, name) for name in model.__struct_fields__}

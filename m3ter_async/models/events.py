@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._base import NULL, Model, Promised, dt
+from ._records import EventRecord
 
 
-class Event(Model, frozen=True, kw_only=True):
+class Event(EventRecord, Model, frozen=True, kw_only=True):
     """An event."""
 
     id: Promised[str] = NULL

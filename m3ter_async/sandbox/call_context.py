@@ -29,6 +29,8 @@ class World:
     seed: int
     empty_pages: bool
     upload_seconds: float = 60
+    counting: bool = False
+    """Whether tokens of pages count rows, in place of naming the place where the next page begins."""
     url: str = ""
 
     def fields(self, answer: Field | None) -> dict[str, Field]:

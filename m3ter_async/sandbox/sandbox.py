@@ -6,24 +6,28 @@ import asyncio
 import socket
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from ipaddress import ip_address
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeVar
 
 from aiohttp import web
 
 from m3ter_async.sandbox.call_context import World
 from m3ter_async.sandbox.contract import SCHEMAS
+from m3ter_async.sandbox.handlers.bills import change_bill
 from m3ter_async.sandbox.http.credentials import Access
 from m3ter_async.sandbox.http.faults import Fault, Faults, Kind
+from m3ter_async.sandbox.http.listening import is_loopback, turns
 from m3ter_async.sandbox.http.rate_limit import RateLimit
 from m3ter_async.sandbox.http.server import Server
 from m3ter_async.sandbox.state.stored_data import Store, Truth
 
 # aiohttp reads 0 as "wait for ever"; requests still open at the end are dropped after this many seconds.
 LAST_REQUESTS_SECONDS = 0.05
+T = TypeVar("T")
 
 
 class Sandbox:
@@ -44,6 +48,9 @@ class Sandbox:
         rate_limit: Requests per second before 429 is answered for the rest of that second; None for no limit.
         retry_after: Seconds to name in a `Retry-After` header on a 429; None sends no such header.
         empty_pages: Whether lists show, now and then, an empty page with a token.
+        cursors: ``place`` for tokens of pages that name a place, which stay right while records come and go;
+            ``offset`` for tokens that count records, with which such a listing misses some and has others twice.
+        search_lag: How many seconds, by the sandbox's clock, the index behind `*.search` is late.
         faults: How often and in which ways requests fail by chance; see also `fail_next`.
 
     Raises:
@@ -64,16 +71,22 @@ class Sandbox:
         rate_limit: int | None = None,
         retry_after: int | None = None,
         empty_pages: bool = True,
+        cursors: Literal["place", "offset"] = "place",
+        search_lag: float = 0.0,
         faults: Faults | None = None,
     ) -> None:
         if not host.strip():
             raise ValueError("host must be an address: an empty one would listen on all of them")
         if bills < 0 or latency < 0 or token_seconds <= 0 or (rate_limit is not None and rate_limit < 1):
             raise ValueError("bills and latency must not be negative, token_seconds and rate_limit must be positive")
+        if cursors not in ("place", "offset"):
+            raise ValueError(f"cursors must be 'place' or 'offset', not {cursors!r}")
+        if search_lag < 0:
+            raise ValueError("search_lag must not be negative")
         self._seed, self._bills, self._host, self._port = seed, bills, host, port
-        self._store = Store(seed, bills)
+        self._store = Store(seed, bills, search_lag)
         self._access = Access(seed, self._store.organization.id, token_seconds)
-        self._world = World(self._store, SCHEMAS, seed, empty_pages, upload_seconds)
+        self._world = World(self._store, SCHEMAS, seed, empty_pages, upload_seconds, cursors == "offset")
         self._server = Server(
             self._world, self._access, RateLimit(rate_limit), latency, retry_after, faults or Faults()
         )
@@ -170,6 +183,51 @@ class Sandbox:
         """
         self._server.fault_injector.order(count, Fault(kind, applied, retry_after), operation)
 
+    @property
+    def now(self) -> datetime:
+        """What its clock shows, which the `Date` of each answer has: it starts on a fixed day, and writes move it."""
+        return self._store.time
+
+    def pass_time(self, seconds: float) -> None:
+        """Move its clock on. Events end after 28 days of it.
+
+        Args:
+            seconds: How far; not below 0.
+
+        Raises:
+            ValueError: `seconds` is negative.
+        """
+        if seconds < 0:
+            raise ValueError("seconds must not be negative")
+        self._between_requests(lambda: self._store.pass_time(seconds))
+
+    def change_bill(self, bill_id: str, **fields: object) -> None:
+        """Change a bill in a way that no operation offers, such as its date: a new version, and an event.
+
+        Args:
+            bill_id: Which.
+            fields: What to set, by the names that the service has: ``billDate="2025-01-31"``.
+
+        Raises:
+            ValueError: There is no such bill, or it is locked.
+        """
+        self._between_requests(lambda: change_bill(self._world, bill_id, fields))
+
+    def _between_requests(self, act: Callable[[], T]) -> T:
+        """Run in the server's thread, which is the only one that writes."""
+        if self._running is None or threading.current_thread() is self._running[0]:
+            return act()
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(act())
+            except ValueError as error:
+                done.set_exception(error)
+
+        self._running[1].call_soon_threadsafe(run)
+        return done.result()
+
     def fail_next_job(self, *, cancelled: bool = False) -> None:
         """Let the next job that ends end as failed, or as cancelled.
 
@@ -191,7 +249,7 @@ class Sandbox:
         # everybody's address is one to listen on; to call it, there is this machine's own
         name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
         self._url = f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
-        self._server.reached_at(self._url, anywhere=not _is_loopback(self._host))
+        self._server.reached_at(self._url, anywhere=not is_loopback(self._host))
         started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(listener, started)), name="m3ter-sandbox", daemon=True
@@ -231,21 +289,6 @@ class Sandbox:
         # Before the listener closes, nothing may be half accepted: asyncio would drop such a connection unclosed.
         with suppress(NotImplementedError):
             asyncio.get_running_loop().remove_reader(listener)
-        await _turns()
+        await turns()
         await runner.cleanup()
-        await _turns()
-
-
-async def _turns() -> None:
-    # What asyncio needs from accepting a connection to telling its protocol, and from closing one to freeing it.
-    for _ in range(6):
-        await asyncio.sleep(0)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+        await turns()

@@ -7,7 +7,7 @@ from typing import Final
 from m3ter_async.sandbox.call_context import Call, Handler, World
 from m3ter_async.sandbox.contract import Row
 from m3ter_async.sandbox.contract.path_patterns import BILL_JOBS
-from m3ter_async.sandbox.handlers.bills import bill_fields, job_accounts, named_bill
+from m3ter_async.sandbox.handlers.bills import bill_fields, job_accounts, named_bill, set_status
 from m3ter_async.sandbox.handlers.entity_rows import new_row, touched
 from m3ter_async.sandbox.handlers.filters import FINISHED
 from m3ter_async.sandbox.handlers.pages import page
@@ -82,8 +82,8 @@ def _calculate_again(world: World, job: Row) -> list[str]:
         bill = bills.get(bill_id)
         # A bill that was deleted or locked while the job ran is left as it is.
         if bill is not None and not bill["locked"]:
-            change = touched(world, bill)
-            bills.put({**bill, **change, "lastCalculatedDate": change["dtLastModified"], "statementStale": True})
+            world.store.calculations[bill_id] += 1
+            set_status(world, bill, "PENDING", lastCalculatedDate=world.store.text, statementStale=True)
     return ids
 
 

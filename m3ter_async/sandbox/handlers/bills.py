@@ -87,18 +87,19 @@ def bills_in_period(world: World, call: Call) -> Row:
 def _approve(world: World, call: Call, bills: Iterable[Row]) -> Row:
     pending = [bill for bill in bills if bill["status"] == "PENDING"]
     for bill in pending:
-        _set_status(world, bill, "APPROVED")
+        set_status(world, bill, "APPROVED")
     if pending:
         world.wrote(call)
     return {"message": f"{len(pending)} bills approved"}
 
 
-def _set_status(world: World, bill: Row, status: str) -> Row:
+def set_status(world: World, bill: Row, status: str, **also: Any) -> Row:
+    """Store a bill as approved or pending, and with other fields changed."""
     change = touched(world, bill)
     approval = {"dtApproved": change["dtLastModified"], "approvedBy": change["lastModifiedBy"]}
     if status == "PENDING":
         approval = {"dtApproved": None, "approvedBy": None}
-    return world.store.bills.put({**bill, **change, **approval, "status": status})
+    return world.store.bills.put({**bill, **change, **approval, **also, "status": status})
 
 
 def approve_period(world: World, call: Call) -> Row:
@@ -133,13 +134,27 @@ def update_status(world: World, call: Call) -> Row:
     if bill["locked"]:
         raise Refusal(400, "locked: the status of a locked bill cannot be changed")
     world.wrote(call)
-    return with_lines(world, _set_status(world, bill, call.body["status"]))
+    return with_lines(world, set_status(world, bill, call.body["status"]))
 
 
 def _lock(world: World, bill: Row) -> Row:
     change = touched(world, bill)
     locked = {"locked": True, "dtLocked": change["dtLastModified"], "lockedBy": change["lastModifiedBy"]}
     return world.store.bills.put({**bill, **change, **locked})
+
+
+def _unlock(world: World, bill: Row) -> None:
+    world.store.locked_by_date.discard(bill["id"])
+    unlocked = {"locked": False, "dtLocked": None, "lockedBy": None}
+    world.store.bills.put({**bill, **touched(world, bill), **unlocked})
+
+
+def change_bill(world: World, bill_id: str, fields: Row) -> None:
+    """Change a bill as the service does by itself."""
+    bill = world.store.bills.get(bill_id)
+    if bill is None or bill["locked"]:
+        raise ValueError(f"there is no bill {bill_id} that is not locked")
+    world.store.bills.put({**bill, **fields, **touched(world, bill)})
 
 
 def lock_bill(world: World, call: Call) -> Row:
@@ -166,7 +181,10 @@ def get_config(world: World, _call: Call) -> Row:
 
 
 def update_config(world: World, call: Call) -> Row:
-    """PUT /billconfig: lock every bill up to and on `billLockDate`, unless one of them is PENDING."""
+    """PUT /billconfig: lock every bill up to and on `billLockDate`, unless one of them is PENDING.
+
+    Those that an earlier, later date locked are unlocked.
+    """
     row = changed_row(world, call, _config(world))
     date = row.get("billLockDate")
     bills = [bill for _, bill in world.store.bills.walk() if date is not None and bill["billDate"] <= date]
@@ -175,6 +193,11 @@ def update_config(world: World, call: Call) -> Row:
     for bill in bills:
         if not bill["locked"]:
             _lock(world, bill)
+            world.store.locked_by_date.add(bill["id"])
+    for bill_id in sorted(world.store.locked_by_date):
+        locked = world.store.bills.get(bill_id)
+        if locked is not None and (date is None or locked["billDate"] > date):
+            _unlock(world, locked)
     world.wrote(call)
     return world.store.table(ORG + "/billconfig", {}).put(row)
 

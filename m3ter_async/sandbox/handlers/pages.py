@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -30,11 +31,11 @@ def page(world: World, call: Call, walk: Walk, shape: Callable[[Row], Row]) -> R
     size: int = call.query.get("pageSize", min(largest, DEFAULT_PAGE_SIZE))
     passes = filters(world, call)
     found: list[tuple[int, Row]] = []
-    for place, row in walk(after):
-        if all(test(row) for test in passes):
-            found.append((place, row))
-            if len(found) > size:
-                break
+    # A token that counts rows is wrong by as many as came or went before it, as with a service that pages by offsets.
+    passed = (after or 0) if world.counting else 0
+    rows = ((place, row) for place, row in walk(None if world.counting else after) if all(test(row) for test in passes))
+    for number, (place, row) in enumerate(islice(rows, passed, passed + size + 1)):
+        found.append((passed + number + 1 if world.counting else place, row))
     declared = world.fields(call.route.answer)
     answer: Row = {"data": [_declared(shape(row), declared) for _, row in found[:size]]}
     if len(found) > size:

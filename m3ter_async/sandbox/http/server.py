@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from email.utils import format_datetime
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -19,6 +20,7 @@ from m3ter_async.sandbox.exact_numbers import DECODER, ENCODER
 from m3ter_async.sandbox.files.presigned_urls import DOWNLOADS, MOST_UPLOAD_BYTES, UPLOADS
 from m3ter_async.sandbox.files.uploads import accept
 from m3ter_async.sandbox.handlers.downloads import fetch
+from m3ter_async.sandbox.handlers.events import tell_changes
 from m3ter_async.sandbox.handlers.registry import HANDLERS
 from m3ter_async.sandbox.http.credentials import Access
 from m3ter_async.sandbox.http.faults import TOO_MANY_REQUESTS, Fault, FaultInjector, Faults
@@ -90,6 +92,7 @@ class Server:
             answer = _refusal(problem)
             if problem.status == TOO_MANY_REQUESTS and self._retry_after is not None:
                 headers["Retry-After"] = str(self._retry_after)
+        headers["Date"] = format_datetime(self._world.store.time, usegmt=True)
         # Only now: a caller that gives up waiting must find, as with the real service, that its write took effect.
         if self._latency:
             await asyncio.sleep(self._latency)
@@ -138,7 +141,10 @@ class Server:
         query = request.raw_path.partition("?")[2]
         values = check_query(route.query, parse_qsl(query, keep_blank_values=True))
         call = Call(route, path, values, _check_body(route, request.content_type, body, self._world))
-        return HANDLERS[route.operation](self._world, call)
+        try:
+            return HANDLERS[route.operation](self._world, call)
+        finally:
+            tell_changes(self._world)
 
 
 def _refusal(problem: Refusal) -> Answer:

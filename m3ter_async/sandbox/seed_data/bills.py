@@ -99,9 +99,9 @@ def bill_row(organization: Organization, position: int) -> Row:
     return row
 
 
-def line_rows(organization: Organization, position: int, bill: Row) -> list[Row]:
-    """The line items of one bill, in the shape they have inside a bill."""
-    chance = draw(organization.seed, LINES, position)
+def line_rows(organization: Organization, position: int, bill: Row, calculation: int = 0) -> list[Row]:
+    """The line items of one bill, in the shape they have inside a bill; each calculation of it makes others."""
+    chance = draw(organization.seed, LINES, position, *([calculation] if calculation else []))
     count = 0 if chance.random() < 0.04 else 1 + chance.below(25)
     return [_line(organization, number, position, bill, chance) for number in range(count)]
 

@@ -205,7 +205,8 @@ def _event(organization: Organization, position: int, chance: Draw) -> Row:
     name = EVENTS[position % len(EVENTS)]
     moment = organization.day(position) + "T10:00:00Z"
     entity = {"id": chance.uuid(), "accountId": chance.pick(organization.accounts).id}
-    event = {"id": chance.uuid(), "eventName": name, "eventTime": moment, "new": entity}
+    about: Row = {"new": entity} if name.startswith("ingest") else {"eventData": {"newDto": entity}}
+    event = {"id": chance.uuid(), "eventName": name, "eventTime": moment, **about}
     return {"eventName": name, "eventTime": moment, "m3terEvent": event, "dtActioned": moment if position % 3 else None}
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 from m3ter_async.sandbox.contract import Row
+
+# Called with a row before and after a change: before is None for a new row, after is None for one that is gone.
+OnChange: TypeAlias = "Callable[[Row | None, Row | None], None]"
 
 
 class Table:
@@ -14,7 +18,13 @@ class Table:
     "after this place" therefore stays right while rows come and go.
     """
 
-    def __init__(self, seeded: Sequence[str] = (), render: Callable[[int], Row] | None = None) -> None:
+    def __init__(
+        self,
+        seeded: Sequence[str] = (),
+        render: Callable[[int], Row] | None = None,
+        on_change: OnChange | None = None,
+    ) -> None:
+        self._on_change = on_change
         self._seeded = seeded
         self._render = render
         self._places = {row_id: place for place, row_id in enumerate(seeded)}
@@ -39,6 +49,7 @@ class Table:
     def put(self, row: Row) -> Row:
         """Store a new row, or a changed one in the place of the old."""
         row_id: str = row["id"]
+        self._tell(row_id, row)
         if row_id not in self._places:
             self._created.append(row_id)
             self._places[row_id] = -len(self._created)
@@ -47,7 +58,12 @@ class Table:
 
     def remove(self, row_id: str) -> None:
         """Delete the row."""
+        self._tell(row_id, None)
         self._written[row_id] = None
+
+    def _tell(self, row_id: str, after: Row | None) -> None:
+        if self._on_change is not None:
+            self._on_change(self.get(row_id), after)
 
     def walk(self, after: int | None = None) -> Iterator[tuple[int, Row]]:
         """Places and rows, newest first, from the place that follows `after`."""

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from m3ter_async.sandbox.contract import Row
 from m3ter_async.sandbox.contract.path_patterns import BALANCES, BILLS, CREDITS, DEBITS, FREE, TRANSACTIONS
@@ -16,6 +16,17 @@ from m3ter_async.sandbox.seed_data.collections import SeededCollections
 from m3ter_async.sandbox.seed_data.organization import IDS, TODAY, Organization
 from m3ter_async.sandbox.seed_data.seeded_random import draw
 from m3ter_async.sandbox.state.collection_rows import Table
+
+START: Final = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=UTC)
+
+
+class Change(NamedTuple):
+    """A row that was written: which, when, and what it was before and is now."""
+
+    pattern: str
+    elapsed: float
+    before: Row | None
+    after: Row | None
 
 
 class Truth(NamedTuple):
@@ -33,9 +44,15 @@ class Truth(NamedTuple):
 
 
 class Store:
-    """All tables of the organization, with the clock, the ids and the counts that writing needs."""
+    """All tables of the organization, with the clock, the ids and the counts that writing needs.
 
-    def __init__(self, seed: int, bills: int) -> None:
+    Args:
+        seed: Decides what the organization holds.
+        bills: How many there are at first.
+        remember: For how many seconds of its clock it keeps what rows were before they changed.
+    """
+
+    def __init__(self, seed: int, bills: int, remember: float = 0) -> None:
         self.organization: Organization = Organization(seed, bills)
         self.applied: Counter[str] = Counter()
         # Files behind presigned URLs, by name: the content type and the bytes.
@@ -47,11 +64,21 @@ class Store:
         self.measurements: dict[str, Row] = {}
         self._seeded_collections: SeededCollections = SeededCollections(self.organization)
         self._ids = draw(seed, IDS, 1)
-        self._writes = 0
+        self._event_ids = draw(seed, IDS, 2)
+        self._elapsed = 0.0
+        self._remember = remember
+        self._remembered: deque[Change] = deque()
+        self._untold: list[Change] = []
+        # Bills that the global lock date locked: moved back, it unlocks them.
+        self.locked_by_date: set[str] = set()
+        # How often each bill was calculated again: each time it gets new line items.
+        self.calculations: Counter[str] = Counter()
         organization = self.organization
         self._tables: dict[tuple[str, tuple[str, ...]], Table] = {
-            (BILLS, ()): Table(organization.bill_ids, partial(bill_row, organization)),
-            (BALANCES, ()): Table(organization.balance_ids, partial(balance_row, organization)),
+            (BILLS, ()): Table(organization.bill_ids, partial(bill_row, organization), partial(self._changed, BILLS)),
+            (BALANCES, ()): Table(
+                organization.balance_ids, partial(balance_row, organization), partial(self._changed, BALANCES)
+            ),
         }
 
     @property
@@ -71,9 +98,48 @@ class Store:
 
     def now(self) -> str:
         """The sandbox's own time: it starts on a fixed day and moves a second with every write."""
-        self._writes += 1
-        start = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=UTC)
-        return (start + timedelta(seconds=self._writes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._elapsed += 1
+        return self.text
+
+    @property
+    def time(self) -> datetime:
+        """What the clock shows."""
+        return START + timedelta(seconds=self._elapsed)
+
+    @property
+    def text(self) -> str:
+        """What the clock shows, as answers have it."""
+        return self.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the clock on."""
+        self._elapsed += seconds
+
+    def new_event_id(self) -> str:
+        """The next id of an event; what is created gets the same ids with and without events."""
+        return self._event_ids.uuid()
+
+    def _changed(self, pattern: str, before: Row | None, after: Row | None) -> None:
+        change = Change(pattern, self._elapsed, before, after)
+        self._untold.append(change)
+        if self._remember:
+            self._remembered.append(change)
+
+    def take_changes(self) -> list[Change]:
+        """What was written since the last time this was asked."""
+        found, self._untold = self._untold, []
+        return found
+
+    def a_while_ago(self, pattern: str) -> dict[str, Row | None]:
+        """By id, what the rows that were written lately were before that; None for those that were not there."""
+        while self._remembered and self._remembered[0].elapsed <= self._elapsed - self._remember:
+            self._remembered.popleft()
+        found: dict[str, Row | None] = {}
+        for change in self._remembered:
+            row = change.before or change.after
+            if change.pattern == pattern and row is not None:
+                found.setdefault(row["id"], change.before)
+        return found
 
     def table(self, pattern: str, path: dict[str, str]) -> Table:
         """The table behind a path pattern; 404 where an entity the path leads through does not exist."""
@@ -86,7 +152,7 @@ class Store:
             if pattern == TRANSACTIONS:
                 table = self._transactions(path["balanceId"])
             else:
-                table = Table(*self._seeded_collections.rows(pattern, values))
+                table = Table(*self._seeded_collections.rows(pattern, values), partial(self._changed, pattern))
             self._tables[pattern, values] = table
         return self._tables[pattern, values]
 
@@ -100,13 +166,14 @@ class Store:
     def _transactions(self, balance_id: str) -> Table:
         place = self._tables[BALANCES, ()].place(balance_id)
         rows = transaction_rows(self.organization, place) if place >= 0 else []
-        return Table([row["id"] for row in rows], rows.__getitem__)
+        return Table([row["id"] for row in rows], rows.__getitem__, partial(self._changed, TRANSACTIONS))
 
     def lines(self, bill: Row) -> list[Row]:
         """All line items of a bill, as they stand inside it: the calculated ones, then its credits and debits."""
         place = self.bills.place(bill["id"])
         # Bills that jobs made have places below zero; their line items come from beyond the seeded positions.
-        rows = line_rows(self.organization, place if place >= 0 else len(self.organization.bill_ids) - place, bill)
+        position = place if place >= 0 else len(self.organization.bill_ids) - place
+        rows = line_rows(self.organization, position, bill, self.calculations[bill["id"]])
         for pattern, kind in ((CREDITS, "CREDIT_MEMO"), (DEBITS, "DEBIT_MEMO")):
             table = self._tables.get((pattern, (bill["id"],)))
             rows.extend(memo_line(row, kind, bill) for _, row in (table.walk() if table else ()))
