@@ -17,6 +17,7 @@ import pytest
 
 from m3ter_async import APIConnectionError, APIError, AsyncM3ter, ConfigurationError, TransportError
 from m3ter_async import events as every
+from m3ter_async._core.rate_limits import LocalLimit
 from m3ter_async.events import (
     AddressLimitReached,
     Event,
@@ -201,7 +202,9 @@ async def test_a_pause_is_told_once_by_the_call_that_began_it() -> None:
 
 def use_up_the_address(m3ter: AsyncM3ter, clock: FakeClock) -> None:
     """As 20,000 calls do, of this client or of others at the same address."""
-    address = m3ter._pipeline._limits.gate("configuration", ORG)._address
+    limit = m3ter._pipeline._gates.gate("configuration", ORG)._limit
+    assert isinstance(limit, LocalLimit)
+    address = limit._address
     assert address is not None
     while not address.wait(clock.now()):
         address.take(clock.now())

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from m3ter_async import HttpxTransport
 from m3ter_async.models import Account, AccountPlan, Bill, Event
 from m3ter_async.sandbox import Sandbox
 
@@ -67,7 +68,7 @@ def test_a_record_of_another_kind_is_an_error() -> None:
 
 async def test_the_record_of_an_event_is_what_reading_it_gives() -> None:
     with Sandbox(bills=30) as sandbox:
-        async with sandbox_client(sandbox, **httpx_on_trio()) as m3ter:
+        async with sandbox_client(sandbox, HttpxTransport()) as m3ter:
             bill = await anext(aiter(m3ter.bills.list(status="PENDING")))
             await m3ter.bills.update_status(bill.id, status="APPROVED")
             newest = await anext(aiter(m3ter.events.list()))
