@@ -17,8 +17,9 @@ from anyio._core._eventloop import get_async_backend
 
 def in_trio() -> bool:
     """Whether this code runs in trio."""
-    trio = sys.modules.get("trio")  # nobody runs trio who has not imported it
-    return trio is not None and trio.lowlevel.in_trio_task()
+    # nobody runs trio who has not imported it; another thread may be about to, and then a part of it is there
+    asked: Callable[[], bool] | None = getattr(sys.modules.get("trio.lowlevel"), "in_trio_task", None)
+    return asked is not None and asked()
 
 
 def _effective_deadline() -> float:
