@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from msgspec import UNSET, UnsetType
 
+from ._core.any_path import AnyPath
 from ._core.clock import Clock, new_clock
 from ._core.forgotten import caller
 from ._core.identity import identity, secret
 from ._core.instrumentation import Hook, hooks
-from ._core.operation import BY_HAND, Operation
 from ._core.pipeline import Pipeline
 from ._core.rate_limits import Gates, Limiter, LocalLimiter
-from ._core.retry import Repeat, RetryPolicy, repeat_of
-from ._core.settings import Settings, base_urls, flag, plain_path, positive, whole
+from ._core.retry import RetryPolicy
+from ._core.settings import Settings, base_urls, flag, positive, whole
 from ._jobs.client_methods import Toolbox
 from ._measurements.client_methods import Measuring
 from .errors import ConfigurationError
@@ -38,7 +38,7 @@ __all__ = ["AsyncM3ter"]
 T = TypeVar("T")
 
 
-class AsyncM3ter(Toolbox, Measuring):
+class AsyncM3ter(Toolbox, Measuring, AnyPath):
     """A client of the m3ter API.
 
     Use it as ``async with AsyncM3ter() as m3ter: ...``, or without and call ``await m3ter.aclose()`` at the end. One
@@ -145,6 +145,37 @@ class AsyncM3ter(Toolbox, Measuring):
             made_at=caller(),
         )
 
+    @classmethod
+    def from_profile(cls, name: str | None = None, **options: Any) -> Self:
+        """A client with the settings of a profile: a table in a TOML file.
+
+        ::
+
+            # ~/.config/m3ter/config.toml, or where M3TER_CONFIG says
+            [acme]
+            api_key = "..."
+            api_secret = "..."
+            org_id = "..."
+
+        An argument counts first, then the environment, then the profile. A key and its secret are never taken from two
+        places. Where a variable takes the place of something else in the profile, the log says so.
+
+        Args:
+            name: The profile; by default the one that ``M3TER_PROFILE`` names, or else ``default``.
+            options: Other arguments of `AsyncM3ter`, by name.
+
+        Raises:
+            ConfigurationError: There is no such file or profile, or something in it is misspelt or cannot be used.
+        """
+        from ._core.profiles import profile
+
+        where, arguments = profile(name, options)
+        try:
+            return cls(**arguments)
+        except ConfigurationError as error:
+            reason = str(error)
+        raise ConfigurationError(f"{where}: {reason}")
+
     @property
     def org_id(self) -> str:
         """The organization that is called."""
@@ -186,60 +217,6 @@ class AsyncM3ter(Toolbox, Measuring):
             )
         )
         return view
-
-    @overload
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, Any] | None = None,
-        body: Any = UNSET,
-        type: type[T],
-        repeatable: bool | None = None,
-    ) -> T: ...
-
-    @overload
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, Any] | None = None,
-        body: Any = UNSET,
-        repeatable: bool | None = None,
-    ) -> Any: ...
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, Any] | None = None,
-        body: Any = UNSET,
-        type: Any = Any,
-        repeatable: bool | None = None,
-    ) -> Any:
-        """Call any path, with the login, limits, retries and errors of every other call.
-
-        Args:
-            method: The HTTP method.
-            path: From the root, such as ``/organizations/{orgId}/anything``; ``{orgId}`` is filled in.
-            query: Query parameters, encoded here.
-            body: A struct, mapping or sequence, sent as JSON.
-            type: What the answer decodes to; by default plain dicts and lists, with `Decimal` for fractions.
-            repeatable: Whether it may be sent again when nobody knows if it took effect. By default only GET,
-                HEAD, OPTIONS, DELETE and a PUT with a ``version`` in its body are.
-        """
-        if not (method.isascii() and method.isalpha()):
-            raise ValueError(f"{method!r} is not an HTTP method")
-        repeat: Repeat | None = None
-        if repeatable is not None:
-            repeat = ("read" if repeat_of(method.upper()) == "read" else "safe") if repeatable else "never"
-        operation: Operation[Any] = Operation(
-            BY_HAND, method.upper(), plain_path(path), type, repeat=repeat, takes=None
-        )
-        return await self._pipeline.call(operation, {}, query or {}, body)
 
     async def warm_up(self) -> None:
         """Load what the first call needs, in a thread, and log in: ``POST /oauth/token``.

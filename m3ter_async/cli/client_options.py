@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ def _rate(text: str) -> float | None:
 _NUMBER, _WHOLE = "a number above 0", "a whole number"
 
 OPTIONS = (
+    ClientOption("profile", "NAME", "a table of the file of profiles, in place of M3TER_PROFILE"),
     ClientOption("base_url", "URL", "in place of M3TER_BASE_URL"),
     ClientOption("org_id", "ID", "in place of M3TER_ORG_ID"),
     ClientOption("timeout", "SECONDS", "for one attempt, from connecting to the last byte (60)", _NUMBER, seconds),
@@ -110,7 +112,7 @@ def help_lines() -> Iterable[str]:
 
 
 def connect(given: Mapping[str, str | bool], **more: Any) -> AsyncM3ter:
-    """A client with the credentials of the environment.
+    """A client with the credentials of the environment, or of a profile.
 
     Args:
         given: Options of this place, and the texts that they have.
@@ -123,7 +125,10 @@ def connect(given: Mapping[str, str | bool], **more: Any) -> AsyncM3ter:
     from ..errors import ConfigurationError
 
     options = {BY_NAME[name].argument: _value(BY_NAME[name], text) for name, text in given.items()}
+    named = options.pop("profile", None) or os.environ.get("M3TER_PROFILE", "").strip()
     try:
+        if named:
+            return AsyncM3ter.from_profile(named, **options, **more)
         return AsyncM3ter(**options, **more)
     except ConfigurationError as error:
         raise CommandFailed(_in_options(str(error))) from None

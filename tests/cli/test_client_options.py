@@ -44,7 +44,7 @@ def words() -> list[str]:
 
 def test_every_bound_of_the_client_has_an_option() -> None:
     taken = set(inspect.signature(AsyncM3ter.__init__).parameters)
-    assert {each.argument for each in OPTIONS} == taken - NO_OPTIONS
+    assert {each.argument for each in OPTIONS} == taken - NO_OPTIONS | {"profile"}
 
 
 @pytest.mark.usefixtures("credentials")
