@@ -14,9 +14,10 @@ from ._core.clock import Clock, new_clock
 from ._core.forgotten import caller
 from ._core.identity import identity, secret
 from ._core.instrumentation import Hook, hooks
+from ._core.local_limits import LocalLimiter
 from ._core.operation import BY_HAND, Operation
 from ._core.pipeline import Pipeline
-from ._core.rate_limits import Gates, Limiter, LocalLimiter
+from ._core.rate_limits import Gates, Limiter
 from ._core.retry import Repeat, RetryPolicy, repeat_of
 from ._core.settings import Settings, base_urls, flag, plain_path, positive, whole
 from ._jobs.client_methods import Toolbox

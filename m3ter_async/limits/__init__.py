@@ -12,7 +12,8 @@ several processes lets them share one limiter. A pause after a 429 then holds fo
 
 from __future__ import annotations
 
-from .._core.rate_limits import Limiter, LocalLimiter, RateLimit
+from .._core.local_limits import LocalLimiter
+from .._core.rate_limits import Limiter, RateLimit
 from .host import HostLimiter
 from .redis import RedisLimiter
 from .share import ShareLimiter
