@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from ._core.clock import Clock, new_clock
 from ._core.forgotten import caller
-from ._core.identity import identity, secret
+from ._core.identity import exported, identity, secret
 from ._core.instrumentation import Hook, hooks
 from ._core.local_limits import LocalLimiter
 from ._core.operation import BY_HAND, Operation
@@ -45,7 +45,7 @@ class AsyncM3ter(Toolbox, Measuring):
     Use it as ``async with AsyncM3ter() as m3ter: ...``, or without and call ``await m3ter.aclose()`` at the end. One
     client serves any number of tasks of an event loop; make it once, not per call. What is not passed is read from
     the environment: ``M3TER_API_KEY``, ``M3TER_API_SECRET``, ``M3TER_ORG_ID``, ``M3TER_API_TOKEN``,
-    ``M3TER_BASE_URL``, ``M3TER_INGEST_BASE_URL``.
+    ``M3TER_BASE_URL``, ``M3TER_INGEST_BASE_URL``, ``M3TER_LIMITER``.
 
     Args:
         api_key: The access key id of a service user.
@@ -65,7 +65,8 @@ class AsyncM3ter(Toolbox, Measuring):
             `max_retries` is. ``map()`` and ``export()`` do so by themselves.
         rate_limit: Requests per second and organization: 50, as the service allows. None holds nothing back.
         limiter: Keeps the limits in place of this client: one of `m3ter_async.limits`, to share them with other
-            clients, processes or machines. It has a rate of its own.
+            clients, processes or machines. It has a rate of its own. By default ``M3TER_LIMITER`` names one (see
+            `limiter_at`), where `rate_limit` is left out too.
         max_connections: The most requests in flight at once.
         max_response_bytes: An answer larger than this is refused while it is read.
         transport: ``AiohttpTransport(session)`` or ``HttpxTransport(client)``; on trio it has to be the latter.
@@ -299,7 +300,12 @@ class AsyncM3ter(Toolbox, Measuring):
 def _limiter(limiter: Limiter | None, rate: float | UnsetType | None, clock: Clock) -> Limiter:
     if limiter is None:
         if rate is UNSET:
-            return LocalLimiter(_clock=clock)
+            where = exported("limiter")
+            if where is None:
+                return LocalLimiter(_clock=clock)
+            from .limits import limiter_at
+
+            return limiter_at(where.value)
         return LocalLimiter(None if rate is None else positive("rate_limit", rate), _clock=clock)
     if rate is not UNSET:
         raise ConfigurationError("limiter= has a rate of its own: pass rate= to it in place of rate_limit=")

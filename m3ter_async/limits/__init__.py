@@ -17,8 +17,9 @@ from .._core.rate_limits import Limiter, RateLimit
 from .host import HostLimiter
 from .redis import RedisLimiter
 from .share import ShareLimiter
+from .where import limiter_at
 
-__all__ = ["HostLimiter", "Limiter", "LocalLimiter", "RateLimit", "RedisLimiter", "ShareLimiter"]
+__all__ = ["HostLimiter", "Limiter", "LocalLimiter", "RateLimit", "RedisLimiter", "ShareLimiter", "limiter_at"]
 
-for _public in (HostLimiter, Limiter, LocalLimiter, RateLimit, RedisLimiter, ShareLimiter):
+for _public in (HostLimiter, Limiter, LocalLimiter, RateLimit, RedisLimiter, ShareLimiter, limiter_at):
     _public.__module__ = __name__  # users import it from here, wherever it stands
