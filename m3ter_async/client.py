@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, overload
 
 from msgspec import UNSET, UnsetType
 
 from ._core.clock import Clock, new_clock
 from ._core.forgotten import caller
-from ._core.identity import exported, identity, secret
+from ._core.identity import identity, secret
 from ._core.instrumentation import Hook, hooks
-from ._core.local_limits import LocalLimiter
+from ._core.local_limits import chosen
 from ._core.operation import BY_HAND, Operation
 from ._core.pipeline import Pipeline
 from ._core.rate_limits import Gates, Limiter
@@ -64,9 +63,8 @@ class AsyncM3ter(Toolbox, Measuring):
         bulk: Whether calls let all others go first, and are repeated as long as there is time whatever
             `max_retries` is. ``map()`` and ``export()`` do so by themselves.
         rate_limit: Requests per second and organization: 50, as the service allows. None holds nothing back.
-        limiter: Keeps the limits in place of this client: one of `m3ter_async.limits`, to share them with other
-            clients, processes or machines. It has a rate of its own. By default ``M3TER_LIMITER`` names one (see
-            `limiter_at`), where `rate_limit` is left out too.
+        limiter: One of `m3ter_async.limits`, to share the limits with other clients, processes or machines; it has a
+            rate of its own. Without both, ``M3TER_LIMITER`` names one (see `limiter_at`).
         max_connections: The most requests in flight at once.
         max_response_bytes: An answer larger than this is refused while it is read.
         transport: ``AiohttpTransport(session)`` or ``HttpxTransport(client)``; on trio it has to be the latter.
@@ -77,8 +75,7 @@ class AsyncM3ter(Toolbox, Measuring):
         headers: What goes with every request to the service besides its own headers, such as those of tracing. It goes
             to no other host.
         on_event: What is called with each of `m3ter_async.events`: a function, or several.
-        allow_insecure_http: Take a plain-http `base_url` that is not loopback, where key and secret travel in the
-            clear.
+        allow_insecure_http: Take a plain-http `base_url` that is not loopback: key and secret travel in the clear.
 
     Raises:
         ConfigurationError: Credentials are missing, or an argument cannot be used; the text says which.
@@ -139,7 +136,7 @@ class AsyncM3ter(Toolbox, Measuring):
             hosts=self._hosts,
             credentials=who.login,
             token=who.token,
-            gates=Gates(_limiter(limiter, rate_limit, clock), self._hosts["api"]),
+            gates=Gates(chosen(limiter, rate_limit, clock, _named), self._hosts["api"]),
             max_in_flight=in_flight,
             clock=clock,
             settings=settings,
@@ -281,9 +278,7 @@ class AsyncM3ter(Toolbox, Measuring):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
@@ -297,21 +292,10 @@ class AsyncM3ter(Toolbox, Measuring):
         raise TypeError("a client cannot be pickled or copied: make one in each process, or use with_options()")
 
 
-def _limiter(limiter: Limiter | None, rate: float | UnsetType | None, clock: Clock) -> Limiter:
-    if limiter is None:
-        if rate is UNSET:
-            where = exported("limiter")
-            if where is None:
-                return LocalLimiter(_clock=clock)
-            from .limits import limiter_at
+def _named(where: str) -> Limiter:
+    from .limits import limiter_at
 
-            return limiter_at(where.value)
-        return LocalLimiter(None if rate is None else positive("rate_limit", rate), _clock=clock)
-    if rate is not UNSET:
-        raise ConfigurationError("limiter= has a rate of its own: pass rate= to it in place of rate_limit=")
-    if not callable(getattr(limiter, "limit", None)):
-        raise ConfigurationError(f"limiter= must be one of m3ter_async.limits, not a {type(limiter).__name__}")
-    return limiter
+    return limiter_at(where)
 
 
 AsyncM3ter.__module__ = "m3ter_async"  # where users import it from

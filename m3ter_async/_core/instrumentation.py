@@ -208,7 +208,7 @@ class Entry:
 
     def limit_changed(self, shared: bool) -> None:
         """A limit that is shared with other processes cannot be shared for now, or is again."""
-        self._journal.tell(SharedLimitChanged(self._info(), self.attempts, shared))
+        self._journal.tell(SharedLimitChanged(self.info(), self.attempts, shared))
 
     def again(self, delay: float, error: APIError) -> None:
         """The request will be sent again."""

@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
+from collections.abc import Callable
 
+from msgspec import UNSET, UnsetType
+
+from ..errors import ConfigurationError
 from ..events import Scope
 from .clock import Clock
-from .rate_limits import ADDRESS_WINDOWS, RATE, checked_rate, slow_start, window
+from .identity import exported
+from .rate_limits import ADDRESS_WINDOWS, RATE, Limiter, checked_rate, slow_start, window
+from .settings import positive
 
 
 class TokenBucket:
@@ -169,6 +175,26 @@ class LocalLimiter:
         if host not in self._windows:
             self._windows[host] = _address_windows(host, self._clock, self._share)
         return LocalLimit(TokenBucket(*window(scope, self._rate, self._share)), self._windows[host].get(scope))
+
+
+def chosen(
+    limiter: Limiter | None, rate: float | UnsetType | None, clock: Clock, named: Callable[[str], Limiter]
+) -> Limiter:
+    """The limiter of a client: what it was passed, what the environment names, or one of its own.
+
+    Raises:
+        ConfigurationError: They do not fit together.
+    """
+    if limiter is not None:
+        if rate is not UNSET:
+            raise ConfigurationError("limiter= has a rate of its own: pass rate= to it in place of rate_limit=")
+        if not callable(getattr(limiter, "limit", None)):
+            raise ConfigurationError(f"limiter= must be one of m3ter_async.limits, not a {type(limiter).__name__}")
+        return limiter
+    if rate is not UNSET:
+        return LocalLimiter(None if rate is None else positive("rate_limit", rate), _clock=clock)
+    where = exported("limiter")
+    return LocalLimiter(_clock=clock) if where is None else named(where.value)
 
 
 _windows: dict[tuple[str, float], dict[Scope, AddressWindow]] = {}
