@@ -72,8 +72,7 @@ class AsyncM3ter(Toolbox, Measuring):
             ``ALL_PROXY`` and ``NO_PROXY`` decide, as they are when the client is made.
         ssl_context: How certificates are checked. By default ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` decide, else
             ``REQUESTS_CA_BUNDLE``, else the system. Both go to the transport's own constructor where you pass one.
-        headers: What goes with every request to the service besides its own headers, such as those of tracing. It goes
-            to no other host.
+        headers: What goes with every request to the service, and to no other host, besides its own: tracing, for one.
         on_event: What is called with each of `m3ter_async.events`: a function, or several.
         allow_insecure_http: Take a plain-http `base_url` that is not loopback: key and secret travel in the clear.
 
