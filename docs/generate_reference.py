@@ -25,6 +25,7 @@ FACES = (
     "m3ter_async.errors",
     "m3ter_async.events",
     "m3ter_async.arrow",
+    "m3ter_async.limits",
     "m3ter_async.export",
     "m3ter_async.pytest_plugin",
     "m3ter_async.sandbox",

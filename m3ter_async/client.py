@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from msgspec import UNSET, UnsetType
@@ -15,8 +14,9 @@ from ._core.clock import Clock, new_clock
 from ._core.forgotten import caller
 from ._core.identity import identity, secret
 from ._core.instrumentation import Hook, hooks
+from ._core.local_limits import chosen
 from ._core.pipeline import Pipeline
-from ._core.rate_limits import Gates, Limiter, LocalLimiter
+from ._core.rate_limits import Gates, Limiter
 from ._core.retry import RetryPolicy
 from ._core.settings import Settings, base_urls, flag, positive, whole
 from ._jobs.client_methods import Toolbox
@@ -44,7 +44,7 @@ class AsyncM3ter(Toolbox, Measuring, AnyPath):
     Use it as ``async with AsyncM3ter() as m3ter: ...``, or without and call ``await m3ter.aclose()`` at the end. One
     client serves any number of tasks of an event loop; make it once, not per call. What is not passed is read from
     the environment: ``M3TER_API_KEY``, ``M3TER_API_SECRET``, ``M3TER_ORG_ID``, ``M3TER_API_TOKEN``,
-    ``M3TER_BASE_URL``, ``M3TER_INGEST_BASE_URL``.
+    ``M3TER_BASE_URL``, ``M3TER_INGEST_BASE_URL``, ``M3TER_LIMITER``.
 
     Args:
         api_key: The access key id of a service user.
@@ -63,8 +63,8 @@ class AsyncM3ter(Toolbox, Measuring, AnyPath):
         bulk: Whether calls let all others go first, and are repeated as long as there is time whatever
             `max_retries` is. ``map()`` and ``export()`` do so by themselves.
         rate_limit: Requests per second and organization: 50, as the service allows. None holds nothing back.
-        limiter: Keeps the limits in place of this client: one of `m3ter_async.limits`, to share them with other
-            clients, processes or machines. It has a rate of its own.
+        limiter: One of `m3ter_async.limits`, to share the limits with other clients, processes or machines; it has a
+            rate of its own. Without both, ``M3TER_LIMITER`` names one (see `limiter_at`).
         max_connections: The most requests in flight at once.
         max_response_bytes: An answer larger than this is refused while it is read.
         transport: ``AiohttpTransport(session)`` or ``HttpxTransport(client)``; on trio it has to be the latter.
@@ -72,11 +72,9 @@ class AsyncM3ter(Toolbox, Measuring, AnyPath):
             ``ALL_PROXY`` and ``NO_PROXY`` decide, as they are when the client is made.
         ssl_context: How certificates are checked. By default ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` decide, else
             ``REQUESTS_CA_BUNDLE``, else the system. Both go to the transport's own constructor where you pass one.
-        headers: What goes with every request to the service besides its own headers, such as those of tracing. It goes
-            to no other host.
+        headers: What goes with every request to the service, and to no other host, besides its own: tracing, for one.
         on_event: What is called with each of `m3ter_async.events`: a function, or several.
-        allow_insecure_http: Take a plain-http `base_url` that is not loopback, where key and secret travel in the
-            clear.
+        allow_insecure_http: Take a plain-http `base_url` that is not loopback: key and secret travel in the clear.
 
     Raises:
         ConfigurationError: Credentials are missing, or an argument cannot be used; the text says which.
@@ -137,7 +135,7 @@ class AsyncM3ter(Toolbox, Measuring, AnyPath):
             hosts=self._hosts,
             credentials=who.login,
             token=who.token,
-            gates=Gates(_limiter(limiter, rate_limit, clock), self._hosts["api"]),
+            gates=Gates(chosen(limiter, rate_limit, clock, _named), self._hosts["api"]),
             max_in_flight=in_flight,
             clock=clock,
             settings=settings,
@@ -256,9 +254,7 @@ class AsyncM3ter(Toolbox, Measuring, AnyPath):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
@@ -272,16 +268,10 @@ class AsyncM3ter(Toolbox, Measuring, AnyPath):
         raise TypeError("a client cannot be pickled or copied: make one in each process, or use with_options()")
 
 
-def _limiter(limiter: Limiter | None, rate: float | UnsetType | None, clock: Clock) -> Limiter:
-    if limiter is None:
-        if rate is UNSET:
-            return LocalLimiter(_clock=clock)
-        return LocalLimiter(None if rate is None else positive("rate_limit", rate), _clock=clock)
-    if rate is not UNSET:
-        raise ConfigurationError("limiter= has a rate of its own: pass rate= to it in place of rate_limit=")
-    if not callable(getattr(limiter, "limit", None)):
-        raise ConfigurationError(f"limiter= must be one of m3ter_async.limits, not a {type(limiter).__name__}")
-    return limiter
+def _named(where: str) -> Limiter:
+    from .limits import limiter_at
+
+    return limiter_at(where)
 
 
 AsyncM3ter.__module__ = "m3ter_async"  # where users import it from

@@ -24,6 +24,7 @@ __all__ = [
     "ResponseReceived",
     "RetryScheduled",
     "Scope",
+    "SharedLimitChanged",
 ]
 
 Scope: TypeAlias = Literal["configuration", "ingest", "explorer", "usage_query"]
@@ -204,6 +205,24 @@ class AddressLimitReached(Event):
 
     def _text(self) -> str:
         return f"all {self.scope} requests of this address are used up: the next goes out in {self.seconds:.2f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLimitChanged(Event):
+    """The limit that this client shares with others (`RedisLimiter`) is kept in this process for now, or shared again.
+
+    It is told once for each change, by the next call that waits for its turn.
+
+    Attributes:
+        shared: Whether it is shared again; else this process keeps to a fixed share of it.
+    """
+
+    shared: bool
+
+    def _text(self) -> str:
+        if self.shared:
+            return "the rate limit is shared again"
+        return "the shared rate limit cannot be used: this process keeps to a fixed share of it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import pytest
 
 from m3ter_async import APIConnectionError, APIError, AsyncM3ter, ConfigurationError, TransportError
 from m3ter_async import events as every
-from m3ter_async._core.rate_limits import LocalLimit
+from m3ter_async._core.local_limits import LocalLimit
 from m3ter_async.events import (
     AddressLimitReached,
     Event,
@@ -28,7 +28,9 @@ from m3ter_async.events import (
     RequestSent,
     ResponseReceived,
     RetryScheduled,
+    SharedLimitChanged,
 )
+from m3ter_async.limits import LocalLimiter
 from m3ter_async.transports.protocol import Request, Response
 
 from .fakes import (
@@ -363,6 +365,25 @@ async def test_a_listener_that_raises_changes_nothing_and_is_logged(caplog: pyte
     assert "in broken" in caplog.text
 
 
+class NotShared(LocalLimiter):
+    """As a limiter does that keeps to a fixed share for now."""
+
+    connected = False
+
+
+async def test_a_limit_that_is_shared_no_more_and_then_again_is_told_once_each() -> None:
+    heard, clock = Heard(), FakeClock()
+    limiter = NotShared(1, _clock=clock)
+    m3ter = client(FakeTransport(bill), clock, token="t", on_event=heard, limiter=limiter)
+    for organization in ("a", "b"):
+        for _ in range(3):
+            await m3ter.with_options(org_id=organization).bills.retrieve("b1")
+    limiter.connected = True
+    for _ in range(3):
+        await m3ter.bills.retrieve("b1")
+    assert [event.shared for event in heard.of(SharedLimitChanged)] == [False, True]
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not Event])
 async def test_the_outcome_is_the_same_whichever_event_a_listener_raises_at(kind: type[Event]) -> None:
     async def play(*listeners: Callable[[Event], None]) -> list[Any]:
@@ -375,7 +396,9 @@ async def test_the_outcome_is_the_same_whichever_event_a_listener_raises_at(kind
         ]
         answers: list[Answer] = [answer(status=401), answer(status=429), TransportError("gone"), answer({"id": "b1"})]
         clock = FakeClock()
-        m3ter = client(FakeTransport(answers, login=lambda _: logins.pop(0)), clock, on_event=listeners)
+        limiter = NotShared(_clock=clock)
+        transport = FakeTransport(answers, login=lambda _: logins.pop(0))
+        m3ter = client(transport, clock, on_event=listeners, limiter=limiter)
         error = await failed(m3ter.bills.retrieve("b1"))
         use_up_the_address(m3ter, clock)
         clock.time += 60  # until then refused credentials are not tried again

@@ -222,6 +222,8 @@ class Attempts:
             raise self._closed() from None
         finally:
             self._entry.waited(parts.clock.now() - began)
+            if call.gate is not None and (shared := call.gate.sharing_changed()) is not None:
+                self._entry.limit_changed(shared)
 
     def _closed(self) -> APIError:
         return ClientClosedError("this client is closed", method=self._call.operation.method, path=self._call.path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
 from inspect import iscoroutinefunction
 from typing import TypeAlias, cast
 
@@ -21,11 +20,12 @@ from ..events import (
     RequestSent,
     ResponseReceived,
     RetryScheduled,
+    SharedLimitChanged,
 )
-from ..stats import Stats
 from ..transports.protocol import Request, Response
 from .auth import LOGIN
 from .clock import Clock
+from .counters import Counters
 from .operation import BY_HAND, PRESIGNED, Operation
 from .outcomes import request_id
 
@@ -62,31 +62,6 @@ def _hook(given: object) -> Hook:
     if iscoroutinefunction(given) or iscoroutinefunction(getattr(given, "__call__", None)):  # noqa: B004
         raise ConfigurationError(f"on_event={given!r} is async; it is called, not awaited, so make it a plain one")
     return given
-
-
-@dataclass(slots=True)
-class Counters:
-    """The numbers while they change."""
-
-    calls: int = 0
-    failures: int = 0
-    requests: int = 0
-    responses: int = 0
-    retries: int = 0
-    logins: int = 0
-    login_failures: int = 0
-    pauses: int = 0
-    paused_seconds: float = 0.0
-    address_pauses: int = 0
-    waits: int = 0
-    waited_seconds: float = 0.0
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    in_flight: int = 0
-
-    def snapshot(self, connections: int | None) -> Stats:
-        """The numbers as they are now."""
-        return Stats(**asdict(self), connections=connections)
 
 
 class Journal:
@@ -230,6 +205,10 @@ class Entry:
         """All requests that the service allows this address are used up for so many seconds."""
         self._counters.address_pauses += 1
         self._journal.tell(AddressLimitReached(self.info(), self.attempts, self._operation.scope, seconds))
+
+    def limit_changed(self, shared: bool) -> None:
+        """A limit that is shared with other processes cannot be shared for now, or is again."""
+        self._journal.tell(SharedLimitChanged(self.info(), self.attempts, shared))
 
     def again(self, delay: float, error: APIError) -> None:
         """The request will be sent again."""

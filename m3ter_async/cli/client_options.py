@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .._core.settings import positive
 from .console import CommandFailed
 
 if TYPE_CHECKING:
     from ..client import AsyncM3ter
+    from ..limits import Limiter
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ OPTIONS = (
     ClientOption("max_retries", "N", "the most repeats of a call (5)", _WHOLE, whole),
     ClientOption("max_retry_time", "SECONDS", "in which a call must end (120 for its repeats)", _NUMBER, seconds),
     ClientOption("rate_limit", "N", "requests per second, or none for no limit (50)", f"{_NUMBER}, or none", _rate),
+    ClientOption("limiter", "WHERE", "a file, redis:// URL or share (1/8) in place of M3TER_LIMITER"),
     ClientOption("max_connections", "N", "the most requests in flight at once (100)", _WHOLE, whole),
     ClientOption("max_response_bytes", "N", "a larger answer is refused while it is read (1 GiB)", _WHOLE, whole),
     ClientOption("proxy", "URL", "an HTTP proxy for every request"),
@@ -127,11 +130,21 @@ def connect(given: Mapping[str, str | bool], **more: Any) -> AsyncM3ter:
     options = {BY_NAME[name].argument: _value(BY_NAME[name], text) for name, text in given.items()}
     named = options.pop("profile", None) or os.environ.get("M3TER_PROFILE", "").strip()
     try:
+        if "limiter" in options:
+            options["limiter"] = _limiter(options["limiter"], options.pop("rate_limit", 50.0))
         if named:
             return AsyncM3ter.from_profile(named, **options, **more)
         return AsyncM3ter(**options, **more)
     except ConfigurationError as error:
         raise CommandFailed(_in_options(str(error))) from None
+
+
+def _limiter(where: str, rate: float | None) -> Limiter:
+    from ..limits import limiter_at
+
+    if rate is None:
+        raise CommandFailed("--limiter keeps a limit: leave --rate-limit none away")
+    return limiter_at(where, rate=positive("rate_limit", rate))
 
 
 def _value(option: ClientOption, text: str | bool) -> Any:

@@ -12,12 +12,14 @@ several processes lets them share one limiter. A pause after a 429 then holds fo
 
 from __future__ import annotations
 
-from .._core.rate_limits import Limiter, LocalLimiter, RateLimit
+from .._core.local_limits import LocalLimiter
+from .._core.rate_limits import Limiter, RateLimit
 from .host import HostLimiter
 from .redis import RedisLimiter
 from .share import ShareLimiter
+from .where import limiter_at
 
-__all__ = ["HostLimiter", "Limiter", "LocalLimiter", "RateLimit", "RedisLimiter", "ShareLimiter"]
+__all__ = ["HostLimiter", "Limiter", "LocalLimiter", "RateLimit", "RedisLimiter", "ShareLimiter", "limiter_at"]
 
-for _public in (HostLimiter, Limiter, LocalLimiter, RateLimit, RedisLimiter, ShareLimiter):
+for _public in (HostLimiter, Limiter, LocalLimiter, RateLimit, RedisLimiter, ShareLimiter, limiter_at):
     _public.__module__ = __name__  # users import it from here, wherever it stands

@@ -18,8 +18,9 @@ from .._core.rate_limits import RateLimit, address_window, checked_rate, shared_
 from ..errors import ConfigurationError
 from ..events import Scope
 from . import shared_file
+from .address_record import AddressRecord
 from .forks import tell_after_fork
-from .shared_file import AddressRecord, Fault, LimitRecord
+from .shared_file import Fault, LimitRecord
 
 try:
     import fcntl
@@ -51,9 +52,7 @@ class HostLimiter:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, rate: float = 50.0) -> None:
-        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-            raise ConfigurationError(f"path={path!r} is not the path of a file")
-        self.path: Path = Path(path)
+        self.path: Path = _path(path)
         self.rate: float = checked_rate(rate)
         if not 1 <= self.rate <= shared_file.RING:
             raise ConfigurationError(f"a HostLimiter keeps a rate from 1 to {shared_file.RING}, not {self.rate:g}")
@@ -158,8 +157,8 @@ class HostLimiter:
                 os.fchmod(self._descriptor, 0o600)
             size = os.fstat(self._descriptor).st_size
             if size not in (0, shared_file.SIZE):
-                with open(self._descriptor, "rb", closefd=False) as file:
-                    ours = file.read(8) == b"m3terlim"
+                with open(self._descriptor, "rb", closefd=False) as content:
+                    ours = content.read(8) == b"m3terlim"
                 raise Fault("is of another version of this package" if ours else "is not a file of limits")
             if size == 0:
                 _reserve(self._descriptor, shared_file.SIZE)
@@ -206,6 +205,15 @@ def _reserve(descriptor: int, size: int) -> None:
         os.posix_fallocate(descriptor, 0, size)
     else:  # macOS
         os.pwrite(descriptor, bytes(size), 0)
+
+
+def _path(given: object) -> Path:
+    try:
+        if given:
+            return Path(given)  # type: ignore[arg-type]  # which is tried here
+    except TypeError:
+        pass
+    raise ConfigurationError(f"path={given!r} is not the path of a file")
 
 
 def _again(path: Path, rate: float) -> HostLimiter:

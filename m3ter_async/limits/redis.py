@@ -44,7 +44,7 @@ class RedisLimiter:
     """
 
     def __init__(self, url: str, *, rate: float = 50.0, share: ShareLimiter | None = None) -> None:
-        url = Secret(url) if isinstance(url, str) else Secret("")  # a traceback may show local variables
+        url = _masked(url)  # a traceback may show local variables
         self.rate: float = checked_rate(rate)
         self._url = url
         self._share = share
@@ -161,7 +161,7 @@ class RedisLimiter:
         if not self._gone:
             self._gone = True
             _log.warning(
-                "the rate limit in Redis at %s cannot be used (%s): this process keeps to a fixed share of it",
+                "the rate limit in Redis at %s cannot be reached (%s): this process keeps to a fixed share of it",
                 self._shown(),
                 type(error).__name__,
             )
@@ -169,6 +169,10 @@ class RedisLimiter:
     def _back(self) -> None:
         self._gone = False
         _log.warning("the rate limit in Redis at %s is shared again", self._shown())
+
+
+def _masked(url: object) -> Secret:
+    return Secret(url if isinstance(url, str) else "")
 
 
 def _again(url: str, rate: float, share: ShareLimiter | None) -> RedisLimiter:

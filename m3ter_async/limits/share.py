@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._core.rate_limits import LocalLimiter
+from .._core.local_limits import LocalLimiter
 from ..errors import ConfigurationError
 
 
@@ -21,7 +21,7 @@ class ShareLimiter(LocalLimiter):
     """
 
     def __init__(self, part: int, of: int, *, rate: float = 50.0) -> None:
-        if any(isinstance(each, bool) or not isinstance(each, int) for each in (part, of)) or not 1 <= part <= of:
+        if not (_is_whole(part) and _is_whole(of) and 1 <= part <= of):
             raise ConfigurationError(f"a share is part of a whole, such as 1 of 8, and not {part!r} of {of!r}")
         super().__init__(rate, _share=part / of)
         self.part: int = part
@@ -29,3 +29,7 @@ class ShareLimiter(LocalLimiter):
 
     def __repr__(self) -> str:
         return f"ShareLimiter({self.part}, {self.of})"
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

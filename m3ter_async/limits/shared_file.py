@@ -25,8 +25,8 @@ _KEY = Struct("<16sd")  # of a limit, and when it was last used
 # paused until, start, started, passes, bulk passes, somebody waits until, somebody waits who is no bulk until
 _STATE = Struct("<dddQQdd")
 _TIME = Struct("<d")
-_ADDRESS = Struct("<16sdQQ")  # key, last used, the second that is counted now, passes in all seconds
-_COUNT = Struct("<I")
+ADDRESS = Struct("<16sdQQ")  # key, last used, the second that is counted now, passes in all seconds
+COUNT = Struct("<I")
 
 _OWNERS_AT = 64
 _LIMITS_AT = _OWNERS_AT + OWNERS * _OWNER.size
@@ -35,9 +35,9 @@ _BULK_AT = _RING_AT + RING * _TIME.size
 _WHOSE_AT = _BULK_AT + RING * _TIME.size
 _WAITING_AT = _WHOSE_AT + RING
 _LIMIT_SIZE = _WAITING_AT + OWNERS * _TIME.size
-_ADDRESSES_AT = _LIMITS_AT + LIMITS * _LIMIT_SIZE
-_ADDRESS_SIZE = _ADDRESS.size + SECONDS * _COUNT.size
-SIZE = _ADDRESSES_AT + ADDRESSES * _ADDRESS_SIZE
+ADDRESSES_AT = _LIMITS_AT + LIMITS * _LIMIT_SIZE
+ADDRESS_SIZE = ADDRESS.size + SECONDS * COUNT.size
+SIZE = ADDRESSES_AT + ADDRESSES * ADDRESS_SIZE
 
 _STALE = 60.0  # seconds after which a process that was not seen has lost its place
 _OLD = 301.0  # seconds after which a limit that was not used can be forgotten
@@ -222,7 +222,7 @@ class LimitRecord:
         place = passes % RING
         whose = self._memory[begin : begin + RING]
         window = whose[place - last : place] if place >= last else whose[place - last :] + whose[:place]
-        return window.count(owner) > most // (others + 1)
+        return bool(window.count(owner) > most // (others + 1))
 
     @staticmethod
     def _until(then: float, now: float, most: float) -> float:
@@ -233,74 +233,3 @@ class LimitRecord:
 
 _WAITING = Struct(f"<{OWNERS}d")  # until when each process waits; less than 0 where only a bulk request does
 _GRACE = 0.02  # seconds that somebody may be late for its next try and still counts as waiting
-
-
-class AddressRecord:
-    """The passes of one address, counted by the second.
-
-    Args:
-        memory: The file.
-        key: Its name.
-        now: The time.
-        size: How many passes there are in 300 seconds.
-    """
-
-    def __init__(self, memory: mmap.mmap, key: bytes, now: float, size: int) -> None:
-        self._memory = memory
-        self._key = key
-        self._size = size
-        self._at = self._find(now)
-
-    def _find(self, now: float) -> int:
-        oldest, at = math.inf, _ADDRESSES_AT
-        for number in range(ADDRESSES):
-            place = _ADDRESSES_AT + number * _ADDRESS_SIZE
-            key, used, _, _ = _ADDRESS.unpack_from(self._memory, place)
-            if key == self._key:
-                return place
-            if key == bytes(16):
-                used = -math.inf
-            if used < oldest:
-                oldest, at = used, place
-        self._memory[at : at + _ADDRESS_SIZE] = bytes(_ADDRESS_SIZE)
-        _ADDRESS.pack_into(self._memory, at, self._key, now, int(now), 0)
-        return at
-
-    def wait(self, now: float) -> float:
-        """Seconds until there is a pass again; 0 where there is one."""
-        total = self._now(int(now))
-        if total < self._size:
-            return 0.0
-        second, counts = int(now), self._at + _ADDRESS.size
-        for back in range(SECONDS - 1, 0, -1):  # the oldest first
-            (count,) = _COUNT.unpack_from(self._memory, counts + (second - back) % SECONDS * _COUNT.size)
-            if count:
-                return float(SECONDS - back)
-        return 1.0
-
-    def take(self, now: float) -> None:
-        """Count a pass."""
-        second = int(now)
-        total = self._now(second)
-        place = self._at + _ADDRESS.size + second % SECONDS * _COUNT.size
-        (count,) = _COUNT.unpack_from(self._memory, place)
-        _COUNT.pack_into(self._memory, place, count + 1)
-        _ADDRESS.pack_into(self._memory, self._at, self._key, now, second, total + 1)
-
-    def _now(self, second: int) -> int:
-        """How many passes count in this second, after those that are too old were taken off."""
-        if self._memory[self._at : self._at + 16] != self._key:
-            self._at = self._find(float(second))
-        key, used, last, total = _ADDRESS.unpack_from(self._memory, self._at)
-        if second == last:
-            return int(total)
-        counts = self._at + _ADDRESS.size
-        gone = second - last
-        if not 0 < gone < SECONDS:
-            self._memory[counts : counts + SECONDS * _COUNT.size] = bytes(SECONDS * _COUNT.size)
-        else:
-            for each in range(last + 1, second + 1):
-                _COUNT.pack_into(self._memory, counts + each % SECONDS * _COUNT.size, 0)
-        total = sum(Struct(f"<{SECONDS}I").unpack_from(self._memory, counts))
-        _ADDRESS.pack_into(self._memory, self._at, key, used, second, total)
-        return total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from m3ter_async.cli.client_options import OPTIONS
 from m3ter_async.cli.export import main as export
 from m3ter_async.cli.methods import find
 from m3ter_async.export import ExportReport
+from m3ter_async.limits import HostLimiter, LocalLimiter
 
 from ..fakes import KEY, ORG, SECRET
 from ..wire import Wire, say
@@ -23,7 +25,7 @@ from .test_export_command import REPORT
 NO_OPTIONS = {
     *("api_key", "api_secret", "token"),  # an argument is seen by every process
     *("ingest_base_url", "transport", "on_event", "_clock", "self"),
-    *("ssl_context", "limiter", "headers"),  # objects of Python
+    *("ssl_context", "headers"),  # objects of Python
 }
 
 GIVEN = {
@@ -109,6 +111,10 @@ def test_a_parameter_of_the_operation_comes_before_an_option_of_the_client(
         ("--rate-limit=None", "--rate-limit must be a number above 0, or none"),
         ("--max-connections=0", "--max-connections 0 is not a whole number from 1"),
         ("--max-response-bytes=1_000", "--max-response-bytes must be a whole number"),
+        ("--limiter=http://a.example", "a limiter is the path of a file, a URL that begins with redis://"),
+        ("--limiter=", "a limiter is the path of a file"),
+        ("--limiter=9/8", "a share is part of a whole"),
+        ("--limiter=/no/such/folder/file", "file /no/such/folder/file cannot be used: No such file or directory"),
         ("--base-url=http://a.example", "or pass --allow-insecure-http"),
         ("--base-url=", "--base-url is an empty text: pass a value, or leave it out and set M3TER_BASE_URL"),
         ("--org-id=a b", "--org-id is no id of an organization"),
@@ -132,3 +138,29 @@ def test_the_help_of_both_commands_has_all_of_them(capsys: Captured) -> None:
         for each in OPTIONS:
             assert f"  {each.name} {each.metavar or ''}".rstrip() in text
             assert each.help.split("(")[0].split()[-1] in text
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_limiter_is_named_by_an_option_or_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: Any
+) -> None:
+    limiters: list[Any] = []
+
+    async def job(client: AsyncM3ter, *_: Any, **options: Any) -> ExportReport:
+        limiters.append(client._pipeline._gates._limiter)
+        return REPORT
+
+    file = str(tmp_path / "limit")
+    run = ["bills", "--out", "x", "--quiet"]
+    assert export([*run, "--limiter", file, "--rate-limit", "20"], job) == 0
+    assert export([*run, "--limiter", "1/4"], job) == 0
+    monkeypatch.setenv("M3TER_LIMITER", "1/5")
+    assert export(run, job) == 0
+    assert export([*run, "--rate-limit", "7"], job) == 0  # what is passed comes before the environment
+    host, quarter, fifth, local = limiters
+    assert isinstance(host, HostLimiter)
+    assert (str(host.path), host.rate) == (file, 20)
+    assert [(each.part, each.of) for each in (quarter, fifth)] == [(1, 4), (1, 5)]
+    assert type(local) is LocalLimiter
+    assert export([*run, "--limiter", "1/4", "--rate-limit", "none"], job) == 2
+    assert b"--limiter keeps a limit" in capfdbinary.readouterr().err

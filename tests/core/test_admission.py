@@ -8,7 +8,8 @@ import pytest
 
 from m3ter_async import AsyncM3ter, RateLimitError
 from m3ter_async._core.clock import Clock
-from m3ter_async._core.rate_limits import Gate, LocalLimit, TokenBucket
+from m3ter_async._core.local_limits import LocalLimit, TokenBucket
+from m3ter_async._core.rate_limits import Gate
 from m3ter_async.transports.protocol import Request, Response
 
 from ..fakes import FakeTransport, answer, client

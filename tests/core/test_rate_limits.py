@@ -14,8 +14,9 @@ import anyio.lowlevel
 import pytest
 
 from m3ter_async import APIError, AsyncM3ter, RateLimitError
+from m3ter_async._core.local_limits import LocalLimiter
 from m3ter_async._core.operation import Operation
-from m3ter_async._core.rate_limits import Gates, LocalLimiter
+from m3ter_async._core.rate_limits import Gates
 from m3ter_async.events import Scope
 from m3ter_async.transports.protocol import Request, Response
 

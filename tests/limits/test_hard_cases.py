@@ -190,7 +190,7 @@ def test_a_file_of_another_user_is_refused(path: Path) -> None:
 
 @pytest.mark.parametrize("given", [None, 3, "", b"x"])
 def test_what_is_no_path_is_refused_by_its_name(given: object) -> None:
-    with pytest.raises(ConfigurationError, match="^path="):
+    with pytest.raises(ConfigurationError, match=r"^path="):
         HostLimiter(given)  # type: ignore[arg-type]
 
 

@@ -102,6 +102,13 @@ def test_organizations_have_limits_of_their_own_and_share_the_window_of_the_addr
     assert first.limit("configuration", "c", HOST).take(START + 302) == 0.0
 
 
+def test_one_that_comes_late_with_the_time_of_the_second_before_loses_no_count(path: Path) -> None:
+    limiter = HostLimiter(path, rate=256)
+    limit = limiter.limit("ingest", "org", HOST)
+    passed = sum(limit.take(START + step / 2 - step % 2) == 0.0 for step in range(500) for _ in range(100))
+    assert passed == 5_000
+
+
 def test_a_pause_holds_for_all_and_after_it_all_begin_slowly(path: Path) -> None:
     one, other = limits(path, 2)
     one.pause(START, 5.0)
