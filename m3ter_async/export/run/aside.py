@@ -14,8 +14,8 @@ import msgspec
 
 from ..._tabular.fitting import Misfit
 from ..formats.ndjson import one_line
+from ..slices.record_id import id_of
 from .entries import Group
-from .exported_ids import id_of
 
 _NAMED = 10  # records of a group whose ids are named
 _PART = re.compile(rb'\{"part":(\d+),"at":(\d+),')

@@ -7,7 +7,6 @@ so that a record can be taken out of its files again.
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +15,9 @@ from hashlib import blake2b
 from pathlib import Path
 from shutil import rmtree
 
-import msgspec
-
 from ..errors import ExportError
 from ..places.place import Place
+from ..slices.record_id import id_of
 from ..slices.slice import SlicePage
 from .entries import Part
 
@@ -28,27 +26,6 @@ _SIZE = 16  # bytes of a digest
 _NONE = bytes(_SIZE)
 _COUNT = array("I").itemsize
 _AT_ONCE = 200_000  # ids whose digests are held in memory together
-# The id stands first in most records, at the most behind that of the parent: then nothing of the rest has to be read.
-_FIRST = re.compile(rb'\{(?:"\w+":"[^"\\]*",)?"id":"([^"\\]+)"')
-
-
-class _Identified(msgspec.Struct):
-    id: str | int | None = None
-
-
-_decoder = msgspec.json.Decoder(_Identified)
-
-
-def id_of(record: bytes) -> bytes | None:
-    """The id of a record, or None where it has none that can be read."""
-    found = _FIRST.match(record)
-    if found is not None:
-        return found[1]
-    try:
-        name = _decoder.decode(record).id
-        return None if name is None else str(name).encode()
-    except (msgspec.DecodeError, UnicodeError):
-        return None
 
 
 def digest_of(parent: str | None, record: bytes) -> bytes | None:
