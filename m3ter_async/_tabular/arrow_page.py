@@ -29,7 +29,7 @@ class ArrowPage:
     tables: Mapping[str, Any]
     position: Any = None
     unknown: Mapping[str, int] = field(default_factory=lambda: {})
-    gone: Sequence[str] = ()
+    gone: tuple[str, ...] = ()
 
 
 async def arrow_page(

@@ -138,7 +138,7 @@ class SlicePage(msgspec.Struct, frozen=True):
     parent: str | None
     position: Position | None
     contradicted: int = 0
-    gone: Sequence[str] = ()
+    gone: tuple[str, ...] = ()
 
 
 async def read_slice(
