@@ -58,6 +58,11 @@ def groups(lines: Iterable[bytes]) -> list[Group]:
     ]
 
 
+def names_of(lines: Iterable[bytes]) -> dict[int, str]:
+    """The ids of records that have one, by their places among those taken into the part."""
+    return {head.at: head.id for head in map(_head, lines) if head.id is not None}
+
+
 def _head(line: bytes) -> _Line:
     head, _, _ = line.partition(b',"record":')
     return msgspec.json.decode(head + b"}", type=_Line)

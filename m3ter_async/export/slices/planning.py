@@ -226,4 +226,9 @@ def id_in_list(record: bytes) -> str | None:
         name = (id_of(record) or b"").decode()
     except UnicodeDecodeError:
         return None
-    return name if name and not set(name) & set(", ") and len(name) <= _LONGEST else None
+    return name if can_be_listed(name) else None
+
+
+def can_be_listed(name: str) -> bool:
+    """Whether an id can stand in a list of ids that is asked for."""
+    return bool(name) and not set(name) & set(", ") and len(name) <= _LONGEST
