@@ -5,6 +5,7 @@ Needs the extra ``export``. `Paginator.arrow` and `Paginator.to_arrow` are the s
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from ._core.operation import Operation
@@ -53,7 +54,7 @@ async def read_arrow(
     At least one page comes, with the schemas and without a row where there is no record.
 
     Args:
-        client: Any client of the organization, in any process.
+        client: Any client of the slice's organization, in any process.
         slice: What to read, from `plan_slices`.
         position: Where to begin; of a page that was read before, its `position`.
         nested: One table with lists and structs in its rows, in place of a table for each of them.
@@ -62,6 +63,7 @@ async def read_arrow(
         ahead: Fetch the next page while one is consumed.
 
     Raises:
+        ValueError: The client calls another organization than that of the slice; nothing was sent.
         APIError: The service failed; nothing of the page was handed out.
         RecordError: A record does not fit, and `on_bad` is not given.
         ImportError: pyarrow is not installed.
@@ -81,9 +83,9 @@ async def read_arrow(
         async for page in pages:
             made = await arrow_page(convert, page.records, page.position, misfit)
             token = None if page.position is None else page.position.token
-            if page.records:
+            if page.records or page.gone:
                 none = False
-                yield made
+                yield replace(made, gone=page.gone)
     if none:
         yield no_records(convert)
 

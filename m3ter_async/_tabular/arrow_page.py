@@ -23,11 +23,13 @@ class ArrowPage:
         position: Where to go on after this page: the `Position` of a slice, or the ``next_token`` of a listing; None
             after the last page.
         unknown: How often each field came that this version does not name; its values are in the column ``_extra``.
+        gone: On the last page of a slice of ids, those that are not there any more.
     """
 
     tables: Mapping[str, Any]
     position: Any = None
     unknown: Mapping[str, int] = field(default_factory=lambda: {})
+    gone: tuple[str, ...] = ()
 
 
 async def arrow_page(

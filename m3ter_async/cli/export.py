@@ -57,6 +57,9 @@ def parser() -> Parser:
     )
     known.add_argument("--nested", action="store_true", default=None, help="one nested Parquet table in place of three")
     known.add_argument("--compress", choices=("zstd",), help="compress NDJSON")
+    known.add_argument(
+        "--settle", action="store_true", default=None, help="read again at the end what changed meanwhile (bills)"
+    )
     again = known.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with an export that was stopped")
     again.add_argument("--overwrite", action="store_true", help="remove the export that is there, and begin anew")
@@ -190,6 +193,7 @@ async def _export(options: argparse.Namespace, where: Mapping[str, str], job: Jo
                 nested=options.nested,
                 compression=options.compress,
                 concurrency=options.concurrency,
+                settle=options.settle,
                 resume=options.resume,
                 overwrite=options.overwrite,
                 on_progress=display.note,

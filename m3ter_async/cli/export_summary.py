@@ -61,7 +61,10 @@ def ending(report: ExportReport, resume: str | None) -> str:
         for kind, one, many in _ASIDE
         if any(note.kind == kind for note in aside)
     ]
-    text = f"finished, but not complete: {' and '.join(parts)} set aside"
+    said = [f"{' and '.join(parts)} set aside"] if parts else []
+    if changing := sum(note.count or 1 for note in aside if note.kind == "unsettled"):
+        said.append(f"{counted(changing, 'record', 'records')} changing still")
+    text = f"finished, but not complete: {', '.join(said)}"
     return text + (f"; ask for them again with: {resume}" if resume else "")
 
 

@@ -6,9 +6,19 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 NoteKind: TypeAlias = Literal[
-    "record", "parent", "slice", "parents", "gone", "twice", "unknown_field", "undated", "other_parent"
+    "record",
+    "parent",
+    "slice",
+    "parents",
+    "gone",
+    "twice",
+    "unknown_field",
+    "undated",
+    "other_parent",
+    "settled",
+    "unsettled",
 ]
-_ASIDE: frozenset[NoteKind] = frozenset(("record", "parent", "slice", "parents"))
+_ASIDE: frozenset[NoteKind] = frozenset(("record", "parent", "slice", "parents", "unsettled"))
 
 
 @dataclass(frozen=True)
@@ -80,10 +90,11 @@ class Note:
     """Something that a user could expect in the files and that is not there, or not as it was sent.
 
     Attributes:
-        kind: ``record``, ``parent``, ``slice`` or ``parents`` for what was set aside; ``gone`` for parents that were
-            not there any more; ``twice`` for ids that came twice; ``unknown_field`` for a field that the models do not
-            name; ``undated`` for what a range of dates leaves out; ``other_parent`` for records that named another
-            parent than theirs.
+        kind: ``record``, ``parent``, ``slice`` or ``parents`` for what was set aside; ``unsettled`` for records that
+            were changing still when an export that settles ended, ``settled`` for those that it read again or removed;
+            ``gone`` for parents that were not there any more; ``twice`` for ids that came twice; ``unknown_field`` for
+            a field that the models do not name; ``undated`` for what a range of dates leaves out; ``other_parent`` for
+            records that named another parent than theirs.
         resource: What it is of.
         count: How many, or None where nobody can tell.
         text: All of it, in a sentence.
@@ -100,7 +111,7 @@ class Note:
 
     @property
     def aside(self) -> bool:
-        """Whether it tells of something that was set aside, so that the export is not complete."""
+        """Whether it tells of something that was set aside or not settled, so that the export is not complete."""
         return self.kind in _ASIDE
 
 
@@ -130,5 +141,5 @@ class ExportReport:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing was set aside."""
+        """Whether nothing was set aside, and all is settled that was to be."""
         return not any(note.aside for note in self.notes)

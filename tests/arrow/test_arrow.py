@@ -151,3 +151,15 @@ def test_the_client_loads_nothing_of_arrow_by_itself() -> None:
     script = "import sys, m3ter_async._paging.paginator; print('pyarrow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["False"]
+
+
+async def test_a_slice_of_ids_names_those_that_are_gone_and_a_client_of_another_organization_is_refused() -> None:
+    made = bills({}, {})
+    shelf = Shelf({"bills": lambda query: [row for row in made if row["id"] in query.get("ids", row["id"])]})
+    m3ter = shelf.client()
+    (slice,) = [each async for each in plan_slices(m3ter, "bills", by="ids")]
+    made.clear()
+    pages = [page async for page in read_arrow(m3ter, slice)]
+    assert [(page.tables["bills"].num_rows, tuple(page.gone)) for page in pages] == [(0, ("b0", "b1"))]
+    with pytest.raises(ValueError, match="slice is of the organization"):
+        await anext(read_arrow(m3ter.with_options(org_id="another"), slice))

@@ -130,7 +130,9 @@ def test_credentials_that_are_changed_while_the_process_lives_are_used(
     with Sandbox(seed=8, bills=5) as other:
         for name, value in other.environ.items():
             monkeypatch.setenv(name, value)
-        assert sum(batch.num_rows for batch in read(HERE, slice)) == 5
+        assert sum(batch.num_rows for batch in read(HERE, plan(HERE, "bills")[0])) == 5
+        with pytest.raises(ValueError, match="slice is of the organization"):
+            next(read(HERE, slice))
 
 
 def test_only_a_few_pages_are_read_before_somebody_takes_them(wire: Wire) -> None:

@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from m3ter_async import AsyncM3ter
-from m3ter_async.export import Position, Slice, export, plan_slices, read_slice
+from m3ter_async.export import ExportError, Position, Slice, export, plan_slices, read_slice
 from m3ter_async.export.slices.slice import Window
 from m3ter_async.sandbox import Sandbox
 from m3ter_async.transports.protocol import Request, Response
@@ -293,3 +293,116 @@ def test_however_the_bills_lie_each_is_exported_once(
         assert found == Counter(row["id"] for row in made)
 
     anyio.run(main)
+
+
+def answering_ids(made: list[dict[str, Any]]) -> Any:
+    """Bills that can be asked for by their ids, with or without what is in them."""
+
+    def found(query: dict[str, str]) -> list[dict[str, Any]]:
+        ids = query["ids"].split(",") if "ids" in query else None
+        rows = [row for row in made if ids is None or row["id"] in ids]
+        if query.get("status"):
+            rows = [row for row in rows if row.get("status") == query["status"]]
+        if query.get("excludeLineItems") == "true":
+            rows = [{name: value for name, value in row.items() if name != "lineItems"} for row in rows]
+        return rows
+
+    return found
+
+
+async def test_slices_of_ids_are_all_of_one_size_however_many_bills_a_day_has() -> None:
+    made = [bill(number, "2024-01-31" if number % 60 else "2024-01-15", lineItems=[]) for number in range(230)]
+    shelf = Shelf({"bills": answering_ids(made)}, size=100)
+    m3ter = shelf.client()
+    slices = await planned(m3ter, "bills", since="2024-01-01", until="2024-02-01", by="ids")
+    assert shelf.asked["bills"] == 3
+    assert [len(each.ids) for each in slices] == [50, 50, 50, 50, 30]
+    found = [exact(row) for each in slices for row in await rows(m3ter, each)]
+    assert sorted(row["id"] for row in found) == sorted(row["id"] for row in made)
+    assert all("lineItems" in row for row in found)
+    assert shelf.asked["bills"] == 3 + len(slices)
+
+
+async def test_a_slice_of_ids_is_one_page_however_small_pages_are() -> None:
+    made = [bill(number) for number in range(25)]
+    m3ter = Shelf({"bills": answering_ids(made)}, size=10).client()
+    slices = await planned(m3ter, "bills", where={"page_size": 10}, by="ids")
+    assert [len(each.ids) for each in slices] == [10, 10, 5]
+
+
+async def test_a_bill_that_changes_meanwhile_is_in_its_slice_of_ids_and_in_no_other() -> None:
+    made = [bill(number, status="PENDING") for number in range(120)]
+    m3ter = Shelf({"bills": answering_ids(made)}, size=50).client()
+    slices = await planned(m3ter, "bills", since="2024-05-01", where={"status": "PENDING"}, by="ids")
+    made[3]["billDate"] = "2023-01-01"
+    made[70]["status"] = "APPROVED"
+    found = [exact(row)["id"] for each in slices for row in await rows(m3ter, each)]
+    assert Counter(found) == Counter(row["id"] for row in made)
+
+
+async def test_an_id_that_is_gone_by_then_is_named() -> None:
+    made = [bill(number) for number in range(60)]
+    m3ter = Shelf({"bills": answering_ids(made)}, size=50).client()
+    slices = await planned(m3ter, "bills", by="ids")
+    del made[55], made[2]
+    pages = [page for each in slices for page in [page async for page in read_slice(m3ter, each)]]
+    assert [name for page in pages for name in page.gone] == ["bill-2", "bill-55"]
+    assert sum(len(page.records) for page in pages) == 58
+
+
+async def test_an_id_that_comes_twice_in_the_list_is_in_one_slice_and_one_that_cannot_be_asked_for_is_told() -> None:
+    made = [bill(0), bill(1), bill(0), {"id": "a,b"}, {"billDate": "2024-05-01"}, bill(2)]
+    m3ter = Shelf({"bills": made}).client()
+    slices: list[Slice] = []
+
+    async def plan() -> None:
+        async for each in plan_slices(m3ter, "bills", by="ids"):
+            slices.append(each)
+
+    with pytest.raises(ExportError, match="2 records of bills have no id that can be asked for"):
+        await plan()
+    assert [list(each.ids) for each in slices] == [["bill-0", "bill-1", "bill-2"]]
+
+
+@pytest.mark.parametrize(
+    ("resource", "options", "error"),
+    [
+        ("balances.transactions", {"by": "ids"}, "balances.transactions cannot be asked for ids"),
+        ("bills.search", {"by": "ids"}, "bills.search cannot be asked for ids"),
+        ("bills", {"by": "ids", "where": {"ids": "a"}}, "bills cannot be asked for ids"),
+        ("bills", {"by": "weeks"}, "by must be days or ids, not 'weeks'"),
+    ],
+)
+async def test_what_cannot_be_divided_that_way_is_refused_before_anything_is_sent(
+    resource: str, options: dict[str, Any], error: str
+) -> None:
+    shelf = Shelf({"bills": []})
+    with pytest.raises(ValueError, match=error):
+        await planned(shelf.client(), resource, **options)
+    assert not shelf.asked
+
+
+@pytest.mark.parametrize("by", ["days", "ids"])
+async def test_slices_of_several_organizations_name_theirs_and_each_is_read_by_a_client_of_it(by: str) -> None:
+    here = FakeTransport(Shelf({"bills": answering_ids([bill(number) for number in range(30)])}))
+    m3ter = client(here)
+    clients = [m3ter.with_options(org_id=name) for name in ("north", "south")]
+    slices = [each async for each in plan_slices(clients, "bills", since="2024-05-01", count=2, by=by)]  # type: ignore[arg-type]
+    assert {each.org_id for each in slices} == {"north", "south"}
+    assert len({each.id for each in slices}) == len(slices)
+    assert all(each.id.startswith(f"{each.org_id}.") for each in slices)
+    for each in clients:
+        found = [row for slice in slices if slice.org_id == each.org_id for row in await rows(each, slice)]
+        assert len(found) == 30
+    sent = len(here.requests)
+    for slice in slices:
+        other = clients[slice.org_id == "north"]
+        with pytest.raises(ValueError, match=f"slice is of the organization {slice.org_id}"):
+            await rows(other, slice)
+    assert len(here.requests) == sent
+
+
+async def test_an_organization_that_is_named_twice_is_refused() -> None:
+    m3ter = Shelf({}).client()
+    with pytest.raises(ValueError, match="each organization once"):
+        await anext(plan_slices([m3ter, m3ter.with_options(max_retries=0)], "bills"))

@@ -29,12 +29,14 @@ class Layout:
         suffix: What their names end with.
         open: Begins a part, given a path for each table.
         columns: What each table has, where the format has columns: names and kinds.
+        head: Makes a digest of a record that is kept of it beside its id; None where none is.
     """
 
     tables: Sequence[str]
     suffix: str
     open: Callable[[Mapping[str, Path]], Sink]
     columns: Mapping[str, Sequence[str]] = field(default_factory=lambda: {})
+    head: Callable[[bytes], bytes] | None = None
 
 
 def layout(listing: Listing, format: str, *, nested: bool, compression: str | None) -> Layout:

@@ -14,8 +14,8 @@ import msgspec
 
 from ..._tabular.fitting import Misfit
 from ..formats.ndjson import one_line
+from ..slices.record_id import id_of
 from .entries import Group
-from .exported_ids import id_of
 
 _NAMED = 10  # records of a group whose ids are named
 _PART = re.compile(rb'\{"part":(\d+),"at":(\d+),')
@@ -56,6 +56,11 @@ def groups(lines: Iterable[bytes]) -> list[Group]:
         Group(where, heads[0].why, len(heads), [head.id for head in heads[:_NAMED] if head.id is not None])
         for where, heads in found.items()
     ]
+
+
+def names_of(lines: Iterable[bytes]) -> dict[int, str]:
+    """The ids of records that have one, by their places among those taken into the part."""
+    return {head.at: head.id for head in map(_head, lines) if head.id is not None}
 
 
 def _head(line: bytes) -> _Line:

@@ -24,6 +24,7 @@ class Begun(msgspec.Struct, frozen=True, tag="begun", omit_defaults=True):
     nested: bool = False
     compression: str | None = None
     page_size: int | None = None
+    settle: bool = False
     columns: Mapping[str, Mapping[str, Sequence[str]]] = {}
     version: int = VERSION
 
@@ -146,11 +147,28 @@ class Retried(msgspec.Struct, frozen=True, tag="retried"):
     parents: bool = False
 
 
+class Settled(msgspec.Struct, frozen=True, tag="settled", omit_defaults=True):
+    """What was written was compared with what is there now.
+
+    Attributes:
+        again: Records that were read again, because they had changed or are new.
+        removed: Records that are not there any more, or not among what is selected.
+        left: Records that were different at the last look still.
+        names: Ids of some of these.
+    """
+
+    resource: str
+    again: int
+    removed: int
+    left: int = 0
+    names: Sequence[str] = ()
+
+
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """All is there or set aside, and was counted."""
 
     records: Mapping[str, int]
 
 
-Entry: TypeAlias = Begun | Planned | Replanned | Unplanned | Split | Part | Replaced | Retried | Finished
-OfResource: TypeAlias = Planned | Replanned | Unplanned | Split | Part | Replaced | Retried
+Entry: TypeAlias = Begun | Planned | Replanned | Unplanned | Split | Part | Replaced | Retried | Settled | Finished
+OfResource: TypeAlias = Planned | Replanned | Unplanned | Split | Part | Replaced | Retried | Settled

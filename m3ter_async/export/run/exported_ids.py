@@ -7,48 +7,27 @@ so that a record can be taken out of its files again.
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from shutil import rmtree
 
-import msgspec
-
 from ..errors import ExportError
 from ..places.place import Place
+from ..slices.record_id import id_of
 from ..slices.slice import SlicePage
 from .entries import Part
 
 FOLDER = "_ids"  # with a dot before it copies would lack it; readers of data sets pass over both
-_SIZE = 16  # bytes of a digest
-_NONE = bytes(_SIZE)
+SIZE = 16
+"""Bytes of a digest."""
+NONE = bytes(SIZE)
+"""Stands for the digest of a record that has no id."""
 _COUNT = array("I").itemsize
 _AT_ONCE = 200_000  # ids whose digests are held in memory together
-# The id stands first in most records, at the most behind that of the parent: then nothing of the rest has to be read.
-_FIRST = re.compile(rb'\{(?:"\w+":"[^"\\]*",)?"id":"([^"\\]+)"')
-
-
-class _Identified(msgspec.Struct):
-    id: str | int | None = None
-
-
-_decoder = msgspec.json.Decoder(_Identified)
-
-
-def id_of(record: bytes) -> bytes | None:
-    """The id of a record, or None where it has none that can be read."""
-    found = _FIRST.match(record)
-    if found is not None:
-        return found[1]
-    try:
-        name = _decoder.decode(record).id
-        return None if name is None else str(name).encode()
-    except (msgspec.DecodeError, UnicodeError):
-        return None
 
 
 def digest_of(parent: str | None, record: bytes) -> bytes | None:
@@ -56,7 +35,7 @@ def digest_of(parent: str | None, record: bytes) -> bytes | None:
     name = id_of(record)
     if name is None:
         return None
-    return blake2b((parent or "").encode() + b"\0" + name, digest_size=_SIZE).digest()
+    return blake2b((parent or "").encode() + b"\0" + name, digest_size=SIZE).digest()
 
 
 @dataclass
@@ -68,20 +47,24 @@ class Taken:
         digests: Of their ids; zeros where there is none.
         kept: For each record 1 if it is in the files, 0 if it was set aside.
         below: For each table below the first, how many rows each record that is in the files has there.
+        heads: Digests of what stands in them; empty where none are kept.
     """
 
     tables: Sequence[str]
     digests: bytearray = field(default_factory=bytearray)
     kept: bytearray = field(default_factory=bytearray)
     below: dict[str, array[int]] = field(default_factory=lambda: {})
+    heads: bytearray = field(default_factory=bytearray)
 
-    def add(self, page: SlicePage, *, identified: bool) -> None:
-        """Take the ids of a page, those of different parents apart."""
+    def add(self, page: SlicePage, *, identified: bool, head: Callable[[bytes], bytes] | None = None) -> None:
+        """Take the ids of a page, those of different parents apart, and digests of what stands in its records."""
+        if head is not None:
+            self.heads += b"".join(map(head, page.records))
         if not identified:
-            self.digests += bytes(_SIZE * len(page.records))
+            self.digests += bytes(SIZE * len(page.records))
             return
         for record in page.records:
-            self.digests += digest_of(page.parent, record) or _NONE
+            self.digests += digest_of(page.parent, record) or NONE
 
     def converted(self, count: int, aside: Iterable[int], below: Mapping[str, Sequence[int]]) -> None:
         """So many records more were written but for those set aside, with so many rows in the tables below."""
@@ -99,13 +82,14 @@ class Taken:
             file.write(self.kept)
             for table in self.tables:
                 self.below.get(table, array("I")).tofile(file)
+            file.write(self.heads)
 
     @classmethod
     def load(cls, path: Path, part: Part, tables: Sequence[str]) -> Taken:
         """Read it. Blocking."""
         content = path.read_bytes()
         taken = cls(tables)
-        start = _SIZE * part.taken
+        start = SIZE * part.taken
         taken.digests += content[:start]
         taken.kept += content[start : start + part.taken]
         start += part.taken
@@ -113,22 +97,24 @@ class Taken:
             end = start + part.records * _COUNT
             taken.below[table] = array("I", content[start:end])
             start = end
+        taken.heads += content[start:]
         return taken
 
     def without(self, dropped: Sequence[tuple[int, int]]) -> Taken:
         """The same without some ranges of records."""
         rest = Taken(self.tables)
-        rows = _positions(self.kept)
+        rows = positions(self.kept)
         for start, end in _gaps(dropped, len(self.kept)):
-            rest.digests += self.digests[start * _SIZE : end * _SIZE]
+            rest.digests += self.digests[start * SIZE : end * SIZE]
             rest.kept += self.kept[start:end]
+            rest.heads += self.heads[start * SIZE : end * SIZE]
             for table in self.tables:
                 rest.below.setdefault(table, array("I")).extend(self.below[table][rows[start] : rows[end]])
         return rest
 
     def rows(self, table: str | None, dropped: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """The ranges of rows that are left of a table without some records; None is the first table."""
-        rows = _positions(self.kept)
+        rows = positions(self.kept)
         left = [(rows[start], rows[end]) for start, end in _gaps(dropped, len(self.kept))]
         if table is None:
             return left
@@ -138,7 +124,7 @@ class Taken:
         return [(ends[start], ends[end]) for start, end in left]
 
 
-def _positions(kept: bytes | bytearray) -> list[int]:
+def positions(kept: bytes | bytearray) -> list[int]:
     """For each record, and for the end, how many rows are before it."""
     found = [0]
     for flag in kept:
@@ -167,8 +153,8 @@ def _of(part: Part) -> str:
 
 def last_digest(place: Place, part: Part) -> bytes | None:
     """What is kept of the id of the last record that was taken into a part. Blocking."""
-    found = place.read_at(_of(part), (part.taken - 1) * _SIZE, _SIZE)
-    return None if found == _NONE else found
+    found = place.read_at(_of(part), (part.taken - 1) * SIZE, SIZE)
+    return None if found == NONE else found
 
 
 def load(place: Place, part: Part, tables: Sequence[str]) -> Taken:
@@ -177,7 +163,7 @@ def load(place: Place, part: Part, tables: Sequence[str]) -> Taken:
         return Taken.load(path, part, tables)
 
 
-def check(place: Place, resource: str, parts: Iterable[Part], tables: int) -> None:
+def check(place: Place, resource: str, parts: Iterable[Part], tables: int, *, heads: bool = False) -> None:
     """See that it is there for all parts, and whole. Blocking.
 
     Raises:
@@ -186,7 +172,7 @@ def check(place: Place, resource: str, parts: Iterable[Part], tables: int) -> No
     there = place.sizes(FOLDER)
     for part in parts:
         name = _of(part)
-        size = part.taken * (_SIZE + 1) + part.records * tables * _COUNT
+        size = part.taken * (SIZE + 1 + SIZE * heads) + part.records * tables * _COUNT
         if part.taken and there.get(name) != size:
             raise ExportError(
                 f"{place.shown(name)} is not as it was finished; was the folder copied without {FOLDER}? "
@@ -210,8 +196,8 @@ def find_twice(place: Place, parts: Sequence[Part]) -> dict[int, list[tuple[int,
     for part in parts:
         content = _content(place, part)
         for at in range(part.taken):
-            digest = content[at * _SIZE : (at + 1) * _SIZE]
-            if digest in twice and content[part.taken * _SIZE + at]:
+            digest = content[at * SIZE : (at + 1) * SIZE]
+            if digest in twice and content[part.taken * SIZE + at]:
                 if (before := latest.get(digest)) is not None:
                     dropped.setdefault(before[0], []).append((before[1], before[1] + 1))
                 latest[digest] = part.number, at
@@ -232,8 +218,8 @@ def _repeated(place: Place, parts: Sequence[Part]) -> set[bytes]:
     for part in parts:
         content = _content(place, part)
         sorted_in: list[bytearray] = [bytearray() for _ in range(groups)]
-        for start in range(0, part.taken * _SIZE, _SIZE):
-            sorted_in[content[start] % groups] += content[start : start + _SIZE]
+        for start in range(0, part.taken * SIZE, SIZE):
+            sorted_in[content[start] % groups] += content[start : start + SIZE]
         for group, found in enumerate(sorted_in):
             with (scratch / str(group)).open("ab") as file:
                 file.write(found)
@@ -241,12 +227,12 @@ def _repeated(place: Place, parts: Sequence[Part]) -> set[bytes]:
     for group in range(groups):
         path = scratch / str(group)
         digests = path.read_bytes() if path.exists() else b""
-        if len({digests[start : start + _SIZE] for start in range(0, len(digests), _SIZE)}) * _SIZE != len(digests):
-            counted = Counter(digests[start : start + _SIZE] for start in range(0, len(digests), _SIZE))
+        if len({digests[start : start + SIZE] for start in range(0, len(digests), SIZE)}) * SIZE != len(digests):
+            counted = Counter(digests[start : start + SIZE] for start in range(0, len(digests), SIZE))
             twice.update(digest for digest, times in counted.items() if times > 1)
             del counted
     rmtree(scratch)
-    twice.discard(_NONE)
+    twice.discard(NONE)
     return twice
 
 

@@ -19,6 +19,7 @@ def notes(manifest: Manifest, listings: Mapping[str, Listing]) -> Iterator[Note]
     """All notes, by resource."""
     for resource, standing in manifest.resources.items():
         yield from _set_aside(manifest.place, resource, standing)
+        yield from _settled(resource, standing)
         yield from _left_out(resource, listings[resource], standing)
 
 
@@ -51,6 +52,20 @@ def _set_aside(place: Place, resource: str, standing: Standing) -> Iterator[Note
         yield Note(
             "parent", resource, group.count, f"a parent of {resource} among {group.where} set aside: {group.why}"
         )
+
+
+def _settled(resource: str, standing: Standing) -> Iterator[Note]:
+    again, removed = (sum(getattr(each, name) for each in standing.settled) for name in ("again", "removed"))
+    if again or removed:
+        text = (
+            f"{_counted(again, 'record')} of {resource} changed or new while it was exported and read again, "
+            f"{removed:,} not there any more and removed"
+        )
+        yield Note("settled", resource, again + removed, text)
+    if left := standing.unsettled:
+        names = tuple(standing.settled[-1].names)
+        text = f"{_counted(left, 'record')} of {resource} changing still at the last look: {', '.join(names)}"
+        yield Note("unsettled", resource, left, text, names, again=True)
 
 
 def _left_out(resource: str, listing: Listing, standing: Standing) -> Iterator[Note]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from ..slices.listings import PAGE_SIZE, Listing, find
 from .entries import Begun
 from .exported_ids import forget
 from .files import found
+from .heads import Head, check_settles
 from .manifest import Manifest
 
 
@@ -91,6 +93,10 @@ def plan(client: AsyncM3ter, begun: Begun) -> tuple[dict[str, Listing], dict[str
         name: layout(each, begun.format, nested=begun.nested, compression=begun.compression)
         for name, each in listings.items()
     }
+    if begun.settle:
+        for name, each in listings.items():
+            check_settles(each)
+            layouts[name] = replace(layouts[name], head=Head(each))
     return listings, layouts
 
 

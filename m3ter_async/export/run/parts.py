@@ -89,7 +89,7 @@ class OpenPart:
     def add(self, slice: Slice, page: SlicePage) -> int:
         """Take a page, and what it means for its slice, both or neither; returns the bytes of its records."""
         self.sound = False
-        self._taken.add(page, identified=self._identified)
+        self._taken.add(page, identified=self._identified, head=self._layout.head)
         size = sum(map(len, page.records))
         self._waiting += page.records
         self._waiting_bytes += size

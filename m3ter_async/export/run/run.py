@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
@@ -30,6 +30,7 @@ from .parts import OpenPart, enter
 from .progress import Tally
 from .rewriting import drop
 from .schedule import Plan, Read, Schedule
+from .settling import settle
 from .side_by_side import together
 from .standing import Standing
 from .workers import Worker
@@ -102,10 +103,7 @@ class Run:
         for resource, listing in self._listings.items():
             self._numbers[resource] = count(self.manifest.resources[resource].last_number + 1)
             await self._begin(resource, listing)
-        await self._read_all()
-        await self._try_again()
-        for error in self._given_up.values():
-            raise error
+        await self._read_planned()
         for resource, listing in self._listings.items():
             await self._complete(resource, listing)
         await self.blocking(look_over, self.manifest, self._layouts, ids=True)
@@ -113,6 +111,24 @@ class Run:
         await self.blocking(self.manifest.append, Finished(records))
         if not any(each.aside for each in self.manifest.resources.values()):
             await self.blocking(forget, self.manifest.place)
+
+    async def read_more(self, listing: Listing, slices: Sequence[Slice]) -> None:
+        """Read some slices more.
+
+        Raises:
+            APIError: The service failed.
+        """
+        resource = listing.resource
+        await self.blocking(self.manifest.append, Planned(resource, slices))
+        self.tally.planned(resource, slices)
+        self.schedule.add(Read(listing, each) for each in slices)
+        await self._read_planned()
+
+    async def _read_planned(self) -> None:
+        await self._read_all()
+        await self._try_again()
+        for error in self._given_up.values():
+            raise error
 
     async def _read_all(self) -> None:
         await together(*[Worker(self).work for _ in range(self._concurrency)])
@@ -164,7 +180,8 @@ class Run:
         """Read once more what failed with something that may be over by now."""
         for resource, listing in self._listings.items():
             standing = self.manifest.resources[resource]
-            names = [name for name in self._passing[resource] if name in standing.units]
+            passing, self._passing[resource] = self._passing[resource], []
+            names = [name for name in passing if name in standing.units]
             parents = resource in self.parents.passing and standing.unplanned is not None
             if resource in self._given_up or not (names or parents):
                 continue
@@ -182,8 +199,9 @@ class Run:
         standing = self.manifest.resources[resource]
         if not standing.whole:
             raise ExportError(f"{len(standing.slices)} slices of {resource} were not read; this is a bug, resume")
-        twice = await self.blocking(find_twice, self.manifest.place, list(standing.parts.values()))
-        if twice:
+        if self._layouts[resource].head is not None:
+            await settle(self, listing, self._layouts[resource])
+        elif twice := await self.blocking(find_twice, self.manifest.place, list(standing.parts.values())):
             layout, number = self._layouts[resource], partial(self.number, resource)
             fewer = await self.blocking(drop, self.manifest, resource, layout, twice, number, twice=True)
             self.tally.void(resource, fewer)

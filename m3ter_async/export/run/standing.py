@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..slices.slice import START, Position, Slice
-from .entries import Group, OfResource, Part, Planned, Replaced, Replanned, Retried, Split, Unit, Unplanned
+from .entries import Group, OfResource, Part, Planned, Replaced, Replanned, Retried, Settled, Split, Unit, Unplanned
 
 
 class Standing:
@@ -21,6 +21,7 @@ class Standing:
         unplanned: The page of parents that was set aside.
         unusable: Parents that nothing can be asked for by.
         witness: Something of which a page was read.
+        settled: What came of comparing the files with what is there; one after the other.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class Standing:
         self.unplanned: Unplanned | None = None
         self.unusable: list[Group] = []
         self.witness: Slice | None = None
+        self.settled: list[Settled] = []
         self.named: int = 0  # slices that were ever planned, so that the next ones get other names
         self.ended: float = 0.0  # how much of the listing those were that were read to the end
         self.last_number: int = -1  # of all parts that ever were
@@ -62,6 +64,8 @@ class Standing:
                 self._replaced(entry)
             case Retried():
                 self._retried(entry)
+            case Settled():
+                self.settled.append(entry)
 
     def _part(self, part: Part) -> None:
         self.parts[part.number] = part
@@ -144,8 +148,13 @@ class Standing:
 
     @property
     def aside(self) -> bool:
-        """Whether something is set aside that another run may read."""
-        return bool(self.units) or self.unplanned is not None
+        """Whether something is set aside, or still differs, that another run may read."""
+        return bool(self.units) or self.unplanned is not None or self.unsettled > 0
+
+    @property
+    def unsettled(self) -> int:
+        """Records that were different at the last look still."""
+        return self.settled[-1].left if self.settled else 0
 
 
 def _moved(place: tuple[int, int, int], entry: Replaced) -> tuple[int, int, int]:

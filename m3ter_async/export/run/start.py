@@ -39,6 +39,7 @@ async def export(
     compression: Compression | None = None,
     concurrency: int = 8,
     page_size: int | None = None,
+    settle: bool | None = None,
     resume: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[ExportProgress], None] | None = None,
@@ -70,6 +71,10 @@ async def export(
         concurrency: How many cursors read side by side.
         page_size: How many records to ask for in a page; the largest that the service gives is the default. It may be
             another one when an export is gone on with.
+        settle: At the end list all records again, without their line items, and compare them with what was written.
+            What differs or is new is read again, what is not there any more or not selected any more is removed, until
+            nothing differs, five times at the most; then a note names what still does. For listings that can be asked
+            for ids, such as ``bills``.
         resume: Go on with the export that is in `out`; arguments that are left out are as they were.
         overwrite: Remove the export that is in `out` first.
         on_progress: Told after every page; it should be quick.
@@ -95,6 +100,7 @@ async def export(
         **_where(where, page_size),
         "nested": nested,
         "compression": compression,
+        "settle": settle,
     }
     given = {name: value for name, value in asked.items() if value is not None}
     opening = partial(opened, client, out, given, resume=resume, overwrite=overwrite)

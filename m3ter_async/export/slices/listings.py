@@ -19,11 +19,12 @@ from .arguments import as_arguments, day
 # The arguments of a listing that select by date: a half-open range, which can be cut into smaller ones.
 DATES: Mapping[str, tuple[str, str]] = {"bills.list": ("bill_date_start", "bill_date_end")}
 # What a listing need not send where only the ids of its records are asked for.
-_IDS_ONLY: Mapping[str, Mapping[str, str]] = {"bills.list": {"exclude_line_items": "true"}}
+HEADS: Mapping[str, Mapping[str, str]] = {"bills.list": {"exclude_line_items": "true"}}
 # What a record lacks unless it is asked for.
 _ASKED_FOR = {"include_bill_total": "true"}
 _PLACE = {"next_token", "from_document"}
 PAGE_SIZE = "page_size"
+IDS = "ids"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,17 @@ class Listing:
         if names is not None and names[0].removesuffix("_start") in self.arguments:
             return None
         return names
+
+    @property
+    def by_ids(self) -> bool:
+        """Whether records of it can be asked for by their ids."""
+        call = _method(unconnected(), self.method)
+        return self.parent is None and IDS in _parameters(call) and IDS not in self.arguments
+
+    @property
+    def heads(self) -> Mapping[str, str]:
+        """Its arguments where all but the lists in its records is asked for."""
+        return {**self.arguments, **HEADS.get(self.method, {})}
 
     @property
     def table(self) -> str:
@@ -159,7 +171,7 @@ def _parent(client: AsyncM3ter, child: Operation[Any], argument: str, where: Map
                 largest = _operation(call).page_size
                 given[PAGE_SIZE] = str(min(int(given[PAGE_SIZE]), largest or int(given[PAGE_SIZE])))
             method = f"{resource}.{call.__name__}" if call.__name__ == "list" else resource
-            return Listing(resource, method, _operation(call), {**_IDS_ONLY.get(method, {}), **given})
+            return Listing(resource, method, _operation(call), {**HEADS.get(method, {}), **given})
     return None
 
 

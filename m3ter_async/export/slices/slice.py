@@ -8,8 +8,9 @@ from typing import NamedTuple
 import msgspec
 
 from ...client import AsyncM3ter
-from .listings import DATES, paginator
+from .listings import DATES, IDS, paginator
 from .parent_names import ParentName
+from .record_id import id_of
 
 # Where neither end of a range is known, so many days before the newest record is cut into slices of its own.
 _PAST = 730
@@ -81,6 +82,8 @@ class Slice(msgspec.Struct, frozen=True, omit_defaults=True):
         parent_argument: Where a listing fans out, the argument that takes a parent's id.
         parents: Those ids, read one after the other.
         parent_key: The name under which each record has its parent's id.
+        ids: Where the records are asked for by their ids, these.
+        org_id: The organization that it is of; None in an export, which is of one organization.
     """
 
     id: str
@@ -89,12 +92,14 @@ class Slice(msgspec.Struct, frozen=True, omit_defaults=True):
     parent_argument: str | None = None
     parents: Sequence[str] = ()
     parent_key: str | None = None
+    ids: Sequence[str] = ()
+    org_id: str | None = None
 
     @property
     def window(self) -> Window | None:
         """The days that it reads, where it reads by days and can be cut by them."""
         names = DATES.get(self.method)
-        if names is None or self.parent_argument or names[0].removesuffix("_start") in self.arguments:
+        if names is None or self.parent_argument or self.ids or names[0].removesuffix("_start") in self.arguments:
             return None
         start, end = (self.arguments.get(name) for name in names)
         if start is None and end is None:
@@ -126,12 +131,14 @@ class SlicePage(msgspec.Struct, frozen=True):
         parent: The id of the parent they belong to, or None.
         position: Where to go on, or None after the last page.
         contradicted: How many of the records named another parent than the one that they were listed for.
+        gone: On the last page of a slice of ids, those that did not come: they are not there any more.
     """
 
     records: list[bytes]
     parent: str | None
     position: Position | None
     contradicted: int = 0
+    gone: tuple[str, ...] = ()
 
 
 async def read_slice(
@@ -140,17 +147,26 @@ async def read_slice(
     """Read a slice page by page, from `position` on.
 
     Args:
-        client: Any client of the organization, in any process.
+        client: Any client of the slice's organization, in any process.
         slice: What to read.
         position: Where to begin; of a page that was read before, its `position`.
         ahead: Fetch the next page while one is consumed.
 
     Raises:
+        ValueError: The client calls another organization than that of the slice; nothing was sent.
         APIError: The service failed; nothing of the page was handed out.
     """
+    if slice.org_id not in (None, client.org_id):
+        raise ValueError(
+            f"slice is of the organization {slice.org_id}, and client calls {client.org_id}: "
+            "give client.with_options(org_id=slice.org_id), or a client with keys of that organization"
+        )
+    missing = dict.fromkeys(slice.ids) if position == START else {}
     parents: Sequence[str | None] = slice.parents if slice.parent_argument is not None else [None]
     for number in range(position.parent, len(parents)):
         parent, arguments = parents[number], slice.arguments
+        if slice.ids:
+            arguments = {**arguments, IDS: ",".join(slice.ids)}
         naming: ParentName | None = None
         if slice.parent_argument is not None and parent is not None:
             arguments = {**arguments, slice.parent_argument: parent}
@@ -165,4 +181,6 @@ async def read_slice(
             after: Position | None = Position(number, page.next_token)
             if page.next_token is None:
                 after = Position(number + 1) if number + 1 < len(parents) else None
-            yield SlicePage(records, parent, after, contradicted)
+            for record in records if missing else ():
+                missing.pop((id_of(record) or b"").decode(errors="replace"), None)
+            yield SlicePage(records, parent, after, contradicted, () if after is not None else tuple(missing))

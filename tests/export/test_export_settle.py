@@ -1,0 +1,238 @@
+"""An export that settles holds what the service holds at its last look, whatever changed while it was under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from m3ter_async import APIError
+from m3ter_async.export import ExportReport, export
+from m3ter_async.transports.protocol import Request, Response
+
+from ..fakes import FakeTransport, answer, client
+from .support import FORMS, Form, Shelf, bill, content
+
+SINCE = {"since": "2024-01-01", "until": "2025-01-01"}
+
+
+def whole(number: int, **more: Any) -> dict[str, Any]:
+    """A bill with a line."""
+    line = {"id": f"line-{number}", "subtotal": number}
+    return bill(number, f"2024-{number % 12 + 1:02d}-15", **{"version": 1, "lineItems": [line], **more})
+
+
+class Living(Shelf):
+    """Bills that change while they are read.
+
+    Args:
+        count: How many there are at first.
+        size: Records on a page.
+
+    Attributes:
+        bills: By id.
+        events: What happens before the request of this number is answered, counted from 0.
+        whole: How many pages were asked for with line items.
+        heads: How many were without.
+    """
+
+    def __init__(self, count: int, size: int = 7) -> None:
+        super().__init__({"bills": self.found}, size)
+        self.bills: dict[str, dict[str, Any]] = {f"bill-{number}": whole(number) for number in range(count)}
+        self.events: dict[int, Callable[[], object]] = {}
+        self.requests = 0
+        self.whole = 0
+        self.heads = 0
+
+    def __call__(self, request: Request) -> Response:
+        event = self.events.pop(self.requests, None)
+        self.requests += 1
+        if event is not None:
+            event()
+        return super().__call__(request)
+
+    def found(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        ids = query["ids"].split(",") if "ids" in query else None
+        rows = [row for row in self.bills.values() if ids is None or row["id"] in ids]
+        if query.get("excludeLineItems") != "true":
+            self.whole += 1
+            return rows
+        self.heads += 1
+        return [{name: value for name, value in row.items() if name != "lineItems"} for row in rows]
+
+    def change(self, number: int, **fields: Any) -> None:
+        row = self.bills[f"bill-{number}"]
+        self.bills[row["id"]] = {**row, "version": row["version"] + 1, **fields}
+
+
+async def settled(service: Living, out: Path, **options: Any) -> ExportReport:
+    m3ter = client(FakeTransport(service), rate_limit=None, max_retries=0)
+    return await export(m3ter, ["bills"], out, settle=True, **{"concurrency": 2, **SINCE, **options})
+
+
+async def check_holds(service: Living, report: ExportReport, out: Path, form: Form = FORMS["ndjson"]) -> None:
+    """The files hold what an export of now would hold."""
+    service.events.clear()
+    options: dict[str, Any] = {**form.options, **SINCE}
+    now = await export(client(FakeTransport(service)), ["bills"], out.with_name("now"), **options)
+    assert content(report) == content(now)
+    assert report.records == now.records
+
+
+def kinds(report: ExportReport) -> dict[str, int | None]:
+    return {note.kind: note.count for note in report.notes if note.kind != "undated"}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
+async def test_what_changed_came_or_went_meanwhile_is_as_the_service_has_it_at_the_end(out: Path, form: Form) -> None:
+    service = Living(60)
+
+    def all_at_once() -> None:
+        service.change(0, billTotal=-5)
+        service.change(1, lineItems=[])
+        service.change(2, billDate="2023-01-01")  # out of what is selected
+        service.change(3, billDate="2024-12-30")
+        del service.bills["bill-4"]
+        service.bills["bill-99"] = whole(99)
+
+    probe = Living(60)
+    await settled(probe, out.with_name("probe"), **form.options)
+    service.events[probe.whole - 1] = all_at_once  # while the last of the bills are read
+    report = await settled(service, out, **form.options)
+    await check_holds(service, report, out, form)
+    assert (kinds(report)["settled"] or 0) >= 4
+    assert report.complete
+
+
+async def test_where_nothing_changes_no_bill_is_read_twice(out: Path) -> None:
+    service = Living(60)
+    report = await settled(service, out)
+    assert service.whole == report.pages
+    assert service.heads > 0
+    assert kinds(report) == {}
+    await check_holds(service, report, out)
+
+
+async def test_changes_of_every_round_are_followed(out: Path) -> None:
+    service = Living(20)
+
+    def again(number: int) -> Callable[[], None]:
+        return lambda: service.change(number, billTotal=number * 100)
+
+    service.events = {at: again(number) for number, at in enumerate(range(16, 70, 12))}
+    report = await settled(service, out)
+    assert report.complete
+    await check_holds(service, report, out)
+
+
+async def test_what_changes_without_end_is_named_and_a_run_that_goes_on_settles_it(out: Path) -> None:
+    service = Living(20)
+
+    def restless(query: dict[str, str]) -> list[dict[str, Any]]:
+        service.change(3)
+        return service.found(query)
+
+    service.lists["bills"] = restless
+    report = await settled(service, out)
+    (note,) = [note for note in report.notes if note.kind == "unsettled"]
+    assert (note.names, note.count, note.again) == (("bill-3",), 1, True)
+    assert not report.complete
+    service.lists["bills"] = service.found
+    report = await settled(service, out, resume=True)
+    assert report.complete
+    assert "unsettled" not in kinds(report)
+    await check_holds(service, report, out)
+
+
+async def test_a_bill_that_a_list_misses_is_asked_for_by_its_id_before_it_counts_as_gone(out: Path) -> None:
+    service = Living(20)
+
+    def forgetful(query: dict[str, str]) -> list[dict[str, Any]]:
+        hidden = query.get("excludeLineItems") == "true" and "ids" not in query
+        return [row for row in service.found(query) if not (hidden and row["id"] in ("bill-5", "bill-11"))]
+
+    service.lists["bills"] = forgetful
+    report = await settled(service, out)
+    assert report.records == {"bills": 20}
+    assert kinds(report) == {}
+
+
+async def test_heads_that_say_a_thing_in_another_way_than_whole_bills_are_read_again_once(out: Path) -> None:
+    service = Living(20)
+
+    def differently(query: dict[str, str]) -> list[dict[str, Any]]:
+        rows = service.found(query)
+        return [{**row, "note": "a head"} for row in rows] if query.get("excludeLineItems") == "true" else rows
+
+    service.lists["bills"] = differently
+    report = await settled(service, out)
+    assert report.complete
+    assert kinds(report) == {"settled": 20}
+    await check_holds(service, report, out)
+
+
+async def test_what_is_set_aside_is_so_by_the_last_look_too(out: Path) -> None:
+    """Parquet has no room for more than 18 decimals."""
+    probe = Living(20)
+    await settled(probe, out.with_name("probe"), format="parquet")
+    service = Living(20)
+    service.change(1, billTotal=1e-30)
+    service.change(4, billTotal=1e-30)
+
+    def swap() -> None:
+        service.change(1, billTotal=1)
+        service.change(2, billTotal=1e-30)
+        service.change(3, billTotal=1e-30)
+
+    service.events[probe.whole] = swap
+    service.events[probe.whole + probe.heads + 1] = lambda: service.bills.pop("bill-4")
+    report = await settled(service, out, format="parquet")
+    (note,) = [note for note in report.notes if note.kind == "record"]
+    assert sorted(note.names) == ["bill-2", "bill-3"]
+    await check_holds(service, report, out, FORMS["parquet"])
+    assert len((out / "aside" / "bills.ndjson").read_bytes().splitlines()) == 2
+
+
+@pytest.mark.parametrize("form", [FORMS["ndjson"], FORMS["parquet"]], ids=["ndjson", "parquet"])
+async def test_wherever_it_is_stopped_it_is_gone_on_with(out: Path, form: Form) -> None:
+    """The service fails a request later in each run, until it does not fail any more."""
+    service = Living(30, size=5)
+    service.events = {12: lambda: service.change(0), 40: lambda: service.bills.pop("bill-4")}
+    service.events[55] = lambda: service.change(7, lineItems=[])
+    report: ExportReport | None = None
+    runs = 0
+    while report is None:
+        runs += 1
+        asked = 0
+
+        def fails_from_one_on(request: Request) -> Response:
+            nonlocal asked
+            asked += 1
+            return answer({"message": "down"}, 500) if asked > runs else service(request)  # noqa: B023  called in this run
+
+        m3ter = client(FakeTransport(fails_from_one_on), rate_limit=None, max_retries=0)
+        options: dict[str, Any] = {"settle": True, "concurrency": 1, **SINCE, **form.options}
+        try:
+            report = await export(m3ter, ["bills"], out, resume=runs > 1, **options)
+        except APIError:
+            continue
+    assert runs > 8
+    assert not service.events
+    await check_holds(service, report, out, form)
+    assert report.complete
+
+
+@pytest.mark.parametrize(
+    ("resource", "options"),
+    [("balances.transactions", {}), ("bills.search", {}), ("bills", {"where": {"ids": ["a", "b"]}})],
+)
+async def test_what_cannot_be_settled_is_refused_before_anything_is_sent(
+    out: Path, resource: str, options: dict[str, Any]
+) -> None:
+    shelf = Shelf({})
+    with pytest.raises(ValueError, match=f"{resource} cannot be settled"):
+        await export(shelf.client(), [resource], out, settle=True, **options)
+    assert not shelf.asked
+    assert not out.exists()  # noqa: ASYNC240  only looked at
