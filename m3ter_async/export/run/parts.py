@@ -137,7 +137,10 @@ class OpenPart:
     @property
     def full(self) -> bool:
         """Whether it is time for another part."""
-        return self._bytes >= _FULL or self._aside_bytes >= _BATCH or time.monotonic() - self._began > _OLD
+        if self._bytes >= _FULL or self._aside_bytes >= _BATCH or time.monotonic() - self._began > _OLD:
+            return True
+        most = self._place.most
+        return most is not None and sum(each.stat().st_size for each in self._drafts.values()) >= most
 
     def convert(self) -> None:
         """Write what is waiting into the files. Blocking.
