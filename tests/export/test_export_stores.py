@@ -432,6 +432,9 @@ def test_what_killed_processes_staged_is_removed_and_what_others_stage_is_not(sm
     (dead / "drafts").mkdir()
     strange = small / "m3ter-async-export-strange"
     strange.mkdir()
+    (strange / "file").touch()
+    half = small / "m3ter-async-export-half-removed"
+    half.mkdir()
     again = Staging()
     assert sorted(small.iterdir()) == sorted([alive.path, again.path, strange])
     alive.remove()
