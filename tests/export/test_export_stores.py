@@ -17,6 +17,8 @@ import pytest
 
 from m3ter_async.export import ExportError, ExportReport, export
 from m3ter_async.export.places.staging import Staging
+from m3ter_async.export.places.store import StorePlace
+from m3ter_async.export.run import parts
 
 from .buckets import URL, MemoryBucket, downloaded, kept, named, place
 from .job import odd_shelf, shelf, small_parts
@@ -212,6 +214,16 @@ async def test_the_next_pages_are_read_while_a_part_is_put() -> None:
     report = await export(source.client(), ["bills"], place(bucket), concurrency=1)
     assert report.records == {"bills": 120}
     assert sum(met) > 2
+
+
+async def test_what_is_put_in_one_request_is_not_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_FULL", 2**30)
+    monkeypatch.setattr(StorePlace, "most", 9_000)
+    source = Shelf({"bills": [bill(number, accountCode="x" * 900) for number in range(120)]}, size=5)
+    report = await export(source.client(), ["bills"], place(MemoryBucket({})), concurrency=1)
+    assert report.records == {"bills": 120}
+    assert len(report.files) > 6
+    assert all(file.bytes < 20_000 for file in report.files)
 
 
 # Killed in any step
@@ -420,6 +432,9 @@ def test_what_killed_processes_staged_is_removed_and_what_others_stage_is_not(sm
     (dead / "drafts").mkdir()
     strange = small / "m3ter-async-export-strange"
     strange.mkdir()
+    (strange / "file").touch()
+    half = small / "m3ter-async-export-half-removed"
+    half.mkdir()
     again = Staging()
     assert sorted(small.iterdir()) == sorted([alive.path, again.path, strange])
     alive.remove()

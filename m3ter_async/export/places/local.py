@@ -23,6 +23,7 @@ class LocalPlace:
 
     mark: str = ""
     threads: int = 1
+    most: int | None = None
 
     def __init__(self, path: Path) -> None:
         self.scratch: Path = path

@@ -97,6 +97,7 @@ class Place(Protocol):
         scratch: A folder of this machine for what is needed for a while.
         mark: What the stems of this run's files end with; empty where no other run can make files meanwhile.
         threads: How many parts may be published side by side.
+        most: Bytes of files after which a part is finished, though more JSON would fit; None is any.
     """
 
     @property
@@ -109,6 +110,10 @@ class Place(Protocol):
 
     @property
     def threads(self) -> int:  # noqa: D102
+        ...
+
+    @property
+    def most(self) -> int | None:  # noqa: D102
         ...
 
     def shown(self, name: str = "") -> str:

@@ -35,8 +35,13 @@ class Staging:
 
     def remove(self) -> None:
         """Remove it with all that is in it. Blocking."""
+        if not _CAN_LOCK:  # and where an open file cannot be removed
+            os.close(self._lock)
+            rmtree(self.path, ignore_errors=True)
+            return
+        with suppress(OSError):  # what cannot be removed now is left to the next process
+            _remove(self.path)
         os.close(self._lock)
-        rmtree(self.path, ignore_errors=True)
 
 
 def _remove_old(folder: Path) -> None:
@@ -46,12 +51,26 @@ def _remove_old(folder: Path) -> None:
         with suppress(OSError):  # it is somebody else's, or is being removed by another process
             if path.is_symlink() or path.stat().st_uid != os.getuid():
                 continue
+            if not (path / _LOCK).exists():  # it was about to be removed, and is empty, or it is none of ours
+                path.rmdir()
+                continue
             lock = os.open(path / _LOCK, os.O_RDWR)
             try:
                 if _locked(lock):
-                    rmtree(path, ignore_errors=True)
+                    _remove(path)
             finally:
                 os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, the lock last of all, so that one that was removed by half can be told from a strange one."""
+    for each in folder.iterdir():
+        if each.is_dir():
+            rmtree(each)
+        elif each.name != _LOCK:
+            each.unlink()
+    (folder / _LOCK).unlink()
+    folder.rmdir()
 
 
 def _locked(file: int) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 from .aside_objects import AsideObjects
 from .bucket import Bucket, StoreError
@@ -21,6 +22,9 @@ from .staging import Staging
 
 _MARK = re.compile(r"-(\d+)-([0-9a-f]+)(\.|$)")
 _UPLOADS = 8
+# Bytes of files of which a copy is kept on this machine, such as those of the ids: of one, and of all.
+_SMALL = 1 * 2**20
+_KEPT = 64 * 2**20
 
 
 class StorePlace:
@@ -33,6 +37,7 @@ class StorePlace:
     """
 
     threads: int = 4  # parts that are published side by side
+    most: int | None = 32 * 2**20  # bytes that are put in one request: the rest is read and written meanwhile
 
     def __init__(self, url: str, prefix: str, bucket: Bucket) -> None:
         self._url = url
@@ -41,6 +46,8 @@ class StorePlace:
         self._run = secrets.token_hex(4)
         self._staging: Staging | None = None
         self._journal: JournalObjects | None = None
+        self._turn = Lock()
+        self._kept = 0
         self._pool = ThreadPoolExecutor(_UPLOADS, "m3ter-async-store")
 
     @property
@@ -78,6 +85,7 @@ class StorePlace:
             OSError: The folder cannot be made.
         """
         self._staging = Staging()
+        (self.scratch / "copies").mkdir()
         copy = self.scratch / "manifest.jsonl"
         self._journal = JournalObjects(self._bucket, self._url, copy, secrets.token_hex(8), self._pool)
         return self._journal
@@ -137,8 +145,18 @@ class StorePlace:
     def _put(self, name: str) -> int:
         draft = self._draft(name)
         size = self._bucket.put(name, draft)
-        draft.unlink(missing_ok=True)
+        with self._turn:
+            keep = size <= _SMALL and self._kept + size <= _KEPT
+            self._kept += size if keep else 0
+        if keep:
+            draft.replace(self._copy(name))
+        else:
+            draft.unlink(missing_ok=True)
         return size
+
+    def _copy(self, name: str) -> Path:
+        """Where a small file is kept, which may be asked for again."""
+        return self.scratch / "copies" / name.replace("/", "%")
 
     def withdraw(self, names: Iterable[str], resource: str, stem: str) -> None:
         """Remove what was published of a part that is never entered. Blocking."""
@@ -148,6 +166,9 @@ class StorePlace:
     @contextmanager
     def at_hand(self, name: str) -> Generator[Path]:
         """An object as a file of this machine, for a while. Blocking."""
+        if (copy := self._copy(name)).exists():
+            yield copy
+            return
         path = self.scratch / f"fetched-{secrets.token_hex(8)}"
         try:
             self._bucket.fetch(name, path)

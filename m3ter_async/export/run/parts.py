@@ -58,10 +58,20 @@ class OpenPart:
         layout: Its files.
         number: Which no other part of the resource has.
         record: The type of its records; those without an id are not told apart.
+        most: Bytes of files after which it is time for another part; None is any.
     """
 
-    def __init__(self, place: Place, resource: str, layout: Layout, number: int, record: type[object]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        resource: str,
+        layout: Layout,
+        number: int,
+        record: type[object],
+        most: int | None = None,
+    ) -> None:
         self._place = place
+        self._most = most
         self.resource = resource
         self._layout = layout
         self._number = number
@@ -137,7 +147,11 @@ class OpenPart:
     @property
     def full(self) -> bool:
         """Whether it is time for another part."""
-        return self._bytes >= _FULL or self._aside_bytes >= _BATCH or time.monotonic() - self._began > _OLD
+        if self._bytes >= _FULL or self._aside_bytes >= _BATCH or time.monotonic() - self._began > _OLD:
+            return True
+        if self._most is None:
+            return False
+        return sum(each.stat().st_size for each in self._drafts.values()) >= self._most
 
     def convert(self) -> None:
         """Write what is waiting into the files. Blocking.

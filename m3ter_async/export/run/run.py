@@ -249,7 +249,8 @@ class Run:
     def open_part(self, listing: Listing) -> OpenPart:
         """The next part of a resource."""
         resource, record = listing.resource, listing.operation.answer
-        return OpenPart(self.manifest.place, resource, self._layouts[resource], self.number(resource), record)
+        place = self.manifest.place
+        return OpenPart(place, resource, self._layouts[resource], self.number(resource), record, place.most)
 
     def asked(self, listing: Listing, slice: Slice) -> Slice:
         """A slice with the size of pages that is asked for now."""

@@ -22,6 +22,7 @@ _AZURE_OBJECT = """<Blob><Name>{}</Name><Properties><Last-Modified>Thu, 01 Jan 2
 
 class _Store(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     objects: dict[str, bytes]
     turn: threading.Lock
 
