@@ -157,10 +157,10 @@ def test_a_worker_that_is_killed_costs_a_task_and_nothing_else(spark: Any, sandb
 def test_workers_that_share_a_limit_are_never_refused(spark: Any, tmp_path: Path) -> None:
     rate = 20
     with Sandbox(bills=BILLS, rate_limit=rate) as slow:  # of the same seed, and so with the same credentials
-        bills = slices(spark, base_url=slow.url, page_size="25", limiter=str(tmp_path / "limit"), rate_limit=str(rate))
+        bills = slices(spark, base_url=slow.url, page_size="10", limiter=str(tmp_path / "limit"), rate_limit=str(rate))
         assert len(ids(bills)) == BILLS
         with Sandbox(bills=BILLS) as quick:
-            assert len(ids(slices(spark, base_url=quick.url, page_size="25"))) == BILLS
+            assert len(ids(slices(spark, base_url=quick.url, page_size="10"))) == BILLS
             assert slow.requests["ListBills"] == quick.requests["ListBills"] > 2 * rate
 
 
