@@ -182,7 +182,7 @@ _READ: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "max_connections": _COUNT,
     "allow_insecure_http": _FLAG,
 }
-_OF_CONNECTION = ("base_url", "share", "rate_limit", "timeout", "max_connections", "allow_insecure_http")
+_OF_CONNECTION = ("base_url", "limiter", "share", "rate_limit", "timeout", "max_connections", "allow_insecure_http")
 
 
 def _plain(name: str) -> str:

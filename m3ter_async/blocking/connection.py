@@ -1,5 +1,6 @@
 """Where the workers of an engine connect to: a value that travels with a task, and holds no secret."""
 
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,6 +9,10 @@ import msgspec
 from .._core.settings import positive, whole
 from ..client import AsyncM3ter
 from ..errors import ConfigurationError
+from ..limits import HostLimiter, Limiter, RedisLimiter, ShareLimiter
+
+LIMITER = "M3TER_LIMITER"
+"""The environment variable that says what all processes share which keep the rate limit together."""
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -19,7 +24,11 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     Attributes:
         org_id: The organization that is read.
         base_url: Where the API is.
-        share: How many processes share the rate limit of an organization: each keeps ``1 / share`` of `rate_limit`.
+        limiter: What all processes share that keep the rate limit together: a ``redis://`` URL without a password, or
+            the path of a file for those of one host. A URL with a password goes into ``M3TER_LIMITER``, in the
+            environment of the worker, which is read where this is left out.
+        share: How many processes share the rate limit where no `limiter` does: each keeps ``1 / share`` of it. With
+            Redis, each does so while Redis is gone.
         rate_limit: Requests per second and organization that the service allows to all of them together.
         timeout: Seconds for one attempt, from connecting to the last byte.
         max_connections: The most requests in flight at once, of one process.
@@ -31,6 +40,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
     org_id: str | None = None
     base_url: str | None = None
+    limiter: str | None = None
     share: int = 1
     rate_limit: float = 50.0
     timeout: float = 60.0
@@ -45,11 +55,11 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         if self.base_url is not None and "@" in urlsplit(self.base_url).netloc:
             # refused here and not by the client alone: this value is stored with tasks, and printed
             raise ConfigurationError("base_url= holds a user or password: set M3TER_API_KEY and M3TER_API_SECRET")
-
-    @property
-    def requests_per_second(self) -> float:
-        """What one process keeps to, for each organization."""
-        return self.rate_limit / self.share
+        if self.limiter is not None:
+            if not self.limiter:
+                raise ConfigurationError("limiter= is an empty text: pass a path or a URL, or leave it out")
+            if "://" in self.limiter and ("@" in self.limiter or "password" in self.limiter.lower()):
+                raise ConfigurationError("limiter= holds a user or password: set M3TER_LIMITER where the workers run")
 
     def client(self) -> AsyncM3ter:
         """A client of this connection, for bulk work.
@@ -60,9 +70,20 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         settings: dict[str, Any] = {
             "org_id": self.org_id,
             "base_url": self.base_url,
-            "rate_limit": self.requests_per_second,
+            "limiter": self._limiter(),
             "timeout": self.timeout,
             "max_connections": self.max_connections,
             "allow_insecure_http": self.allow_insecure_http,
         }
         return AsyncM3ter(bulk=True, **settings)
+
+    def _limiter(self) -> Limiter:
+        where = self.limiter or os.environ.get(LIMITER)
+        if not where:
+            return ShareLimiter(1, self.share, rate=self.rate_limit)
+        if "://" in where:
+            share = ShareLimiter(1, self.share, rate=self.rate_limit) if self.share > 1 else None
+            return RedisLimiter(where, rate=self.rate_limit, share=share)
+        if self.share > 1:
+            raise ConfigurationError("share= and the file of a limiter exclude each other: leave out one of them")
+        return HostLimiter(where, rate=self.rate_limit)

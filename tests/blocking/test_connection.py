@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -37,6 +38,9 @@ def test_a_worker_without_credentials_is_told_which_variables_to_set() -> None:
     [
         ({"base_url": "https://someone:hunter2@api.example.com"}, "base_url="),
         ({"base_url": "https://hunter2@api.example.com"}, "base_url="),
+        ({"limiter": "redis://:hunter2@redis.example.com"}, "limiter="),
+        ({"limiter": "redis://redis.example.com?password=hunter2"}, "limiter="),
+        ({"limiter": ""}, "limiter="),
         ({"share": 0}, "share="),
         ({"share": True}, "share="),
         ({"rate_limit": -1.0}, "rate_limit="),
@@ -59,6 +63,23 @@ def test_there_is_no_place_for_a_secret_in_it() -> None:
         msgspec.json.decode(b'{"api_secret": "hunter2"}', type=Connection)
 
 
-def test_processes_that_share_a_limit_keep_a_part_of_it_each(sandbox: Sandbox) -> None:
-    assert Connection(share=8).requests_per_second == 6.25
-    assert Connection().requests_per_second == 50
+def test_processes_that_keep_no_limit_together_keep_a_share_of_it_each(sandbox: Sandbox) -> None:
+    assert repr(Connection(share=8)._limiter()) == "ShareLimiter(1, 8)"
+    assert repr(Connection()._limiter()) == "ShareLimiter(1, 1)"
+
+
+def test_processes_of_a_host_share_a_file_that_is_named_here_or_in_the_environment(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "limit")
+    assert repr(Connection(limiter=path)._limiter()) == f"HostLimiter({path!r})"
+    monkeypatch.setenv("M3TER_LIMITER", path)
+    assert repr(Connection()._limiter()) == f"HostLimiter({path!r})"
+    with pytest.raises(ConfigurationError, match="share= and the file of a limiter exclude each other"):
+        Connection(share=2).client()
+
+
+def test_a_file_that_cannot_be_made_is_named_before_anything_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        Connection(limiter=str(tmp_path / "nowhere" / "limit")).client()
+    assert sandbox.requests.total() == 0

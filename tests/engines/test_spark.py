@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal, localcontext
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,6 +152,16 @@ def test_a_worker_that_is_killed_costs_a_task_and_nothing_else(spark: Any, sandb
     assert killed
     assert len(found) == len(set(found)) == BILLS
     assert subtotals(bills) == sandbox.truth().line_item_subtotals
+
+
+def test_workers_that_share_a_limit_are_never_refused(spark: Any, tmp_path: Path) -> None:
+    rate = 20
+    with Sandbox(bills=BILLS, rate_limit=rate) as slow:  # of the same seed, and so with the same credentials
+        bills = slices(spark, base_url=slow.url, page_size="10", limiter=str(tmp_path / "limit"), rate_limit=str(rate))
+        assert len(ids(bills)) == BILLS
+        with Sandbox(bills=BILLS) as quick:
+            assert len(ids(slices(spark, base_url=quick.url, page_size="10"))) == BILLS
+            assert slow.requests["ListBills"] == quick.requests["ListBills"] > 2 * rate
 
 
 def test_a_failure_that_stays_names_itself(spark: Any) -> None:
