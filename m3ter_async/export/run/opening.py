@@ -19,6 +19,7 @@ from .entries import Begun
 from .exported_ids import forget
 from .files import found
 from .manifest import Manifest
+from .schema_file import forget_schema
 
 
 def opened(
@@ -114,6 +115,8 @@ def begin(manifest: Manifest, begun: Begun, *, overwrite: bool) -> None:
         place.remove(found(place, resource))
         place.aside(resource).remove()
     forget(place)
+    if before is not None:
+        forget_schema(place)
     manifest.clear()
     manifest.append(begun)
 
