@@ -38,7 +38,7 @@ def changes(
     nested: bool = False,
     arrow: bool = True,
     batch_bytes: int = _BATCH,
-    concurrency: int = 4,
+    concurrency: int = 8,
 ) -> AsyncGenerator[Change]:
     """What changed in a listing since the last sync, as changes to be stored one after the other.
 
@@ -64,7 +64,7 @@ def changes(
         known: What the destination holds. It is updated when the change after the next is asked for, that is, once one
             was taken; if the loop is left before, it stays as it was.
         full: When to look at locked bills too, which finds those that were unlocked, changed and locked again: True
-            for now, False for never, or how long after the last time, by the service's clock. The first sync does, and
+            for now, False for never, or how long after the last time, by the service's clock. The second sync does, and
             so does one after the date moved up to which bills are locked. Without effect on other listings.
         where: Other arguments of the listing. A record that was selected once is followed from then on.
         look_back: How long before the start of the last sync new bills are searched for: longer than the search needs

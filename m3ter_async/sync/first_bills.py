@@ -24,7 +24,7 @@ ALL = "all"
 """What is done where one page was all."""
 
 # How far back a range ends, in days: most bills are of the last years, and an empty range costs a request.
-_BACK = (*range(-30, 730, 30), *range(730, 3_700, 365))
+_BACK = (*range(-30, 730, 60), 730, 1_095, 1_825)
 
 
 class Range(NamedTuple):

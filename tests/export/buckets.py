@@ -126,8 +126,8 @@ def downloaded(report: ExportReport, objects: Mapping[str, bytes], folder: Path,
 
 
 def kept(objects: Mapping[str, bytes]) -> list[str]:
-    """The keys of all objects but those of the manifest and of what is set aside."""
-    return sorted(key for key in objects if key.partition("/")[0] not in ("manifest", "aside"))
+    """The keys of all objects but those of the manifest, of the schema and of what is set aside."""
+    return sorted(key for key in objects if key.partition("/")[0] not in ("manifest", "aside", "schema.json"))
 
 
 def named(report: ExportReport) -> list[str]:

@@ -25,6 +25,7 @@ from m3ter_async.transports.protocol import Request, Response
 from ..fakes import FakeTransport, answer, client
 
 MANIFEST = "manifest.jsonl"
+SCHEMA = "schema.json"
 
 _SHM = Path("/dev/shm")
 # In memory where there is such a place: there syncing, which is done a thousand times, takes no time.
@@ -135,9 +136,9 @@ def written(records: Sequence[bytes], form: Form, resource: str = "bills", **whe
 
 
 def files(out: Path) -> list[str]:
-    """All files of a folder but the manifest and what is kept of the ids."""
+    """All files of a folder but the manifest, the schema and what is kept of the ids."""
     found = (path.relative_to(out) for path in out.rglob("*") if path.is_file())
-    return sorted(path.as_posix() for path in found if path.parts[0] not in (MANIFEST, "_ids"))
+    return sorted(path.as_posix() for path in found if path.parts[0] not in (MANIFEST, SCHEMA, "_ids"))
 
 
 def lines(report: ExportReport, resource: str, table: str) -> list[bytes]:

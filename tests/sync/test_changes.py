@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
+from anyio.lowlevel import checkpoint
 
 from m3ter_async import AsyncM3ter, PermissionDeniedError
 from m3ter_async.sync import Change, Known, SyncError, changes
@@ -103,6 +106,70 @@ async def test_forgotten_digests_let_everything_come_again() -> None:
     known.forget_digests()
     assert ids(await synced(m3ter, known, full=False)) == set(world.bills)
     assert ids(await synced(m3ter, known)) == set()
+
+
+# The first time
+
+
+def days(request: Request) -> tuple[str | None, str | None]:
+    query = dict(parse_qsl(request.url.partition("?")[2]))
+    return query.get("billDateStart"), query.get("billDateEnd")
+
+
+async def test_the_first_sync_reads_ranges_of_days_that_leave_no_day_out_and_overlap_in_none() -> None:
+    world = World(26, bills=60)
+
+    async def slow(request: Request) -> Answer:
+        for _ in range(20):
+            await checkpoint()
+        return world(request)
+
+    transport = FakeTransport(slow)
+    await synced(client(transport), Known())
+    found = {days(request) for request in transport.requests if days(request) != (None, None)}
+    bounded = sorted((start or "", end or "9") for start, end in found)
+    assert bounded[0][0] == ""
+    assert bounded[-1][1] == "9"
+    assert all(before[1] == after[0] for before, after in pairwise(bounded))
+    assert transport.most_in_flight > 4
+
+
+async def test_a_few_bills_are_read_in_one_page() -> None:
+    world, known = World(27, bills=60, page=100), Known()
+    world.now += timedelta(hours=2)
+    assert ids(await synced(over(world), known)) == set(world.bills)
+    assert world.requests == {"config": 1, "list": 1, "heads": 1, "search": 1}
+
+
+async def test_a_first_sync_that_was_left_does_not_ask_again_for_what_is_stored() -> None:
+    world, known, broken = World(28, bills=200, page=20), Known(), True
+
+    def service(request: Request) -> Answer:
+        return answer({"message": "no"}, 403) if broken and "excludeLineItems" in request.url else world(request)
+
+    transport = FakeTransport(service)
+    m3ter = client(transport)
+    with pytest.raises(PermissionDeniedError):
+        await synced(m3ter, known)
+    assert len(known) == 200
+    broken = False
+    world.now += timedelta(days=3)  # the ranges are the same on another day
+    world.create_and_lock()
+    transport.requests.clear()
+    found = await synced(m3ter, Known(known.mark))
+    assert ids(found) == {next(reversed(world.bills))}
+    assert {days(request) for request in transport.requests} == {(None, None)}
+
+
+async def test_what_a_range_of_days_does_not_hold_comes_with_the_heads() -> None:
+    world, known = World(29, bills=60), Known()
+    m3ter = over(world)
+    for bill in world.bills.values():
+        if bill["accountId"] == "acc-1":
+            del bill["billDate"]  # such a bill is in no range
+    first = ids(await synced(m3ter, known))
+    assert first >= {id for id, bill in world.bills.items() if not bill["locked"] or "billDate" in bill}
+    assert first | ids(await synced(m3ter, known)) == set(world.bills)
 
 
 # What counts as taken

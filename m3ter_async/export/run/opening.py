@@ -21,6 +21,7 @@ from .exported_ids import forget
 from .files import found
 from .heads import Head, check_settles
 from .manifest import Manifest
+from .schema_file import forget_schema
 
 
 def opened(
@@ -120,6 +121,8 @@ def begin(manifest: Manifest, begun: Begun, *, overwrite: bool) -> None:
         place.remove(found(place, resource))
         place.aside(resource).remove()
     forget(place)
+    if before is not None:
+        forget_schema(place)
     manifest.clear()
     manifest.append(begun)
 

@@ -30,6 +30,7 @@ from .parts import OpenPart, enter
 from .progress import Tally
 from .rewriting import drop
 from .schedule import Plan, Read, Schedule
+from .schema_file import write_schema
 from .settling import settle
 from .side_by_side import together
 from .standing import Standing
@@ -107,6 +108,7 @@ class Run:
         for resource, listing in self._listings.items():
             await self._complete(resource, listing)
         await self.blocking(look_over, self.manifest, self._layouts, ids=True)
+        await self.blocking(write_schema, self.manifest.place, self._layouts)
         records = {name: self.manifest.resources[name].records for name in self._listings}
         await self.blocking(self.manifest.append, Finished(records))
         if not any(each.aside for each in self.manifest.resources.values()):
