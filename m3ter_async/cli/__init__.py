@@ -17,6 +17,7 @@ _HELP = f"""usage: {PROGRAM} COMMAND ...
 
 commands:
   export      write every record of a listing to Parquet, CSV or NDJSON files
+  sync        let a database or a folder hold what a listing holds, again and again
   call        call any operation of the API; answers are tables on a terminal, else JSON lines
   sandbox     serve a local m3ter to develop against
   completion  what makes Tab complete commands in bash, zsh or fish
@@ -28,6 +29,12 @@ Credentials come from the environment: M3TER_API_KEY, M3TER_API_SECRET and M3TER
 
 def _export(arguments: Sequence[str]) -> int:
     from .export import main
+
+    return main(arguments)
+
+
+def _sync(arguments: Sequence[str]) -> int:
+    from .sync import main
 
     return main(arguments)
 
@@ -53,6 +60,7 @@ def _completion(arguments: Sequence[str]) -> int:
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "export": _export,
+    "sync": _sync,
     "call": _call,
     "sandbox": _sandbox,
     "completion": _completion,

@@ -54,7 +54,7 @@ def run(work: Callable[[], Awaitable[T]], on_stop: Callable[[], None] = lambda: 
                     signal.signal(each, signal.SIG_DFL)
                 loop.call_soon_threadsafe(cancel)
 
-            with _handled_by(stop):
+            with handled_by(stop):
                 return await work()
         raise Stopped(received[0])
 
@@ -62,7 +62,8 @@ def run(work: Callable[[], Awaitable[T]], on_stop: Callable[[], None] = lambda: 
 
 
 @contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Generator[None]:
+def handled_by(handler: Callable[[int, FrameType | None], None]) -> Generator[None]:
+    """Let Ctrl-C and SIGTERM call a function, until the end of the block."""
     before = {each: signal.signal(each, handler) for each in _SIGNALS}
     try:
         yield
