@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from m3ter_async.limits import HostLimiter, LocalLimiter, RateLimit
@@ -36,7 +37,7 @@ def main() -> None:
 
             first, second, third = limit("a"), limit("b"), limit("c")
             given = microseconds(first.take, 0.03)  # slower than the rate, and than the window of an address
-            bulk = microseconds(lambda now, each=second: each.take(now, bulk=True), 0.03)
+            bulk = microseconds(partial(second.take, bulk=True), 0.03)
             refused = microseconds(third.take, 0.0)
             print(f"{name:<14}{given:>8.1f}{bulk:>8.1f}{refused:>9.1f}")
 

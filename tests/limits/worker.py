@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -34,7 +35,7 @@ async def main(url: str, where: str, seconds: float, organizations: list[str]) -
                     ends.add(type(error).__name__)
 
     transport = HttpxTransport() if backend == "trio" else None
-    options = {"base_url": url, "limiter": limiter_at(where), "max_retries": 0, "transport": transport}
+    options: dict[str, Any] = {"base_url": url, "limiter": limiter_at(where), "max_retries": 0, "transport": transport}
     async with AsyncM3ter(KEY, SECRET, f"warm-{os.getpid()}", **options) as m3ter:
         async with anyio.create_task_group() as tasks:  # connections are opened before it counts
             for _ in range(AT_ONCE * len(organizations)):

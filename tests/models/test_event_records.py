@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from m3ter_async import HttpxTransport
 from m3ter_async.models import Account, AccountPlan, Bill, Event
 from m3ter_async.sandbox import Sandbox
 from m3ter_async.transports import HttpxTransport
