@@ -15,7 +15,7 @@ ROUNDS = 5
 
 
 def microseconds(pass_once: Callable[[float], float], step: float) -> float:
-    """The best of some rounds, in microseconds of processor time a pass; `step` is from one to the next."""
+    """The best of some rounds, in µs of the processor a pass; time goes on by so much from one to the next."""
     best, now = float("inf"), time.monotonic()
     for _ in range(ROUNDS):
         began = time.process_time()

@@ -40,6 +40,33 @@ class Counting:
             return True
 
 
+class Lateness(threading.Thread):
+    """How late this machine lets a process go on that has waited; requests of others are then as late.
+
+    Attributes:
+        most: By so many seconds, at the most.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.most = 0.0
+        self._end = threading.Event()
+
+    def run(self) -> None:
+        while not self._end.is_set():
+            before = time.monotonic()
+            time.sleep(0.002)
+            self.most = max(self.most, time.monotonic() - before - 0.002)
+
+    def __enter__(self) -> Lateness:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end.set()
+        self.join()
+
+
 @contextmanager
 def counting(rate: int = 50) -> Iterator[tuple[str, Counting]]:
     """Serve; yields the URL and what was counted."""
