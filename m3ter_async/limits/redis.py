@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
+import time
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,6 +58,8 @@ class RedisLimiter:
         self.condition: threading.Condition = threading.Condition()
         self.owner: str = os.urandom(8).hex()
         self.generation: int = 0
+        self.lost_at: float = -math.inf
+        self.returns: int = 0  # how often Redis came back
         try:
             library = import_module("redis")
         except ModuleNotFoundError:
@@ -159,6 +163,7 @@ class RedisLimiter:
 
     def _lost(self, error: Exception) -> None:
         if not self._gone:
+            self.lost_at = time.monotonic()
             self._gone = True
             _log.warning(
                 "the rate limit in Redis at %s cannot be reached (%s): this process keeps to a fixed share of it",
@@ -167,6 +172,7 @@ class RedisLimiter:
             )
 
     def _back(self) -> None:
+        self.returns += 1
         self._gone = False
         _log.warning("the rate limit in Redis at %s is shared again", self._shown())
 

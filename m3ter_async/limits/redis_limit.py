@@ -46,6 +46,7 @@ class RedisLimit:
             for lane in (0, 1)
         ]
         self._generation = limiter.generation
+        self._returns = limiter.returns
         self._lanes = _Lane(), _Lane()
         self._paused_until = -math.inf
         self._pause_to_tell = -math.inf
@@ -61,9 +62,17 @@ class RedisLimit:
             if self._generation != limiter.generation:  # what was fetched before a fork is the parent's
                 self._generation = limiter.generation
                 self._lanes = _Lane(), _Lane()
+            if limiter.connected and self._returns != limiter.returns:
+                # Redis knows nothing of what the shares gave: all wait until the last of them is back
+                self._returns = limiter.returns
+                self._paused_until = self._pause_to_tell = max(self._paused_until, now + self._period)
+                limiter.ask(self)
             if self._paused_until > now:
                 return self._paused_until - now
             if not limiter.connected:
+                if self._processes and (left := limiter.lost_at + self._period - now) > 0:
+                    # what Redis gave last still counts
+                    return left
                 return limiter.instead(self._processes, *self._what).take(now, bulk=bulk)
             lane = self._lanes[bulk]
             while lane.passes and lane.passes[0] < now - _FRESH:

@@ -75,7 +75,7 @@ if given > 0 then
   redis.call('HSET', state, 'number', number + given)
   if not bulk then
     local before = tonumber(kept[4] or 0)
-    if before > now then before = now + 0.02 end
+    if before > now then before = now + 0.05 end
     redis.call('HSET', state, 'others', string.format('%.6f', before))
   end
   if addresses > 0 then

@@ -232,4 +232,4 @@ class LimitRecord:
 
 
 _WAITING = Struct(f"<{OWNERS}d")  # until when each process waits; less than 0 where only a bulk request does
-_GRACE = 0.02  # seconds that somebody may be late for its next try and still counts as waiting
+_GRACE = 0.05  # seconds that somebody may be late for its next try and still counts as waiting
