@@ -69,7 +69,8 @@ class Living(Shelf):
 
 async def settled(service: Living, out: Path, **options: Any) -> ExportReport:
     m3ter = client(FakeTransport(service), rate_limit=None, max_retries=0)
-    return await export(m3ter, ["bills"], out, settle=True, **{"concurrency": 2, **SINCE, **options})
+    given: dict[str, Any] = {"concurrency": 2, **SINCE, **options}
+    return await export(m3ter, ["bills"], out, settle=True, **given)
 
 
 async def check_holds(service: Living, report: ExportReport, out: Path, form: Form = FORMS["ndjson"]) -> None:
