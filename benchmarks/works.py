@@ -114,6 +114,16 @@ WORKS["export"] = Work(
         Contender(SCRIPT, "export_script", "httpx", "parquet", passes=1),
     ),
 )
+WORKS["export-gzip"] = Work(
+    "Export {count:,} bills of compressed pages to files",
+    "bills",
+    1_000,
+    200,
+    (
+        Contender(PARQUET, "export_files", "aiohttp", "parquet-gzip"),
+        Contender(NDJSON, "export_files", "aiohttp", "ndjson-gzip"),
+    ),
+)
 WORKS["export-long"] = Work(
     "Export {count:,} bills to files: the memory", "bills", 20_000, 2_000, WORKS["export"].contenders[:2], once=True
 )

@@ -23,7 +23,7 @@ class Contender(this_client.Contender):
 
     async def open(self) -> None:
         await super().open()
-        if self._settings.task == "parquet":
+        if self._settings.task.startswith("parquet"):
             # loading pyarrow, and pandas behind its first array where that is there, is not what is measured
             from m3ter_async._tabular.pyarrow_import import pa
 
@@ -37,7 +37,7 @@ class Contender(this_client.Contender):
                 self._client,
                 ["bills"],
                 folder,
-                format="parquet" if task == "parquet" else "ndjson",
+                format="parquet" if task.startswith("parquet") else "ndjson",
                 since="2024-01-01",
                 until="2025-01-01",
                 concurrency=concurrency,

@@ -18,6 +18,7 @@ from m3ter_async.sandbox import Sandbox
 from ..export.support import Shelf, sandbox_client
 from ..wire import until
 
+NOTHING: dict[str, Any] = {}
 DIGITS = "12345678901234567890.123456789012345678"
 
 
@@ -81,7 +82,7 @@ async def test_a_slice_without_records_gives_one_page_of_the_right_schemas() -> 
 
 
 async def test_reading_goes_on_behind_a_page_at_its_position() -> None:
-    client = Shelf({"bills": bills(*[{}] * 7)}, size=3).client()
+    client = Shelf({"bills": bills(*[NOTHING] * 7)}, size=3).client()
     (only,) = [each async for each in plan_slices(client, "bills")]
     pages = [page async for page in read_arrow(client, only)]
     assert [page.tables["bills"].num_rows for page in pages] == [3, 3, 1]
@@ -139,7 +140,7 @@ async def test_any_listing_becomes_one_table_by_one_call() -> None:
 
 
 async def test_leaving_the_loop_stops_the_page_that_is_under_way() -> None:
-    shelf = Shelf({"bills": bills(*[{}] * 9)}, size=3)
+    shelf = Shelf({"bills": bills(*[NOTHING] * 9)}, size=3)
     client = shelf.client()
     pages = client.bills.list().arrow()
     assert isinstance(await anext(pages), ArrowPage)
@@ -154,7 +155,7 @@ def test_the_client_loads_nothing_of_arrow_by_itself() -> None:
 
 
 async def test_a_slice_of_ids_names_those_that_are_gone_and_a_client_of_another_organization_is_refused() -> None:
-    made = bills({}, {})
+    made = [{"id": "b0"}, {"id": "b1"}]
     shelf = Shelf({"bills": lambda query: [row for row in made if row["id"] in query.get("ids", row["id"])]})
     m3ter = shelf.client()
     (slice,) = [each async for each in plan_slices(m3ter, "bills", by="ids")]

@@ -75,12 +75,13 @@ def test_every_option_is_handed_on_and_what_is_left_out_stays_open() -> None:
         "nested": None,
         "compression": None,
         "concurrency": 8,
+        "settle": None,
         "resume": False,
         "overwrite": False,
     }
     words = (
         "bills accounts --out x --since 2024-01-01 --until 2025-01-01 --format ndjson --compress zstd --nested "
-        "--where status=A=B --where account-id=a --concurrency 3 --overwrite --quiet"
+        "--where status=A=B --where account-id=a --concurrency 3 --settle --overwrite --quiet"
     )
     assert export(words.split(), job) == 0
     assert job.arguments.pop("on_progress")
@@ -94,6 +95,7 @@ def test_every_option_is_handed_on_and_what_is_left_out_stays_open() -> None:
         "nested": True,
         "compression": "zstd",
         "concurrency": 3,
+        "settle": True,
         "resume": False,
         "overwrite": True,
     }
@@ -242,6 +244,17 @@ def test_going_on_is_told_of_where_it_asks_again_for_what_was_set_aside(capsys: 
     assert shlex.split(command) == ["m3ter-async", "export", "bills", "--out", "x", "--quiet", "--resume"]
     assert export(["bills", "--out", "x", "--log-format", "json"], Job(REFUSED)) == 3
     assert json.loads(capsys.readouterr().err.splitlines()[-1])["resume"].endswith("--resume")
+
+
+@pytest.mark.usefixtures("credentials")
+def test_what_was_changing_still_at_the_end_is_told_apart_from_what_was_set_aside(capsys: Captured) -> None:
+    changing = Note("unsettled", "bills", 2, "2 records of bills changing still: a, b", ("a", "b"), again=True)
+    assert export(["bills", "--out", "x", "--quiet"], Job(replace(ASIDE, notes=(changing,)))) == 3
+    text, _, command = capsys.readouterr().err.rstrip().partition("; ask for them again with: ")
+    assert text == "m3ter-async: finished, but not complete: 2 records changing still"
+    assert command
+    assert export(["bills", "--out", "x", "--quiet"], Job(replace(ASIDE, notes=(*ASIDE.notes, changing)))) == 3
+    assert "2 records set aside, 2 records changing still" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("credentials")

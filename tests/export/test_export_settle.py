@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from m3ter_async import APIError
-from m3ter_async.export import ExportReport, export
+from m3ter_async.export import ExportError, ExportReport, export
 from m3ter_async.transports.protocol import Request, Response
 
 from ..fakes import FakeTransport, answer, client
+from .buckets import MemoryBucket, downloaded, place
 from .support import FORMS, Form, Shelf, bill, content
 
 SINCE = {"since": "2024-01-01", "until": "2025-01-01"}
@@ -67,16 +68,17 @@ class Living(Shelf):
         self.bills[row["id"]] = {**row, "version": row["version"] + 1, **fields}
 
 
-async def settled(service: Living, out: Path, **options: Any) -> ExportReport:
+async def settled(service: Living, out: Any, **options: Any) -> ExportReport:
     m3ter = client(FakeTransport(service), rate_limit=None, max_retries=0)
-    return await export(m3ter, ["bills"], out, settle=True, **{"concurrency": 2, **SINCE, **options})
+    given: dict[str, Any] = {"concurrency": 2, **SINCE, **options}
+    return await export(m3ter, ["bills"], out, settle=True, **given)
 
 
 async def check_holds(service: Living, report: ExportReport, out: Path, form: Form = FORMS["ndjson"]) -> None:
     """The files hold what an export of now would hold."""
     service.events.clear()
     options: dict[str, Any] = {**form.options, **SINCE}
-    now = await export(client(FakeTransport(service)), ["bills"], out.with_name("now"), **options)
+    now = await export(client(FakeTransport(service)), ["bills"], out.with_name("now"), overwrite=True, **options)
     assert content(report) == content(now)
     assert report.records == now.records
 
@@ -222,6 +224,32 @@ async def test_wherever_it_is_stopped_it_is_gone_on_with(out: Path, form: Form) 
     assert not service.events
     await check_holds(service, report, out, form)
     assert report.complete
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_in_a_store_it_settles_too_wherever_it_is_killed(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    killed = 0
+    report: ExportReport | None = None
+    while report is None:
+        objects: dict[str, bytes] = {}
+        service = Living(12)
+        service.events = {5: lambda s=service: s.change(0), 6: lambda s=service: s.bills.pop("bill-1")}  # type: ignore[misc]
+        try:
+            report = await settled(service, place(MemoryBucket(objects, die_at=3 * killed)))
+            done = report
+        except (ExportError, ValueError):
+            killed += 1
+            try:
+                done = await settled(service, place(MemoryBucket(objects)), resume=True)
+            except ValueError:  # killed before there was anything to go on with
+                done = await settled(service, place(MemoryBucket(objects)))
+        await check_holds(service, downloaded(done, objects, tmp_path / f"files-{killed}"), out)
+        assert done.complete
+    assert killed > 5
+    assert kinds(report) == {"settled": 2}
 
 
 @pytest.mark.parametrize(
