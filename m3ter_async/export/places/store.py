@@ -182,7 +182,10 @@ class StorePlace:
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects. Blocking."""
-        self._bucket.delete(names)
+        gone = list(names)
+        self._bucket.delete(gone)
+        for name in gone:
+            self._copy(name).unlink(missing_ok=True)
 
     def sizes(self, folder: str) -> dict[str, int]:
         """The names of all that is below a folder, with their sizes. Blocking."""

@@ -118,7 +118,7 @@ def begin(manifest: Manifest, begun: Begun, *, overwrite: bool) -> None:
             )
     place.claim()
     for resource in ours:
-        place.remove(found(place, resource))
+        place.remove(filter(place.is_left_over, found(place, resource)))
         place.aside(resource).remove()
     forget(place)
     if before is not None:

@@ -35,11 +35,13 @@ def write_schema(place: Place, layouts: Mapping[str, Layout]) -> None:
     if not resources:
         return
     content = msgspec.json.encode({"m3ter-async": __version__, "resources": resources})
+    place.see_no_rival()  # it has the same name in all exports
     place.draft(NAME).write_bytes(msgspec.json.format(content, indent=2))
     place.publish([NAME])
 
 
 def forget_schema(place: Place) -> None:
     """Remove that of an earlier export, if there is one. Blocking."""
+    place.see_no_rival()
     with suppress(FileNotFoundError):
         place.remove([NAME])
