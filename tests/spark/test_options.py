@@ -36,6 +36,14 @@ def test_all_else_is_an_argument_of_the_listing() -> None:
     assert (options.where, options.since) == ({"account_id": "a1", "locked": "false"}, "2025-01-01")
 
 
+def test_without_days_bills_are_divided_by_their_ids() -> None:
+    assert read_options(BILLS).by == "ids"
+    assert read_options({**BILLS, "since": "2025-01-01"}).by == "days"
+    assert read_options({**BILLS, "since": "2025-01-01", "by": "ids"}).by == "ids"
+    assert read_options({**BILLS, "by": "days"}).by == "days"
+    assert read_options({"resource": "balances.transactions"}).by == "days"
+
+
 def test_each_organization_has_a_connection_with_the_same_settings() -> None:
     options = read_options({**BILLS, "organizations": "one, two", "share": "8", "timeout": "5.5"})
     assert options.connections == tuple(Connection(org_id=name, share=8, timeout=5.5) for name in ("one", "two"))
@@ -68,6 +76,8 @@ def test_a_table_has_its_own_schema() -> None:
         ({**BILLS, "locked": "maybe"}, "locked must be true or false, not 'maybe'"),
         ({**BILLS, "table": "lines"}, "bills.list has no table 'lines': it has bills, line_items, pricing_bands"),
         ({**BILLS, "table": "line_items", "keep_bad": "true"}, "bad records are kept with"),
+        ({**BILLS, "by": "weeks"}, "the option by must be days or ids, not 'weeks'"),
+        ({"resource": "balances.transactions", "by": "ids"}, "cannot be asked for ids"),
         ({**BILLS, "organizations": "a,,b"}, "the option organizations must be ids of organizations"),
         ({**BILLS, "organizations": "a,a"}, "each once"),
         ({**BILLS, "organizations": "a", "org_id": "b"}, "exclude each other"),
