@@ -121,10 +121,12 @@ def _by(own: Mapping[str, Any], listing: Listing) -> Literal["days", "ids"]:
 
 def _connections(own: Mapping[str, Any]) -> tuple[Connection, ...]:
     settings = {name: own[name] for name in _OF_CONNECTION if name in own}
-    one, many = own.get("org_id"), own.get("organizations")
-    if one is not None and many is not None:
-        raise ValueError("the options org_id and organizations exclude each other: give all in organizations")
-    return tuple(Connection(org_id=each, **settings) for each in many or [one])
+    given = [name for name in ("org_id", "organizations", "profiles") if name in own]
+    if len(given) > 1:
+        raise ValueError(f"the options {' and '.join(given)} exclude each other: give one of them")
+    if "profiles" in own:
+        return tuple(Connection(profile=each, **settings) for each in own["profiles"])
+    return tuple(Connection(org_id=each, **settings) for each in own.get("organizations", [own.get("org_id")]))
 
 
 def _refuse_others(where: Iterable[str]) -> None:
@@ -198,13 +200,13 @@ _READ: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "keep_bad": _FLAG,
     "pushdown": _FLAG,
     "organizations": ("ids of organizations, joined by commas, each once", _texts),
-    "share": _COUNT,
+    "profiles": ("names of profiles, joined by commas, each once", _texts),
     "rate_limit": _NUMBER,
     "timeout": _NUMBER,
     "max_connections": _COUNT,
     "allow_insecure_http": _FLAG,
 }
-_OF_CONNECTION = ("base_url", "limiter", "share", "rate_limit", "timeout", "max_connections", "allow_insecure_http")
+_OF_CONNECTION = ("base_url", "limiter", "rate_limit", "timeout", "max_connections", "allow_insecure_http")
 
 
 def _plain(name: str) -> str:
