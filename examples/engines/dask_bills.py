@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from m3ter_async.blocking import Connection, plan, read, reader
 
-HERE = Connection(share=2)  # two workers at a time keep half of the rate limit each
+HERE = Connection(limiter="1/2")  # two workers at a time keep half of the rate limit each
 
 
 def frame(slice):

@@ -9,7 +9,7 @@ from ray.data.datasource import Datasource, ReadTask
 
 from m3ter_async.blocking import Connection, plan, read
 
-HERE = Connection(share=2)  # two workers at a time keep half of the rate limit each
+HERE = Connection(limiter="1/2")  # two workers at a time keep half of the rate limit each
 
 
 class Bills(Datasource):

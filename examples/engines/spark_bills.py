@@ -11,7 +11,7 @@ def main() -> None:
         .option("resource", "bills")
         .option("since", "2000-01-01")
         .option("until", "2030-01-01")
-        .option("share", 2)  # two workers at a time keep half of the rate limit each
+        .option("limiter", "1/2")  # two workers at a time keep half of the rate limit each
         .load()
         .cache()  # each action would ask the service again
     )

@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 from .._tabular.pyarrow_import import pa
 from ..blocking import Connection
 from ..blocking.reading import empty_slice, listing
 from ..blocking.tables import Rows
 from ..export.slices.arguments import day
+from ..export.slices.listings import Listing
 
 PARTITIONS = 32
 CHANGE = "_change"
@@ -34,6 +35,7 @@ class Options:
         until: The day after the last.
         where: Other arguments of the listing.
         partitions: About how many tasks to make.
+        by: Whether the listing is divided by days or by ids.
         keep_bad: Whether records that do not fit have rows of their own.
         pushdown: Whether Spark hands over its filters.
         state: The folder of a streaming query, or None for a batch query.
@@ -48,6 +50,7 @@ class Options:
     until: str | None = None
     where: Mapping[str, str] = field(default_factory=lambda: {})
     partitions: int = PARTITIONS
+    by: Literal["days", "ids"] = "days"
     keep_bad: bool = False
     pushdown: bool = False
     state: str | None = None
@@ -91,6 +94,7 @@ def read_options(given: Mapping[str, str]) -> Options:
         **days,
         where=where,
         partitions=own.get("partitions", PARTITIONS),
+        by=_by(own, found),
         keep_bad=keep_bad,
         pushdown=own.get("pushdown", False),
         state=own.get("state"),
@@ -100,18 +104,29 @@ def read_options(given: Mapping[str, str]) -> Options:
 
 def _of_changes(schema: Any, own: Mapping[str, Any]) -> Any:
     """The schema of a streaming query."""
-    for name in (*_DAYS, "table", "partitions", "pushdown"):
+    for name in (*_DAYS, "table", "partitions", "by", "pushdown"):
         if name in own:
             raise ValueError(f"the option {name} does not go with state: a stream brings all that changes, whole")
     return schema.append(pa.field(CHANGE, pa.string()))
 
 
+def _by(own: Mapping[str, Any], listing: Listing) -> Literal["days", "ids"]:
+    """What the tasks are divided by; without days that is ids, where the listing can be asked for them."""
+    dated = any(name in own for name in _DAYS)
+    by: Literal["days", "ids"] = own.get("by", "ids" if listing.by_ids and not dated else "days")
+    if by == "ids" and not listing.by_ids:
+        raise ValueError(f"the option by cannot be ids: {listing.resource} cannot be asked for ids")
+    return by
+
+
 def _connections(own: Mapping[str, Any]) -> tuple[Connection, ...]:
     settings = {name: own[name] for name in _OF_CONNECTION if name in own}
-    one, many = own.get("org_id"), own.get("organizations")
-    if one is not None and many is not None:
-        raise ValueError("the options org_id and organizations exclude each other: give all in organizations")
-    return tuple(Connection(org_id=each, **settings) for each in many or [one])
+    given = [name for name in ("org_id", "organizations", "profiles") if name in own]
+    if len(given) > 1:
+        raise ValueError(f"the options {' and '.join(given)} exclude each other: give one of them")
+    if "profiles" in own:
+        return tuple(Connection(profile=each, **settings) for each in own["profiles"])
+    return tuple(Connection(org_id=each, **settings) for each in own.get("organizations", [own.get("org_id")]))
 
 
 def _refuse_others(where: Iterable[str]) -> None:
@@ -171,18 +186,27 @@ _TEXT: tuple[str, Callable[[str], Any]] = ("a text, not empty", _text)
 _COUNT: tuple[str, Callable[[str], Any]] = ("a whole number from 1", _whole)
 _NUMBER: tuple[str, Callable[[str], Any]] = ("a number above 0", _positive)
 _FLAG: tuple[str, Callable[[str], Any]] = ("true or false", _truth)
+
+
+def _division(text: str) -> str:
+    if text not in ("days", "ids"):
+        raise ValueError
+    return text
+
+
 _READ: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "partitions": _COUNT,
+    "by": ("days or ids", _division),
     "keep_bad": _FLAG,
     "pushdown": _FLAG,
     "organizations": ("ids of organizations, joined by commas, each once", _texts),
-    "share": _COUNT,
+    "profiles": ("names of profiles, joined by commas, each once", _texts),
     "rate_limit": _NUMBER,
     "timeout": _NUMBER,
     "max_connections": _COUNT,
     "allow_insecure_http": _FLAG,
 }
-_OF_CONNECTION = ("base_url", "limiter", "share", "rate_limit", "timeout", "max_connections", "allow_insecure_http")
+_OF_CONNECTION = ("base_url", "limiter", "rate_limit", "timeout", "max_connections", "allow_insecure_http")
 
 
 def _plain(name: str) -> str:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from ..blocking import Connection, plan, read
+from ..blocking import Connection, plan, reader
 from ..export import Slice
 from .base import DataSourceReader, InputPartition
 from .filters import METHOD, narrowed
 from .options import Options
 
 
-class SlicePartition(InputPartition):
-    """What one task reads: a slice, and how its organization is reached. There is no secret in it."""
+class SlicesPartition(InputPartition):
+    """What one task reads: slices, and how their organization is reached. There is no secret in it."""
 
-    def __init__(self, connection: Connection, slice: Slice) -> None:
-        super().__init__((connection, slice))
+    def __init__(self, connection: Connection, slices: Sequence[Slice]) -> None:
+        super().__init__((connection, slices))
 
 
 class Reader(DataSourceReader):
@@ -29,30 +29,33 @@ class Reader(DataSourceReader):
         self._nothing = False
 
     def partitions(self) -> list[InputPartition]:
-        """The slices: of ranges of days, of parents, or the listing as a whole; of each organization in turn."""
+        """The slices of each organization in turn, in about as many groups as tasks were asked for."""
         if self._nothing:
             return []
         options = self._options
-        count = -(-options.partitions // len(options.connections))
-        return [
-            SlicePartition(connection, slice)
-            for connection in options.connections
-            for slice in plan(
+        most = -(-options.partitions // len(options.connections))
+        made: list[InputPartition] = []
+        for connection in options.connections:
+            slices = plan(
                 connection,
                 options.resource,
                 since=options.since,
                 until=options.until,
                 where=options.where,
-                count=count,
+                count=most,
+                by=options.by,
             )
-        ]
+            size = -(-len(slices) // most)
+            made += [SlicesPartition(connection, slices[first : first + size]) for first in range(0, len(slices), size)]
+        return made
 
     def read(self, partition: InputPartition) -> Iterator[Any]:
         """The rows of a task, as record batches."""
         if partition.value is None:  # what Spark makes of no partitions
             return iter(())
-        connection, slice = partition.value
-        return read(connection, slice, table=self._options.table, keep_bad=self._options.keep_bad)
+        connection, slices = partition.value
+        options = self._options
+        return iter(reader(connection, slices, table=options.table, keep_bad=options.keep_bad, side_by_side=2))
 
 
 class PushingReader(Reader):

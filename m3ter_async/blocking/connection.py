@@ -1,6 +1,5 @@
 """Where the workers of an engine connect to: a value that travels with a task, and holds no secret."""
 
-import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,10 +8,9 @@ import msgspec
 from .._core.settings import positive, whole
 from ..client import AsyncM3ter
 from ..errors import ConfigurationError
-from ..limits import HostLimiter, Limiter, RedisLimiter, ShareLimiter
+from ..limits import limiter_at
 
-LIMITER = "M3TER_LIMITER"
-"""The environment variable that says what all processes share which keep the rate limit together."""
+_RATE = 50.0  # requests per second, as the service allows
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -23,15 +21,14 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
     Attributes:
         org_id: The organization that is read.
+        profile: A profile in the worker's file of settings, see `AsyncM3ter.from_profile`.
         base_url: Where the API is.
-        limiter: What all processes share that keep the rate limit together: a ``redis://`` URL without a password, or
-            the path of a file for those of one host. A URL with a password goes into ``M3TER_LIMITER``, in the
-            environment of the worker, which is read where this is left out.
-        share: How many processes share the rate limit where no `limiter` does: each keeps ``1 / share`` of it. With
-            Redis, each does so while Redis is gone.
+        limiter: What all processes share to keep the rate limit together, as `limiter_at` takes it: the path of a file
+            on one host, ``redis://...`` on several, or a share such as ``1/8``. A URL with a password goes into the
+            variable ``M3TER_LIMITER`` of the workers, which is read where this is left out.
         rate_limit: Requests per second and organization that the service allows to all of them together.
-        timeout: Seconds for one attempt, from connecting to the last byte.
-        max_connections: The most requests in flight at once, of one process.
+        timeout: Seconds for one attempt, from connecting to the last byte: 60 where nothing says otherwise.
+        max_connections: The most requests in flight at once, of one process: 100 where nothing says otherwise.
         allow_insecure_http: Take a plain-http `base_url` that is not loopback.
 
     Raises:
@@ -39,27 +36,24 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """
 
     org_id: str | None = None
+    profile: str | None = None
     base_url: str | None = None
     limiter: str | None = None
-    share: int = 1
-    rate_limit: float = 50.0
-    timeout: float = 60.0
-    max_connections: int = 100
+    rate_limit: float | None = None
+    timeout: float | None = None
+    max_connections: int | None = None
     allow_insecure_http: bool = False
 
     def __post_init__(self) -> None:
-        whole("share", self.share)
-        whole("max_connections", self.max_connections)
-        positive("rate_limit", self.rate_limit)
-        positive("timeout", self.timeout)
+        for name, check in (("rate_limit", positive), ("timeout", positive), ("max_connections", whole)):
+            if (value := getattr(self, name)) is not None:
+                check(name, value)
+        # refused here and not by the client alone: this value is stored with tasks, and printed
         if self.base_url is not None and "@" in urlsplit(self.base_url).netloc:
-            # refused here and not by the client alone: this value is stored with tasks, and printed
             raise ConfigurationError("base_url= holds a user or password: set M3TER_API_KEY and M3TER_API_SECRET")
-        if self.limiter is not None:
-            if not self.limiter:
-                raise ConfigurationError("limiter= is an empty text: pass a path or a URL, or leave it out")
-            if "://" in self.limiter and ("@" in self.limiter or "password" in self.limiter.lower()):
-                raise ConfigurationError("limiter= holds a user or password: set M3TER_LIMITER where the workers run")
+        limiter = self.limiter or ""
+        if "://" in limiter and ("@" in limiter or "password" in limiter.lower()):
+            raise ConfigurationError("limiter= holds a user or password: set M3TER_LIMITER where the workers run")
 
     def client(self) -> AsyncM3ter:
         """A client of this connection, for bulk work.
@@ -67,23 +61,10 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         Raises:
             ConfigurationError: Credentials are missing where this runs, or a setting cannot be used.
         """
-        settings: dict[str, Any] = {
-            "org_id": self.org_id,
-            "base_url": self.base_url,
-            "limiter": self._limiter(),
-            "timeout": self.timeout,
-            "max_connections": self.max_connections,
-            "allow_insecure_http": self.allow_insecure_http,
-        }
-        return AsyncM3ter(bulk=True, **settings)
-
-    def _limiter(self) -> Limiter:
-        where = self.limiter or os.environ.get(LIMITER)
-        if not where:
-            return ShareLimiter(1, self.share, rate=self.rate_limit)
-        if "://" in where:
-            share = ShareLimiter(1, self.share, rate=self.rate_limit) if self.share > 1 else None
-            return RedisLimiter(where, rate=self.rate_limit, share=share)
-        if self.share > 1:
-            raise ConfigurationError("share= and the file of a limiter exclude each other: leave out one of them")
-        return HostLimiter(where, rate=self.rate_limit)
+        settings: dict[str, Any] = {"bulk": True, "allow_insecure_http": self.allow_insecure_http}
+        for name in ("org_id", "base_url", "rate_limit", "timeout", "max_connections"):
+            if (value := getattr(self, name)) is not None:
+                settings[name] = value
+        if self.limiter is not None:
+            settings["limiter"] = limiter_at(self.limiter, rate=settings.pop("rate_limit", _RATE))
+        return AsyncM3ter(**settings) if self.profile is None else AsyncM3ter.from_profile(self.profile, **settings)

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..export import Slice, plan_slices
 from ..export.slices.arguments import as_texts
@@ -46,10 +46,11 @@ def plan(
     until: date | str | None = None,
     where: Mapping[str, Value] | None = None,
     count: int = 32,
+    by: Literal["days", "ids"] = "days",
 ) -> list[Slice]:
     """Divide a listing into slices that are read independently of each other, by `read`, wherever that is.
 
-    Nothing is asked of the service, but where the listing fans out over parents: then these are listed.
+    Nothing is asked of the service, but where the listing is divided by parents or ids: then these are listed.
 
     Args:
         connection: The organization.
@@ -58,6 +59,9 @@ def plan(
         until: The day after the last.
         where: Other arguments of the listing; ``page_size`` too.
         count: About how many slices to make.
+        by: ``ids`` for slices of 50 ids each, so that `count` is of no account; for listings that can be asked for
+            ids, such as bills. Slices of days hold very different numbers of bills where most have the same date, and
+            without days there is only one.
 
     Returns:
         At least one slice. Of a listing whose parents are none there is one that reads nothing.
@@ -72,7 +76,7 @@ def plan(
 
     async def planned() -> list[Slice]:
         client = await here.client(connection)
-        slices = plan_slices(client, resource, since=since, until=until, where=where, count=count)
+        slices = plan_slices(client, resource, since=since, until=until, where=where, count=count, by=by)
         async with aclosing(slices):
             found = [each async for each in slices]
         return found or [empty_slice(listing(resource, where or {}))]
@@ -82,6 +86,8 @@ def plan(
 
 def read(connection: Connection, slice: Slice, *, table: str | None = None, keep_bad: bool = False) -> Iterator[Any]:
     """Read a slice: ``GET`` of its listing, page by page.
+
+    Of a slice of ids, those that are not there any more are named in the log, by a warning of ``m3ter_async``.
 
     Args:
         connection: The organization that the slice was planned for.
@@ -95,7 +101,7 @@ def read(connection: Connection, slice: Slice, *, table: str | None = None, keep
         An iterator of ``pyarrow.RecordBatch``: always at least one, of no rows where the slice has no records.
 
     Raises:
-        ValueError: The listing has no such table.
+        ValueError: The listing has no such table. While it is iterated: the slice is of another organization.
         ImportError: pyarrow is not installed.
         ConfigurationError: While it is iterated: credentials are missing, or the connection cannot be used.
         RecordError: While it is iterated: a record cannot be held exactly, as an amount of more than 18 decimals.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -14,6 +15,7 @@ from ..errors import RecordError
 from ..export import Slice
 from ..export.slices.listings import paginator, unconnected
 
+_log = logging.getLogger("m3ter_async")
 BAD = "_bad_record"
 """The column that has the JSON of a record which does not fit the others."""
 
@@ -58,6 +60,9 @@ class Rows:
         kept = bad.append if self._keep_bad else None
         async with aclosing(read_arrow(client, slice, nested=self._nested, on_bad=kept)) as pages:
             async for page in pages:
+                if page.gone:
+                    gone = ", ".join(page.gone)
+                    _log.warning("%d records of %s are not there any more: %s", len(page.gone), slice.method, gone)
                 batch = page.tables[self._table]
                 if not self._keep_bad:
                     yield batch

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from m3ter_async import ConfigurationError
-from m3ter_async.blocking import Connection
+from m3ter_async.blocking import Connection, plan
 from m3ter_async.sandbox import Sandbox
 
 
 def test_it_goes_wherever_a_task_goes_and_stays_what_it_is() -> None:
-    connection = Connection(org_id="org-1", base_url="https://api.example.com", share=8)
+    connection = Connection(org_id="org-1", base_url="https://api.example.com", limiter="1/8")
     assert pickle.loads(pickle.dumps(connection)) == connection
     assert msgspec.json.decode(msgspec.json.encode(connection), type=Connection) == connection
     assert len({connection, pickle.loads(pickle.dumps(connection))}) == 1
@@ -40,9 +40,6 @@ def test_a_worker_without_credentials_is_told_which_variables_to_set() -> None:
         ({"base_url": "https://hunter2@api.example.com"}, "base_url="),
         ({"limiter": "redis://:hunter2@redis.example.com"}, "limiter="),
         ({"limiter": "redis://redis.example.com?password=hunter2"}, "limiter="),
-        ({"limiter": ""}, "limiter="),
-        ({"share": 0}, "share="),
-        ({"share": True}, "share="),
         ({"rate_limit": -1.0}, "rate_limit="),
         ({"timeout": float("inf")}, "timeout="),
         ({"max_connections": 2.5}, "max_connections="),
@@ -63,23 +60,35 @@ def test_there_is_no_place_for_a_secret_in_it() -> None:
         msgspec.json.decode(b'{"api_secret": "hunter2"}', type=Connection)
 
 
-def test_processes_that_keep_no_limit_together_keep_a_share_of_it_each(sandbox: Sandbox) -> None:
-    assert repr(Connection(share=8)._limiter()) == "ShareLimiter(1, 8)"
-    assert repr(Connection()._limiter()) == "ShareLimiter(1, 1)"
+def test_processes_share_the_limiter_that_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "limit"
+    connection = Connection(limiter=str(path), rate_limit=40)
+    assert len(plan(connection, "bills")) == 1
+    assert path.exists()
+    with pytest.raises(ConfigurationError, match="rate"):  # of the file, which all keep to
+        Connection(limiter=str(path), rate_limit=30).client()
 
 
-def test_processes_of_a_host_share_a_file_that_is_named_here_or_in_the_environment(
+def test_a_limiter_that_cannot_be_used_is_named_before_anything_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:
+    for wrong, named in ((str(tmp_path / "nowhere" / "limit"), "nowhere"), ("", "a limiter is"), ("9/8", "share")):
+        with pytest.raises(ConfigurationError, match=named):
+            Connection(limiter=wrong).client()
+    assert sandbox.requests.total() == 0
+
+
+def test_a_profile_is_looked_up_where_the_worker_runs(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = str(tmp_path / "limit")
-    assert repr(Connection(limiter=path)._limiter()) == f"HostLimiter({path!r})"
-    monkeypatch.setenv("M3TER_LIMITER", path)
-    assert repr(Connection()._limiter()) == f"HostLimiter({path!r})"
-    with pytest.raises(ConfigurationError, match="share= and the file of a limiter exclude each other"):
-        Connection(share=2).client()
-
-
-def test_a_file_that_cannot_be_made_is_named_before_anything_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="nowhere"):
-        Connection(limiter=str(tmp_path / "nowhere" / "limit")).client()
-    assert sandbox.requests.total() == 0
+    for name in sandbox.environ:
+        monkeypatch.delenv(name)
+    config = tmp_path / "config.toml"
+    lines = [f"{name.removeprefix('M3TER_').lower()} = '{value}'" for name, value in sandbox.environ.items()]
+    config.write_text("\n".join(["[acme]", *lines]), encoding="utf-8")
+    config.chmod(0o600)
+    monkeypatch.setenv("M3TER_CONFIG", str(config))
+    acme = Connection(profile="acme")
+    assert sum(len(plan(acme, resource)) for resource in ("bills", "accounts")) == 2
+    assert acme.client().org_id == sandbox.org_id
+    assert sandbox.api_secret not in repr(acme)
+    with pytest.raises(ConfigurationError, match="beta"):
+        Connection(profile="beta").client()

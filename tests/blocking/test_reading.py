@@ -12,6 +12,7 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from m3ter_async import BadRequestError, ConfigurationError, RecordError, blocking
 from m3ter_async.blocking import Connection, plan, read, reader
@@ -133,6 +134,20 @@ def test_credentials_that_are_changed_while_the_process_lives_are_used(
         assert sum(batch.num_rows for batch in read(HERE, plan(HERE, "bills")[0])) == 5
         with pytest.raises(ValueError, match="slice is of the organization"):
             next(read(HERE, slice))
+
+
+def test_slices_of_ids_hold_every_bill_once_and_name_what_is_gone(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    slices = plan(HERE, "bills", by="ids")
+    assert len(slices) == BILLS / 50
+    ids = [id for each in slices for batch in read(HERE, each) for id in batch["id"].to_pylist()]
+    assert len(ids) == len(set(ids)) == BILLS
+    with_one_gone = replace(slices[0], ids=[*slices[0].ids[1:], "gone"])
+    assert sum(batch.num_rows for batch in read(HERE, with_one_gone)) == 49
+    assert [each.getMessage() for each in caplog.records if each.levelname == "WARNING"] == [
+        "1 records of bills.list are not there any more: gone"
+    ]
 
 
 def test_only_a_few_pages_are_read_before_somebody_takes_them(wire: Wire) -> None:

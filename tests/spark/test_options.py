@@ -36,9 +36,19 @@ def test_all_else_is_an_argument_of_the_listing() -> None:
     assert (options.where, options.since) == ({"account_id": "a1", "locked": "false"}, "2025-01-01")
 
 
+def test_without_days_bills_are_divided_by_their_ids() -> None:
+    assert read_options(BILLS).by == "ids"
+    assert read_options({**BILLS, "since": "2025-01-01"}).by == "days"
+    assert read_options({**BILLS, "since": "2025-01-01", "by": "ids"}).by == "ids"
+    assert read_options({**BILLS, "by": "days"}).by == "days"
+    assert read_options({"resource": "balances.transactions"}).by == "days"
+
+
 def test_each_organization_has_a_connection_with_the_same_settings() -> None:
-    options = read_options({**BILLS, "organizations": "one, two", "share": "8", "timeout": "5.5"})
-    assert options.connections == tuple(Connection(org_id=name, share=8, timeout=5.5) for name in ("one", "two"))
+    options = read_options({**BILLS, "organizations": "one, two", "limiter": "1/8", "timeout": "5.5"})
+    assert options.connections == tuple(Connection(org_id=name, limiter="1/8", timeout=5.5) for name in ("one", "two"))
+    named = read_options({**BILLS, "profiles": "acme,beta"})
+    assert named.connections == (Connection(profile="acme"), Connection(profile="beta"))
 
 
 def test_a_table_has_its_own_schema() -> None:
@@ -60,7 +70,7 @@ def test_a_table_has_its_own_schema() -> None:
         ({**BILLS, "path": "/x"}, "bills cannot be selected by path"),
         ({**BILLS, "partitions": "many"}, "the option partitions must be a whole number from 1, not 'many'"),
         ({**BILLS, "partitions": "0"}, "the option partitions must be a whole number from 1, not '0'"),
-        ({**BILLS, "share": "1.5"}, "the option share must be a whole number from 1, not '1.5'"),
+        ({**BILLS, "max_connections": "1.5"}, "the option max_connections must be a whole number from 1, not '1.5'"),
         ({**BILLS, "timeout": "nan"}, "the option timeout must be a number above 0, not 'nan'"),
         ({**BILLS, "pushdown": "yes"}, "the option pushdown must be true or false, not 'yes'"),
         ({**BILLS, "since": "soon"}, "since must be a day such as 2024-01-31, not soon"),
@@ -68,9 +78,12 @@ def test_a_table_has_its_own_schema() -> None:
         ({**BILLS, "locked": "maybe"}, "locked must be true or false, not 'maybe'"),
         ({**BILLS, "table": "lines"}, "bills.list has no table 'lines': it has bills, line_items, pricing_bands"),
         ({**BILLS, "table": "line_items", "keep_bad": "true"}, "bad records are kept with"),
+        ({**BILLS, "by": "weeks"}, "the option by must be days or ids, not 'weeks'"),
+        ({"resource": "balances.transactions", "by": "ids"}, "cannot be asked for ids"),
         ({**BILLS, "organizations": "a,,b"}, "the option organizations must be ids of organizations"),
         ({**BILLS, "organizations": "a,a"}, "each once"),
-        ({**BILLS, "organizations": "a", "org_id": "b"}, "exclude each other"),
+        ({**BILLS, "organizations": "a", "org_id": "b"}, "org_id and organizations exclude each other"),
+        ({**BILLS, "profiles": "a", "organizations": "b"}, "organizations and profiles exclude each other"),
         ({**BILLS, "baseUrl": "https://a.example", "base_url": "https://b.example"}, "base_url is given twice"),
         ({"resource": "accounts", "since": "2025-01-01"}, "accounts cannot be selected by since and until"),
     ],
