@@ -66,7 +66,8 @@ class Change:
         table: The first table, which has a row for each record.
         ids: Of the records that are new or changed.
         records: The JSON of each, with its parent's id where it has a parent.
-        upserts: The same as Arrow tables, by name: children whole. Empty with ``arrow=False``.
+        upserts: The same as Arrow tables, by name: children whole. The rows of the first table are in the order of
+            `ids`, and so are the first rows of `state`. Empty with ``arrow=False``.
         deletes: Ids of records that are gone: each was asked for by id, or its parent was, and was not there.
         aside: Records that are in no table. Of such a record the destination keeps what it has.
         notes: What else there is to say.

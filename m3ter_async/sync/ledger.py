@@ -40,6 +40,9 @@ class Ledger:
         self._turn = RLock()
         self._latest: tuple[str, int] = ("", 0)
 
+    def __del__(self) -> None:
+        self._rows.close()  # since Python 3.13 one that is not closed is warned of
+
     def __len__(self) -> int:
         """How many records are known."""
         return int(self._ask("SELECT count(*) FROM known")[0][0])

@@ -11,7 +11,8 @@ import anyio
 from tests.sync.test_simulation import lived_through
 
 
-async def _worlds(first: int, changes: int) -> int:
+async def worlds(first: int, changes: int) -> int:
+    """Live through worlds, from a seed on, until there were so many changes; returns how many ended badly."""
     done: Counter[str] = Counter()
     bad = seed = 0
     while done.total() < changes:
@@ -35,7 +36,7 @@ def main() -> int:
     parser.add_argument("--changes", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=1_000, help="the first seed")
     arguments = parser.parse_args()
-    return anyio.run(_worlds, arguments.first, arguments.changes)
+    return anyio.run(worlds, arguments.first, arguments.changes)
 
 
 if __name__ == "__main__":

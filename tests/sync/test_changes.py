@@ -459,6 +459,8 @@ async def test_upserts_are_tables_with_their_children_and_unknown_fields_are_kep
     amounts = [line["subtotal"] for bill in world.bills.values() for line in bill["lineItems"]]
     assert sorted(line["subtotal"] for line in lines) == sorted(amounts)
     assert [line["_extra"] for line in lines if line["_extra"]] == ['{"region":"eu"}']
+    for change in found:
+        assert change.upserts["bills"]["id"].to_pylist() == change.ids == change.state["id"].to_pylist()
     said = [note for change in found for note in change.notes]
     assert [(note.kind, note.count, note.names) for note in said] == [("unknown_field", 1, ("line_items.region",))]
     nested = await synced(over(world), Known(), arrow=True, nested=True)
