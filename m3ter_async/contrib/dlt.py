@@ -82,7 +82,7 @@ def m3ter_source(
     return dlt.source(m3ter, name="m3ter", section="m3ter")()
 
 
-def check_names(pipeline: Any) -> None:
+def _check_names(pipeline: Any) -> None:
     """Refuse what DuckDB cannot do.
 
     Raises:
@@ -120,7 +120,7 @@ class _Plan:
 
         def rows() -> Iterator[Any]:
             pipeline = dlt.current.pipeline()
-            check_names(pipeline)
+            _check_names(pipeline)
             known, order = self._known(pipeline)
             mark, make = dlt.mark.with_hints, dlt.mark.make_hints
             schema = dlt.current.source_schema()

@@ -11,7 +11,6 @@ import pytest
 
 from m3ter_async.models import Account, AccountPlan, Bill, Event
 from m3ter_async.sandbox import Sandbox
-from m3ter_async.transports import HttpxTransport
 
 from ..export.support import sandbox_client
 
