@@ -11,6 +11,7 @@ import pytest
 
 from m3ter_async.models import Account, AccountPlan, Bill, Event
 from m3ter_async.sandbox import Sandbox
+from m3ter_async.transports import HttpxTransport
 
 from ..export.support import sandbox_client
 
