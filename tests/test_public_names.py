@@ -3,7 +3,7 @@
 A module is public if no part of its dotted name begins with an underscore, and if it is not inside a package that has a
 face. A package has a face if its ``__init__`` has an ``__all__``: what is in there is what it offers, and its modules
 are engine rooms. They need no underscores: nobody meets their names, since each public name says of itself that it is
-in the face. ``resources`` has no face: its modules are public one by one, and each is loaded at its first use alone.
+in the face. ``resources`` and ``contrib`` have no face: their modules are public one by one, and each is loaded alone.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def homes(name: str, value: object) -> list[str]:
 
 
 def test_the_public_modules_are_those_that_are_promised() -> None:
-    outside = {module for module in PUBLIC if not module.startswith(f"{NAME}.resources.")}
+    one_by_one = (f"{NAME}.resources.", f"{NAME}.contrib.")
+    outside = {module for module in PUBLIC if not module.startswith(one_by_one)}
     assert {NAME, *(f"{NAME}.{name}" for name in ("client", "errors", "events", "stats", "models"))} <= outside
     assert {f"{NAME}.{name}" for name in ("export", "sandbox", "testing", "transports", "cli")} <= outside
     assert {f"{NAME}.{name}" for name in ("telemetry", "pytest_plugin", "demo", "resources", "version")} <= outside

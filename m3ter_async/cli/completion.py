@@ -114,4 +114,10 @@ def _export() -> argparse.ArgumentParser:
     return parser()
 
 
-_PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {"export": _export}
+def _sync() -> argparse.ArgumentParser:
+    from .sync import parser
+
+    return parser()
+
+
+_PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {"export": _export, "sync": _sync}

@@ -62,7 +62,6 @@ def m3ter_source(
         ValueError: There is no such listing, none is named, or two of them have a table of the same name.
         ImportError: dlt is not installed: it comes with the extra ``dlt``.
     """
-    dlt: Any = import_module("dlt")
     if isinstance(resources, str) or not resources:
         raise ValueError("resources must be a list of listings, such as ['bills']")
     names = list(dict.fromkeys(resources))
@@ -76,13 +75,24 @@ def m3ter_source(
             if found.setdefault(table, plan.name) != plan.name:
                 raise ValueError(f"{found[table]} and {plan.name} both have a table {table}: give each its own dataset")
 
+    dlt = _dlt()
+
     def m3ter() -> list[Any]:
         return [plan.resource(dlt) for plan in plans]
 
     return dlt.source(m3ter, name="m3ter", section="m3ter")()
 
 
-def check_names(pipeline: Any) -> None:
+def _dlt() -> Any:
+    try:
+        return import_module("dlt")
+    except ModuleNotFoundError as missing:
+        if missing.name != "dlt":
+            raise
+        raise ImportError('m3ter_source needs dlt: pip install "m3ter-async[dlt]"') from None
+
+
+def _check_names(pipeline: Any) -> None:
     """Refuse what DuckDB cannot do.
 
     Raises:
@@ -120,7 +130,7 @@ class _Plan:
 
         def rows() -> Iterator[Any]:
             pipeline = dlt.current.pipeline()
-            check_names(pipeline)
+            _check_names(pipeline)
             known, order = self._known(pipeline)
             mark, make = dlt.mark.with_hints, dlt.mark.make_hints
             schema = dlt.current.source_schema()

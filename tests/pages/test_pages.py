@@ -18,7 +18,7 @@ PAGES = [
 ]
 RUNNABLE = [page for page in PAGES if any(block.language in RUN for block in blocks_of(page))]
 # not there on each Python, or with the oldest versions of all else
-LIBRARIES = ("fastapi", "pandas", "pyarrow", "respx", "trio")
+LIBRARIES = ("dlt", "duckdb", "fastapi", "pandas", "pyarrow", "respx", "trio")
 BILLS = 200  # what the pages tell people to begin with
 
 
