@@ -49,7 +49,6 @@ def stream(library: Any) -> Callable[[AsyncIterable[bytes]], httpx.AsyncByteStre
 @lru_cache
 def presigned(library: Any) -> Callable[[httpx.URL], httpx.URL]:
     """A class of URLs that keep a secret of their query: the library logs the text of every URL."""
-
     url: Any = library.URL
 
     class PresignedURL(url):  # type: ignore[misc]
