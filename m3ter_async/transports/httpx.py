@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import httpx
     import httpx2
 
+default_library()  # loaded with this module, and not when a client is made
+
 _ORIGINS = 100  # that are remembered; presigned URLs may lead to many
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
@@ -49,15 +49,17 @@ def stream(library: Any) -> Callable[[AsyncIterable[bytes]], httpx.AsyncByteStre
 @lru_cache
 def presigned(library: Any) -> Callable[[httpx.URL], httpx.URL]:
     """A class of URLs that keep a secret of their query: the library logs the text of every URL."""
+    url: Any = library.URL
 
-    class PresignedURL(library.URL):  # type: ignore[misc]
+    class PresignedURL(url):  # type: ignore[misc]
         def __str__(self) -> str:
-            return str.partition(super().__str__(), "?")[0]
+            shown: str = url.__str__(self)
+            return shown.partition("?")[0]
 
         def __repr__(self) -> str:
             return f"URL({str(self)!r})"
 
-    return PresignedURL
+    return cast("Callable[[httpx.URL], httpx.URL]", PresignedURL)
 
 
 async def read(

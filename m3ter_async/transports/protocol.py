@@ -94,9 +94,9 @@ class TransportError(Exception):
     ) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.sent = sent and not closed
+        self.sent: bool = sent and not closed
         self.timeout = timeout
         self.too_large = too_large
         self.status = status
-        self.final = final or closed
+        self.final: bool = final or closed
         self.closed = closed
