@@ -175,6 +175,27 @@ async def test_heads_that_say_a_thing_in_another_way_than_whole_bills_are_read_a
     await check_holds(service, report, out)
 
 
+async def test_ids_that_could_not_be_read_once_are_not_set_aside_when_they_can_be(out: Path) -> None:
+    service = Living(20)
+    probe = Living(20)
+    await settled(probe, out.with_name("probe"))
+    service.events[probe.whole] = lambda: service.change(3)
+    refused = 0
+
+    def refusing(request: Request) -> Response:
+        nonlocal refused
+        if "ids=" in request.url and "excludeLineItems" not in request.url and refused < 2:
+            refused += 1
+            return answer({"message": "not now"}, 400)
+        return service(request)
+
+    m3ter = client(FakeTransport(refusing), rate_limit=None, max_retries=0)
+    report = await export(m3ter, ["bills"], out, settle=True, concurrency=2, since="2024-01-01", until="2025-01-01")
+    assert refused == 2
+    assert report.complete
+    await check_holds(service, report, out)
+
+
 async def test_what_is_set_aside_is_so_by_the_last_look_too(out: Path) -> None:
     """Parquet has no room for more than 18 decimals."""
     probe = Living(20)

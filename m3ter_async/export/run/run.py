@@ -114,16 +114,19 @@ class Run:
         if not any(each.aside for each in self.manifest.resources.values()):
             await self.blocking(forget, self.manifest.place)
 
-    async def read_more(self, listing: Listing, slices: Sequence[Slice]) -> None:
-        """Read some slices more.
+    async def read_more(self, listing: Listing, slices: Sequence[Slice], units: Sequence[str] = ()) -> None:
+        """Read some slices more, and units that were set aside.
 
         Raises:
             APIError: The service failed.
         """
         resource = listing.resource
+        if units:
+            await self.blocking(self.manifest.append, Retried(resource, units))
         await self.blocking(self.manifest.append, Planned(resource, slices))
-        self.tally.planned(resource, slices)
-        self.schedule.add(Read(listing, each) for each in slices)
+        every = [*slices, *(self.standing(resource).slices[name] for name in units)]
+        self.tally.planned(resource, every)
+        self.schedule.add(Read(listing, each) for each in every)
         await self._read_planned()
 
     async def _read_planned(self) -> None:

@@ -97,9 +97,11 @@ class _Settling:
         for _ in range(_ROUNDS):
             if not look.again and not look.gone:
                 break
-            self._read_at |= look.again
-            self._again.update(look.again)
             await self._read(list(look.again))
+            failed = {name for slice in self._failed().values() for name in slice.ids}
+            read = {name: head for name, head in look.again.items() if name not in failed}
+            self._read_at |= read
+            self._again.update(read)
             look = await self._round()
         left = [*look.unasked, *look.again]
         entry = Settled(self._listing.resource, len(self._again), self._removed, len(left), left[:_NAMED])
@@ -117,13 +119,21 @@ class _Settling:
         return look
 
     async def _read(self, names: Sequence[str]) -> None:
-        first = self._run.standing(self._listing.resource).named
-        groups = _groups(names, ids_each(self._listing))
+        standing = self._run.standing(self._listing.resource)
+        first = standing.named
+        failed = self._failed()
+        covered = {name for slice in failed.values() for name in slice.ids}
+        groups = _groups([name for name in names if name not in covered], ids_each(self._listing))
         slices = [
             Slice(f"again.{number}", self._listing.method, self._listing.arguments, ids=group)
             for number, group in enumerate(groups, first)
         ]
-        await self._run.read_more(self._listing, slices)
+        await self._run.read_more(self._listing, slices, list(failed))
+
+    def _failed(self) -> dict[str, Slice]:
+        """Slices of ids that were set aside because they could not be read."""
+        units = self._run.standing(self._listing.resource).units
+        return {name: unit.slice for name, unit in units.items() if unit.slice.ids}
 
     async def _look(self, written: _Written) -> _Look:
         """Compare what is there with what was written."""
