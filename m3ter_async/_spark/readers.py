@@ -71,11 +71,13 @@ class PushingReader(Reader):
         if options.method == METHOD and options.table in (None, "bills"):
             left = narrowed(filters).within(_day(options.since), _day(options.until))
             self._nothing = left.empty
+            where = {**left.where, **options.where}  # what the query gave itself stays
             self._options = replace(
                 options,
                 since=None if left.since is None else left.since.isoformat(),
                 until=None if left.until is None else left.until.isoformat(),
-                where={**left.where, **options.where},  # what the query gave itself stays
+                where=where,
+                by="days" if "ids" in where else options.by,  # what is asked for by its id needs no list of ids
             )
         return filters
 

@@ -116,7 +116,7 @@ def test_partitions_without_records_are_empty_and_no_error(spark: Any) -> None:
 
 def test_organizations_are_read_side_by_side(spark: Any) -> None:
     with Wire(listing(pages(2, 2))) as wire:
-        bills = load(spark, base_url=wire.url, organizations="one,two,three")
+        bills = load(spark, base_url=wire.url, organizations="one,two,three", by="days")
         assert sorted(ids(bills)) == sorted(["b0", "b1", "b2", "b3"] * 3)
         assert {each.path.split("/")[2] for each in wire.requests} == {"one", "two", "three"}
         assert len(wire.logins) <= CORES  # the organizations share the login of a worker
