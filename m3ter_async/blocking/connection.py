@@ -22,6 +22,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     is left out here is read from the same place.
 
     Attributes:
+        profile: The name of a profile in the file of settings of each worker; see `AsyncM3ter.from_profile`.
         org_id: The organization that is read.
         base_url: Where the API is.
         limiter: What all processes share that keep the rate limit together: a ``redis://`` URL without a password, or
@@ -38,6 +39,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         ConfigurationError: A value cannot be used; the text says which.
     """
 
+    profile: str | None = None
     org_id: str | None = None
     base_url: str | None = None
     limiter: str | None = None
@@ -75,6 +77,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
             "max_connections": self.max_connections,
             "allow_insecure_http": self.allow_insecure_http,
         }
+        if self.profile is not None:
+            return AsyncM3ter.from_profile(self.profile, bulk=True, **settings)
         return AsyncM3ter(bulk=True, **settings)
 
     def _limiter(self) -> Limiter:

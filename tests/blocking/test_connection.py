@@ -83,3 +83,18 @@ def test_a_file_that_cannot_be_made_is_named_before_anything_is_sent(sandbox: Sa
     with pytest.raises(ConfigurationError, match="nowhere"):
         Connection(limiter=str(tmp_path / "nowhere" / "limit")).client()
     assert sandbox.requests.total() == 0
+
+
+def test_a_worker_finds_key_and_secret_in_the_profile_that_is_named(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m3ter.toml"
+    login = f'api_key = "{sandbox.api_key}"\napi_secret = "{sandbox.api_secret}"\norg_id = "{sandbox.org_id}"\n'
+    path.write_text(f"[acme]\n{login}rate_limit = 9\n")
+    path.chmod(0o600)
+    for variable in ("M3TER_API_KEY", "M3TER_API_SECRET", "M3TER_ORG_ID"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("M3TER_CONFIG", str(path))
+    connection = Connection(profile="acme", base_url=sandbox.url)
+    assert connection.client().org_id == sandbox.org_id
+    assert sandbox.api_secret not in repr(connection)
