@@ -69,6 +69,8 @@ def profile(name: str | None, given: Mapping[str, Any]) -> tuple[str, dict[str, 
             _log.warning("%s takes the place of %s of %s", text.name, key, where)
     if other:  # one login is never put together from two: a key goes with its own secret
         found = {key: value for key, value in found.items() if key not in _LOGIN}
+    if "limiter" in arguments:  # which has a rate of its own
+        found.pop("rate_limit", None)
     return where, {**found, **arguments}
 
 
