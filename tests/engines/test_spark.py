@@ -166,7 +166,7 @@ def test_workers_that_share_a_limit_are_never_refused(spark: Any, tmp_path: Path
 
 def test_a_failure_that_stays_names_itself(spark: Any) -> None:
     with Wire([say({"message": "no such thing"}, 400)]) as wire:
-        bills = load(spark, base_url=wire.url)
+        bills = load(spark, base_url=wire.url, by="days")
         with pytest.raises(Exception, match=r"BadRequestError: GET /organizations/.*/bills: 400.*no such thing"):
             bills.count()
         assert len(wire.requests) == TRIES
