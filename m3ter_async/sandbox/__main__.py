@@ -46,6 +46,10 @@ def main(
     known.add_argument("--error-rate", type=float, default=0.0, help="share of requests answered with an error (0)")
     known.add_argument("--drop-rate", type=float, default=0.0, help="share of connections closed unanswered (0)")
     known.add_argument("--cut-rate", type=float, default=0.0, help="share of answers cut in mid-body (0)")
+    known.add_argument(
+        "--cursors", choices=("place", "offset"), default="place", help="what tokens of pages stand for (place)"
+    )
+    known.add_argument("--search-lag", type=float, default=0.0, help="seconds that its search is late (0)")
     known.add_argument("--fault-seed", type=int, default=7, help="decides which requests fail (7)")
     known.add_argument("--fail-logins", action="store_true", help="let the login fail too")
     options = known.parse_args(arguments)
@@ -67,6 +71,8 @@ def main(
             token_seconds=options.token_seconds,
             rate_limit=options.rate_limit,
             retry_after=options.retry_after,
+            cursors=options.cursors,
+            search_lag=options.search_lag,
             faults=faults,
         )
         if threading.current_thread() is threading.main_thread():

@@ -235,7 +235,7 @@ def test_the_command_can_be_told_to_misbehave() -> None:
         assert httpx.post(url + "/oauth/token", trust_env=False).status_code in Faults().status
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
-    with command("--drop-rate", "2") as process:
+    with command("--drop-rate", "2", "--cursors", "offset", "--search-lag", "5") as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.startswith("python -m m3ter_async.sandbox: ")
