@@ -43,6 +43,11 @@ class Read:
     slice: Slice
     last: bool = False
 
+    @property
+    def name(self) -> tuple[str, str]:
+        """What no other slice of the run goes by."""
+        return self.listing.resource, self.slice.id
+
 
 Work: TypeAlias = Read | Plan
 
