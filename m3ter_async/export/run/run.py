@@ -9,14 +9,13 @@ from itertools import count
 from typing import ParamSpec, TypeVar
 
 import anyio
-import msgspec
 
 from ...client import AsyncM3ter
 from ...errors import APIError
 from ...transports.network import Described
 from ..errors import ExportError
 from ..formats.layout import Layout
-from ..slices.listings import PAGE_SIZE, Listing
+from ..slices.listings import Listing
 from ..slices.planning import first_slices
 from ..slices.slice import Position, Slice
 from .blocking import in_thread
@@ -282,12 +281,6 @@ class Run:
         place = self.manifest.place
         part = OpenPart(place, resource, self.layouts[resource], self.number(resource), record, place.most)
         return LocalPart(self, part)
-
-    def asked(self, listing: Listing, slice: Slice) -> Slice:
-        """A slice with the size of pages that is asked for now."""
-        rest = {name: value for name, value in slice.arguments.items() if name != PAGE_SIZE}
-        size = listing.arguments.get(PAGE_SIZE)
-        return msgspec.structs.replace(slice, arguments=rest if size is None else {**rest, PAGE_SIZE: size})
 
     async def finish(self, part: Part, headers: Iterable[str] = ()) -> None:
         """Finish a part and enter it, or leave nothing of it.
