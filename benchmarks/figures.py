@@ -14,6 +14,7 @@ from .works import (
     EIGHT_SLICES,
     NDJSON,
     ONE_CURSOR,
+    ONE_PROCESS,
     OURS,
     OURS_HTTPX,
     OURS_RAW,
@@ -23,6 +24,7 @@ from .works import (
     PEER,
     PEER_AIOHTTP,
     SCRIPT,
+    TWO_PROCESSES,
 )
 
 MB = 1e6
@@ -97,6 +99,7 @@ def figures(outcomes: Mapping[str, Outcome], imports: Mapping[str, Mapping[str, 
 
 def _export_figures(outcomes: Mapping[str, Outcome]) -> list[Figure]:
     files, long, slow = (outcomes.get(name) for name in ("export", "export-long", "export-slow"))
+    side_by_side = outcomes.get("export-processes")
     return [
         Figure("export to Parquet, JSON read", 50, " MB/s", _throughput(files, PARQUET)),
         Figure("export to NDJSON, JSON read", 200, " MB/s", _throughput(files, NDJSON)),
@@ -108,6 +111,12 @@ def _export_figures(outcomes: Mapping[str, Outcome]) -> list[Figure]:
             6,
             "x",
             slow.ratio(ONE_CURSOR, EIGHT_SLICES) if slow else None,
+        ),
+        Figure(
+            "export to Parquet by two processes on two cores, times as fast as by one",
+            1.6,
+            "x",
+            side_by_side.ratio(ONE_PROCESS, TWO_PROCESSES) if side_by_side else None,
         ),
     ]
 

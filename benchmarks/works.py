@@ -47,6 +47,8 @@ PARQUET = "m3ter-async, Parquet"
 NDJSON = "m3ter-async, NDJSON"
 EIGHT_SLICES = "m3ter-async, 8 slices"
 ONE_CURSOR = "m3ter-async, one cursor"
+ONE_PROCESS = "m3ter-async, one process"
+TWO_PROCESSES = "m3ter-async, two processes"
 SCRIPT = "m3ter 0.9.0 and pandas, Parquet"
 PEER = "m3ter 0.9.0 (httpx)"
 PEER_AIOHTTP = "m3ter 0.9.0 (aiohttp)"
@@ -135,6 +137,16 @@ WORKS["export-slow"] = Work(
     (
         Contender(EIGHT_SLICES, "export_files", "aiohttp", "slow-8"),
         Contender(ONE_CURSOR, "export_files", "aiohttp", "slow-1", passes=1),
+    ),
+)
+WORKS["export-processes"] = Work(
+    "Export {count:,} bills to Parquet, by one process and by two",
+    "bills",
+    8_000,
+    800,
+    (
+        Contender(ONE_PROCESS, "export_files", "aiohttp", "parquet-1", passes=1),
+        Contender(TWO_PROCESSES, "export_files", "aiohttp", "parquet-2", passes=1),
     ),
 )
 IMPORT = "import"  # measured by its own means, see `benchmarks.imports`

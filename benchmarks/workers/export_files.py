@@ -15,7 +15,7 @@ SLICES = 8
 
 
 class Contender(this_client.Contender):
-    """The task says which format, or how many cursors against a slow service."""
+    """The task says which format, how many cursors against a slow service, or how many processes."""
 
     def __init__(self, settings: Settings) -> None:
         slow = settings.task.startswith("slow")
@@ -32,6 +32,7 @@ class Contender(this_client.Contender):
     async def export(self, task: str) -> dict[str, Any]:
         """Every bill of the year."""
         concurrency = 1 if task == "slow-1" else SLICES
+        processes = int(task.removeprefix("parquet-")) if task.startswith("parquet-") else 1
         with TemporaryDirectory(prefix="export-") as folder:
             report = await export(
                 self._client,
@@ -41,6 +42,7 @@ class Contender(this_client.Contender):
                 since="2024-01-01",
                 until="2025-01-01",
                 concurrency=concurrency,
+                processes=processes,
             )
         seen = {"calls": report.pages, "rows": report.records["bills"], "json_bytes": report.bytes}
         items = report.rows["bills"].get("line_items")

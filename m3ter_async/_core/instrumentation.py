@@ -161,7 +161,7 @@ class Entry:
 
     def answered(self, response: Response) -> None:
         """A whole response came."""
-        size = len(response.content)
+        size = len(response.content) if response.size is None else response.size
         if isinstance(self._into, HandedOn):
             size += self._into.size
         counters = self._counters
@@ -256,7 +256,9 @@ def _on_the_wire(response: Response) -> int | None:
     length = response.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and len(length) < 20:
         return int(length)
-    return None if response.headers.get("content-encoding") else len(response.content)
+    if response.headers.get("content-encoding"):
+        return None
+    return len(response.content) if response.size is None else response.size
 
 
 def _failure(error: BaseException) -> tuple[str, str]:

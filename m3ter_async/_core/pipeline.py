@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import anyio
@@ -93,6 +94,12 @@ class Pipeline:
         other = copy.copy(self)
         other.settings = settings
         self.parts.admission.expect(settings.org_id)
+        return other
+
+    def over(self, transport: Transport) -> Pipeline:
+        """The same, but for calls that go over another transport; logins go over the one that they went over."""
+        other = copy.copy(self)
+        other.parts = replace(self.parts, transport=transport)
         return other
 
     def stats(self) -> Stats:

@@ -51,6 +51,9 @@ def parser() -> Parser:
     known.add_argument("--until", type=_day, metavar="DATE", help="the day after the last one")
     known.add_argument("--format", choices=("parquet", "csv", "ndjson"), help="of the files (ndjson)")
     known.add_argument("--concurrency", type=_count, default=8, metavar="N", help="cursors side by side (8)")
+    known.add_argument(
+        "--processes", type=_count, default=1, metavar="N", help="processes that read and write; for large bills (1)"
+    )
     known.add_argument("--page-size", type=_count, metavar="N", help="records of a page (the most the service allows)")
     known.add_argument(
         "--where", action="append", default=[], type=_condition, metavar="NAME=VALUE", help="a parameter of the listing"
@@ -194,6 +197,7 @@ async def _export(options: argparse.Namespace, where: Mapping[str, str], job: Jo
                 compression=options.compress,
                 concurrency=options.concurrency,
                 settle=options.settle,
+                processes=options.processes,
                 resume=options.resume,
                 overwrite=options.overwrite,
                 on_progress=display.note,

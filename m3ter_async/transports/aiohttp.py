@@ -65,6 +65,7 @@ class AiohttpTransport:
             raise ConfigurationError("session= goes by its own settings: pass proxy= and ssl_context= to the session")
         ours = _network or (Network(proxy, ssl_context) if session is None else Network("", environment={}))
         self.network: Network = ours
+        self.alike: Network | None = ours if session is None else None  # what one in another process is made by
         self._session = session
         self._owned = session is None
         self._closed = False

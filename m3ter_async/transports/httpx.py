@@ -57,6 +57,7 @@ class HttpxTransport:
         if client is not None and (proxy is not None or ssl_context is not None):
             raise ConfigurationError("client= goes by its own settings: pass proxy= and ssl_context= to the client")
         self.network: Network = Network(proxy, ssl_context) if client is None else Network("", environment={})
+        self.alike: Network | None = self.network if client is None else None
         self._max_connections = max_connections
         # the two libraries have the same names: what is said of one here holds for the other
         self._library: Any = default_library() if client is None else library_of(client)

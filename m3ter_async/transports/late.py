@@ -32,6 +32,7 @@ class LateTransport:
 
     def __init__(self, *, max_connections: int, proxy: str | None, ssl_context: ssl.SSLContext | None) -> None:
         self.network: Network = Network(proxy, ssl_context)
+        self.alike: Network | None = self.network
         self._max_connections = max_connections
         self._made: AiohttpTransport | None = None
         self._lock = Lock()

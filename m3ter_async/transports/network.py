@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import ConfigurationError
@@ -56,6 +57,23 @@ class Route:
     worked: bool = False
 
 
+class Described(NamedTuple):
+    """A network as plain data; it may hold the password of a proxy, so it is never shown.
+
+    Attributes:
+        proxies: By scheme, the URL of a proxy, and its user and password.
+        exempt: Hosts that are reached without.
+        chosen: Whether the proxy is one for everything.
+    """
+
+    proxies: dict[str, tuple[str, tuple[str, str] | None]]
+    exempt: tuple[str, ...]
+    chosen: bool
+
+    def __repr__(self) -> str:
+        return "Described(...)"
+
+
 class Network:
     """Proxies and certificates, read once, when this is made.
 
@@ -86,6 +104,27 @@ class Network:
         elif proxy is None:
             self._read(environment)
         self._context = ssl_context or _from_environment(environment)
+        self._by_hand = ssl_context is not None
+
+    def described(self) -> Described | None:
+        """What another process with the same environment goes the same way by.
+
+        None where certificates are checked by an object of the caller's own.
+        """
+        if self._by_hand:
+            return None
+        proxies = {scheme: found for scheme, found in self._proxies.items() if isinstance(found, Proxy)}
+        return Described(
+            {each: (one.url, one.credentials) for each, one in proxies.items()}, self._exempt, self._chosen
+        )
+
+    @classmethod
+    def of(cls, described: Described) -> Network:
+        """The network that was described."""
+        made = cls("")
+        made._proxies = {scheme: Proxy(url, credentials) for scheme, (url, credentials) in described.proxies.items()}
+        made._exempt, made._chosen = described.exempt, described.chosen
+        return made
 
     def check(self, urls: Iterable[str]) -> None:
         """Raise `ConfigurationError` now if one of `urls` could not be reached by what the environment names."""

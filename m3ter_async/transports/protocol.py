@@ -34,11 +34,16 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """What a transport brings back: `headers` are found by lower-case names, `content` is decompressed."""
+    """What a transport brings back: `headers` are found by lower-case names, `content` is decompressed.
+
+    Attributes:
+        size: How many bytes the body had, where `content` only stands for it.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     content: bytes | bytearray = field(repr=False)
+    size: int | None = None
 
 
 class Transport(Protocol):

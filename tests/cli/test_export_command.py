@@ -76,12 +76,14 @@ def test_every_option_is_handed_on_and_what_is_left_out_stays_open() -> None:
         "compression": None,
         "concurrency": 8,
         "settle": None,
+        "processes": 1,
         "resume": False,
         "overwrite": False,
     }
     words = (
         "bills accounts --out x --since 2024-01-01 --until 2025-01-01 --format ndjson --compress zstd --nested "
         "--where status=A=B --where account-id=a --concurrency 3 --settle --overwrite --quiet"
+        "--where status=A=B --where account-id=a --concurrency 3 --processes 2 --overwrite --quiet"
     )
     assert export(words.split(), job) == 0
     assert job.arguments.pop("on_progress")
@@ -96,6 +98,7 @@ def test_every_option_is_handed_on_and_what_is_left_out_stays_open() -> None:
         "compression": "zstd",
         "concurrency": 3,
         "settle": True,
+        "processes": 2,
         "resume": False,
         "overwrite": True,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import anyio
@@ -13,6 +13,18 @@ from ..places.bucket import MissingObject, StoreError
 from ..places.place import Place, Rival
 
 T = TypeVar("T")
+
+
+async def in_child(place: Place, call: Callable[[], Awaitable[T]]) -> T:
+    """Wait for what a child process does with files of this machine.
+
+    Raises:
+        ExportError: The disk failed.
+    """
+    try:
+        return await call()
+    except OSError as error:
+        raise ExportError(f"cannot write {error.filename or place.shown()}: {error.strerror or error}") from error
 
 
 async def in_thread(place: Place, call: Callable[[], T], limiter: anyio.CapacityLimiter | None = None) -> T:

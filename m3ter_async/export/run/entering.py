@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from .blocking import in_thread
-from .parts import OpenPart, enter
+from .desks import Part
+from .parts import enter
 
 if TYPE_CHECKING:
     from .run import Run
@@ -26,7 +27,7 @@ class Entering:
         self._run = run
         self._under_way: Future[None] | None = None
 
-    async def finish(self, part: OpenPart) -> None:
+    async def finish(self, part: Part) -> None:
         """Finish a part, once the one before it is entered; not to be interrupted.
 
         Raises:
@@ -37,11 +38,11 @@ class Entering:
             await run.finish(part)
             return
         with anyio.CancelScope(shield=True):
-            sealed = await run.blocking(part.seal)
+            sealed = await part.seal()
             try:
                 await self.done()
             except BaseException:
-                await run.blocking(part.discard)
+                await part.discard()
                 raise
             self._under_way = run.uploads.submit(partial(enter, run.manifest, sealed))
 

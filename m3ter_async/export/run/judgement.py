@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import msgspec
+
 from ...client import AsyncM3ter
 from ...errors import APIError, AuthenticationError, RateLimitError
 from ..slices.listings import PAGE_SIZE, paginator
@@ -36,6 +38,11 @@ def gone(error: APIError) -> bool:
 def certain(error: APIError) -> bool:
     """Whether the same request will be answered in the same way."""
     return error.status is not None and 400 <= error.status < 500 and error.status not in (408, 425, 429)
+
+
+def only(slice: Slice, parent: str | None) -> Slice:
+    """A slice with one of its parents."""
+    return slice if parent is None else msgspec.structs.replace(slice, parents=(parent,))
 
 
 class Judge:

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from ..formats.layout import Layout
 from ..formats.sink import Sink
-from ..places.place import Place
 from ..slices.slice import Position, Slice, SlicePage
 from .aside import groups, line
 from .entries import File, Part, Unit
@@ -50,6 +50,23 @@ class Sealed:
     aside: Sequence[bytes]
 
 
+class Drafts(Protocol):
+    """Where files are written that are to be published, as in `Place`."""
+
+    @property
+    def mark(self) -> str:
+        """What the stems of files end with."""
+        ...
+
+    def draft(self, name: str) -> Path:
+        """Where to write what is to be published under a name."""
+        ...
+
+    def discard(self, name: str) -> None:
+        """Remove a draft, if there is one."""
+        ...
+
+
 class OpenPart:
     """A part that is being written.
 
@@ -63,7 +80,7 @@ class OpenPart:
 
     def __init__(
         self,
-        place: Place,
+        place: Drafts,
         resource: str,
         layout: Layout,
         number: int,
@@ -239,11 +256,17 @@ class OpenPart:
         if self._sink is not None:
             with suppress(OSError, ValueError):  # what failed to be written fails again to be closed
                 self._sink.close()
-        for name in (*map(self._name, self._layout.tables), name_of(self.resource, self._stem)):
+        for name in drafts_of(self.resource, self._layout, self._stem):
             self._place.discard(name)
 
     def _name(self, table: str) -> str:
         return file_of(self.resource, table, self._stem, self._layout.suffix)
+
+
+def drafts_of(resource: str, layout: Layout, stem: str) -> list[str]:
+    """The names of all files that a part may have."""
+    names = [file_of(resource, table, stem, layout.suffix) for table in layout.tables]
+    return [*names, name_of(resource, stem)]
 
 
 def enter(manifest: Manifest, sealed: Sealed) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ...client import AsyncM3ter
 from ..report import ExportProgress, ResourceProgress
-from ..slices.slice import Slice, SlicePage
+from ..slices.slice import Slice
 from .standing import Standing
 
 
@@ -56,12 +56,12 @@ class Tally:
         if count.finished:
             self._report()
 
-    def page(self, resource: str, page: SlicePage) -> None:
-        """A page was read."""
+    def page(self, resource: str, records: int, size: int) -> None:
+        """A page was read, with so many records, of so many bytes."""
         count = self._counts[resource]
-        count.rows += len(page.records)
+        count.rows += records
         count.pages += 1
-        count.bytes += sum(map(len, page.records))
+        count.bytes += size
         self._report()
 
     def ended(self, resource: str, slice: Slice) -> None:
@@ -70,6 +70,12 @@ class Tally:
         count.ended += slice.weight
         count.open -= 1
         self._report()
+
+    def reopened(self, resource: str, slice: Slice) -> None:
+        """A slice that was read to its end will be read again."""
+        count = self._counts[resource]
+        count.ended -= slice.weight
+        count.open += 1
 
     def void(self, resource: str, rows: int) -> None:
         """So many rows will be read again."""

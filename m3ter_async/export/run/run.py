@@ -9,22 +9,25 @@ from itertools import count
 from typing import ParamSpec, TypeVar
 
 import anyio
-import msgspec
 
 from ...client import AsyncM3ter
 from ...errors import APIError
+from ...transports.network import Described
 from ..errors import ExportError
 from ..formats.layout import Layout
-from ..slices.listings import PAGE_SIZE, Listing
+from ..slices.listings import Listing
 from ..slices.planning import first_slices
 from ..slices.slice import Position, Slice
 from .blocking import in_thread
+from .child_desk import with_children
+from .child_messages import Start
+from .desks import FEW, Desk, LocalDesk, LocalPart, Part
 from .entries import Finished, Planned, Retried, Split
 from .exported_ids import find_twice, forget
 from .files import look_over
 from .judgement import Judge, certain
+from .losses import Losses
 from .manifest import Manifest
-from .memory_budget import Room
 from .parents import ParentPages
 from .parts import OpenPart, enter
 from .progress import Tally
@@ -41,8 +44,6 @@ P = ParamSpec("P")
 
 # So many slices for each worker to begin with, where both ends of the dates are known.
 _SLICES_EACH = 4
-# With more workers than this, none reads a page ahead: it would only cost memory.
-_FEW = 4
 
 
 class Run:
@@ -55,6 +56,8 @@ class Run:
         layouts: By resource.
         concurrency: How many slices are read side by side.
         tally: Is told of what is read.
+        network: By what child processes reach the service; None where there are none.
+        processes: How many there are.
     """
 
     def __init__(
@@ -65,18 +68,23 @@ class Run:
         layouts: Mapping[str, Layout],
         concurrency: int,
         tally: Tally,
+        *,
+        network: Described | None = None,
+        processes: int = 1,
     ) -> None:
         self.client = client
         self.manifest = manifest
         self.schedule: Schedule = Schedule(concurrency)
         self.tally = tally
-        self.room: Room = Room()
         self.judge: Judge = Judge(client, manifest.resources)
-        self.ahead: bool = concurrency <= _FEW
         self.restarted: set[tuple[str, str, int]] = set()
         self._listings = listings
-        self._layouts = layouts
+        self.layouts = layouts
         self._concurrency = concurrency
+        self._network = network
+        self._processes = processes
+        self._desks: Sequence[Desk] = ()
+        self.losses: Losses = Losses(self)
         # one thread: several would only take turns at the interpreter, each with memory of its own
         self._thread = anyio.CapacityLimiter(1)
         threads = manifest.place.threads
@@ -94,21 +102,30 @@ class Run:
             ExportError: The disk failed, or what was finished before is not there any more.
         """
         try:
-            await self._run()
+            if self._network is None:
+                await self._run_at([LocalDesk(self, ahead=self._concurrency <= FEW)] * self._concurrency)
+            else:
+                assert self.manifest.begun is not None
+                start = Start(self.manifest.begun, self._network)
+                await with_children(self, start, self._processes, self._concurrency, self._run_at)
         finally:
             if self.uploads is not None:
                 self.uploads.shutdown(wait=False)
 
+    async def _run_at(self, desks: Sequence[Desk]) -> None:
+        self._desks = desks
+        await self._run()
+
     async def _run(self) -> None:
-        await self.blocking(look_over, self.manifest, self._layouts, ids=True)
+        await self.blocking(look_over, self.manifest, self.layouts, ids=True)
         for resource, listing in self._listings.items():
             self._numbers[resource] = count(self.manifest.resources[resource].last_number + 1)
             await self._begin(resource, listing)
         await self._read_planned()
         for resource, listing in self._listings.items():
             await self._complete(resource, listing)
-        await self.blocking(look_over, self.manifest, self._layouts, ids=True)
-        await self.blocking(write_schema, self.manifest.place, self._layouts)
+        await self.blocking(look_over, self.manifest, self.layouts, ids=True)
+        await self.blocking(write_schema, self.manifest.place, self.layouts)
         records = {name: self.manifest.resources[name].records for name in self._listings}
         await self.blocking(self.manifest.append, Finished(records))
         if not any(each.aside for each in self.manifest.resources.values()):
@@ -136,7 +153,10 @@ class Run:
             raise error
 
     async def _read_all(self) -> None:
-        await together(*[Worker(self).work for _ in range(self._concurrency)])
+        await together(*[Worker(self, desk).work for desk in self._desks])
+        while (suspect := self.losses.next()) is not None:
+            self.schedule.add([suspect])
+            await together(Worker(self, self._desks[0], alone=True).work)
         for resource in self._listings:
             await self.answers(resource)
 
@@ -146,6 +166,10 @@ class Run:
             self.give_up(resource)
             return False
         return True
+
+    def is_given_up(self, resource: str) -> bool:
+        """Whether nothing more of a resource is read by this run."""
+        return resource in self._given_up
 
     def give_up(self, resource: str) -> None:
         """Read nothing more of a resource of which nothing can be read; the others go on."""
@@ -204,14 +228,14 @@ class Run:
         standing = self.manifest.resources[resource]
         if not standing.whole:
             raise ExportError(f"{len(standing.slices)} slices of {resource} were not read; this is a bug, resume")
-        if self._layouts[resource].head is not None:
-            await settle(self, listing, self._layouts[resource])
+        if self.layouts[resource].head is not None:
+            await settle(self, listing, self.layouts[resource])
         elif twice := await self.blocking(find_twice, self.manifest.place, list(standing.parts.values())):
-            layout, number = self._layouts[resource], partial(self.number, resource)
+            layout, number = self.layouts[resource], partial(self.number, resource)
             fewer = await self.blocking(drop, self.manifest, resource, layout, twice, number, twice=True)
             self.tally.void(resource, fewer)
         there = {file.table for part in standing.parts.values() for file in part.files}
-        if missing := set(self._layouts[resource].tables) - there:  # a header is of more use than no file
+        if missing := set(self.layouts[resource].tables) - there:  # a header is of more use than no file
             await self.finish(self.open_part(listing), missing)
 
     def may_pass(self, resource: str, unit: str, error: APIError) -> None:
@@ -231,7 +255,7 @@ class Run:
         dropped = self.manifest.resources[resource].begun(slice)
         number = partial(self.number, resource)
         positions = {slice.id: start}
-        return drop(self.manifest, resource, self._layouts[resource], dropped, number, positions=positions)
+        return drop(self.manifest, resource, self.layouts[resource], dropped, number, positions=positions)
 
     async def replace(self, work: Read, slices: list[Slice], *, last: bool = False) -> None:
         """Have others read a slice that has parts of its own, and forget what was read of it."""
@@ -251,26 +275,21 @@ class Run:
         """A number that no part of the resource has; any thread may ask for one."""
         return next(self._numbers[resource])
 
-    def open_part(self, listing: Listing) -> OpenPart:
-        """The next part of a resource."""
+    def open_part(self, listing: Listing) -> LocalPart:
+        """The next part of a resource, written by this process."""
         resource, record = listing.resource, listing.operation.answer
         place = self.manifest.place
-        return OpenPart(place, resource, self._layouts[resource], self.number(resource), record, place.most)
+        part = OpenPart(place, resource, self.layouts[resource], self.number(resource), record, place.most)
+        return LocalPart(self, part)
 
-    def asked(self, listing: Listing, slice: Slice) -> Slice:
-        """A slice with the size of pages that is asked for now."""
-        rest = {name: value for name, value in slice.arguments.items() if name != PAGE_SIZE}
-        size = listing.arguments.get(PAGE_SIZE)
-        return msgspec.structs.replace(slice, arguments=rest if size is None else {**rest, PAGE_SIZE: size})
-
-    async def finish(self, part: OpenPart, headers: Iterable[str] = ()) -> None:
+    async def finish(self, part: Part, headers: Iterable[str] = ()) -> None:
         """Finish a part and enter it, or leave nothing of it.
 
         Args:
             headers: Tables that get a file even if it has no row.
         """
         with anyio.CancelScope(shield=True):
-            sealed = await self.blocking(part.seal, headers)
+            sealed = await part.seal(headers)
             await self.blocking(enter, self.manifest, sealed)
 
     async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

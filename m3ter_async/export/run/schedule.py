@@ -9,8 +9,9 @@ from datetime import date
 from typing import TypeAlias
 
 import anyio
+import msgspec
 
-from ..slices.listings import Listing
+from ..slices.listings import PAGE_SIZE, Listing
 from ..slices.slice import Slice, Window
 
 
@@ -42,6 +43,18 @@ class Read:
     listing: Listing
     slice: Slice
     last: bool = False
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What no other slice of the run goes by."""
+        return self.listing.resource, self.slice.id
+
+    @property
+    def asked(self) -> Slice:
+        """The slice with the size of pages that is asked for now."""
+        rest = {name: value for name, value in self.slice.arguments.items() if name != PAGE_SIZE}
+        size = self.listing.arguments.get(PAGE_SIZE)
+        return msgspec.structs.replace(self.slice, arguments=rest if size is None else {**rest, PAGE_SIZE: size})
 
 
 Work: TypeAlias = Read | Plan

@@ -17,6 +17,7 @@ from ..report import ExportedFile, ExportProgress, ExportReport
 from ..slices.arguments import Value, as_texts, day
 from ..slices.listings import PAGE_SIZE, Listing
 from .blocking import in_thread
+from .children import network_of
 from .files import look_over
 from .manifest import Manifest
 from .notes import notes
@@ -38,6 +39,7 @@ async def export(
     nested: bool | None = None,
     compression: Compression | None = None,
     concurrency: int = 8,
+    processes: int = 1,
     page_size: int | None = None,
     settle: bool | None = None,
     resume: bool = False,
@@ -68,7 +70,9 @@ async def export(
             days, and lists of them.
         nested: One nested Parquet table in place of three.
         compression: Of NDJSON.
-        concurrency: How many cursors read side by side.
+        concurrency: How many cursors read side by side; each process has one at the least.
+        processes: How many processes read, convert and write. With 1 it is this one; with more, this one only keeps
+            the limits and the list of what is finished, and starts as many others. It pays with large bills.
         page_size: How many records to ask for in a page; the largest that the service gives is the default. It may be
             another one when an export is gone on with.
         settle: At the end list all records again, without their line items, and compare them with what was written.
@@ -80,7 +84,8 @@ async def export(
         on_progress: Told after every page; it should be quick.
 
     Raises:
-        ValueError: An argument cannot be used, `out` cannot be written to, or holds another export.
+        ValueError: An argument cannot be used, `out` cannot be written to, or holds another export; or the client
+            cannot be used by several processes.
         ImportError: The format needs pyarrow, or the store obstore.
         APIError: The service failed; what was finished is kept.
         ExportError: The disk is full, the store failed, or what was written was changed by somebody else.
@@ -89,6 +94,9 @@ async def export(
         raise ValueError(f"resources must be a list of different names, not {resources!r}")
     if concurrency < 1:
         raise ValueError(f"concurrency must be 1 or more, not {concurrency}")
+    if processes < 1:
+        raise ValueError(f"processes must be 1 or more, not {processes}")
+    network = None if processes == 1 else network_of(client)
     if resume and overwrite:
         raise ValueError("resume goes on with an export and overwrite removes it: one or the other")
     asked = {
@@ -112,7 +120,10 @@ async def export(
         if is_done(manifest):
             await in_thread(manifest.place, partial(look_over, manifest, layouts, ids=False))
         else:
-            run = Run(patient(client), manifest, listings, layouts, concurrency, tally)
+            side_by_side = max(concurrency, processes)
+            run = Run(
+                patient(client), manifest, listings, layouts, side_by_side, tally, network=network, processes=processes
+            )
             await together(run.run)
         return report(manifest, listings, layouts, tally.now)
     finally:

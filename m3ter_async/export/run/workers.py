@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-from datetime import date
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -11,12 +11,14 @@ import msgspec
 
 from ...errors import APIError
 from ..slices.listings import Listing
-from ..slices.slice import START, Position, Slice, SlicePage, read_slice
+from ..slices.slice import START, Position, Slice, SlicePage
+from .child_process import ChildDied
+from .desks import Desk, Part
 from .entering import Entering
 from .entries import Unit
-from .judgement import certain, gone, refused
+from .judgement import certain, gone, only, refused
 from .offsets import is_offset, last_read, still_before
-from .parts import OpenPart
+from .page_dates import dates
 from .schedule import Plan, Read
 
 if TYPE_CHECKING:
@@ -31,32 +33,102 @@ class Worker:
 
     Slices share a part, so that short ones do not come to a file each. Only one that may still be replaced by others
     has a part of its own, which can be dropped.
+
+    Args:
+        run: What it works for.
+        desk: Where it reads and writes.
+        alone: Whether nobody else works meanwhile: then a slice that its process dies of is known, and after each
+            parent a part is finished.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, desk: Desk, *, alone: bool = False) -> None:
         self._run = run
-        self._shared: OpenPart | None = None
-        self._own: OpenPart | None = None
+        self._desk = desk
+        self._alone = alone
+        self._shared: Part | None = None
+        self._own: Part | None = None
+        self._lost: dict[tuple[str, str], Read] = {}  # what was in parts that could not be finished
         self._entering = Entering(run)
         self._at: Position | None = START  # where the slice stands that is being read
 
     async def work(self) -> None:
         """Work until there is nothing left; what was read before an error or a cancellation is kept."""
-        run = self._run
         try:
-            while (work := await run.schedule.take()) is not None:
+            while True:
+                await self._take_all()
                 try:
-                    await (run.parents.plan(work) if isinstance(work, Plan) else self._read(work))
-                finally:
-                    run.schedule.done()
+                    await self._finish_shared()
+                    return
+                except ChildDied:
+                    await self._read_again()
         finally:
             try:
                 try:
-                    await self._finish_own()
+                    await self._finish_last(self._finish_own)
                 finally:
-                    await self._finish_shared()
+                    await self._finish_last(self._finish_shared)
             finally:
                 await self._entering.done()
+
+    async def _finish_last(self, finish: Callable[[], Awaitable[None]]) -> None:
+        with suppress(ChildDied):  # what was lost while this stops is read by the next run
+            await finish()
+
+    async def _take_all(self) -> None:
+        run = self._run
+        while (work := await run.schedule.take()) is not None:
+            try:
+                if isinstance(work, Plan):
+                    await run.parents.plan(work)
+                else:
+                    await self._read_whole(work)
+            finally:
+                run.schedule.done()
+
+    async def _read_whole(self, work: Read) -> None:
+        """Read a slice, or have it read again if the process that reads it dies."""
+        if self._shared is not None and not self._shared.alive:
+            await self._read_again()
+        ended = False
+        try:
+            await self._desk.begin(work.listing)
+            await self._read(work)
+            ended = True
+            if self._alone:
+                await self._finish_shared()
+        except ChildDied as error:
+            if self._alone:
+                await self._lose_parts()
+                if ended:
+                    self._run.tally.reopened(work.listing.resource, work.slice)
+                await self._run.losses.alone(work, error)
+            else:
+                await self._read_again(work)
+
+    async def _read_again(self, work: Read | None = None) -> None:
+        """Have all read again that is in parts which a process did not finish, and what it was reading."""
+        lost = await self._lose_parts()
+        ended = set(lost)
+        if work is not None:
+            ended.discard(work.name)
+            lost[work.name] = work
+        self._run.losses.again(lost.values(), ended)
+
+    async def _lose_parts(self) -> dict[tuple[str, str], Read]:
+        lost: dict[tuple[str, str], Read] = {}
+        with anyio.CancelScope(shield=True):
+            parts, self._own, self._shared = (self._own, self._shared), None, None
+            for part in parts:
+                await self._lose(part)
+            await self._entering.done()  # where a slice is read on is said by what is entered
+            lost, self._lost = self._lost, {}
+        return lost
+
+    async def _lose(self, part: Part | None) -> None:
+        if part is not None:
+            self._run.tally.void(part.resource, part.records)
+            self._lost.update(part.works)
+            await part.discard()
 
     async def _read(self, work: Read) -> None:
         """Read a slice to its end, or as far as it can be read."""
@@ -89,9 +161,9 @@ class Worker:
         run, slice = self._run, work.slice
         pages = 0
         asked = run.asked(work.listing, slice)
-        async with aclosing(read_slice(run.client, asked, start, ahead=run.ahead)) as stream:
+        async with aclosing(self._desk.pages(asked, start)) as stream:
             while True:
-                async with run.room.one_page():
+                async with self._desk.room.one_page():
                     page = await anext(stream, None)
                     if page is None:
                         self._at = None
@@ -106,19 +178,20 @@ class Worker:
         """Put a page into a part; True if the rest of its slice is for others."""
         run, window = self._run, work.slice.window
         part = await self._part(work.listing, own=own)
-        run.room.seen(part.add(work.slice, page))
+        part.works[work.name] = work
+        size = await part.add(work.slice, page)
+        self._desk.room.seen(size)
         self._at = page.position
-        run.judge.answered(work.listing.resource, _only(work.slice, page.parent))
-        run.tally.page(work.listing.resource, page)
+        run.judge.answered(work.listing.resource, only(work.slice, page.parent))
+        run.tally.page(work.listing.resource, len(page.records), size)
         if window is not None and page.position is not None and not work.last:
-            windows = run.schedule.cut(window, pages, _dates(page))
+            windows = run.schedule.cut(window, pages, dates(page))
             if windows is not None:
                 await self._replace(work, work.slice.cut(windows))
                 return True
         page.records.clear()  # whoever handed out the page holds on to it until the next one has come
-        if part.ripe:
-            await run.blocking(part.convert)
-        if part.full:
+        await part.convert()
+        if part.full or (self._alone and not own and page.position is not None and page.position.token is None):
             await (self._finish_own() if own else self._finish_shared())
         return False
 
@@ -179,17 +252,18 @@ class Worker:
         self, work: Read, after: Position | None, *, unit: Unit | None = None, lost: str | None = None
     ) -> None:
         part = await self._part(work.listing, own=work.slice.parent_argument is None)
-        part.pass_over(work.slice, after, unit=unit, gone=lost)
+        part.works[work.name] = work
+        await part.pass_over(work.slice, after, unit=unit, gone=lost)
         if part.full:
             await self._finish_shared()
 
-    async def _part(self, listing: Listing, *, own: bool) -> OpenPart:
+    async def _part(self, listing: Listing, *, own: bool) -> Part:
         if own:
-            self._own = self._own or self._run.open_part(listing)
+            self._own = self._own or await self._desk.open_part(listing)
             return self._own
         if self._shared is not None and self._shared.resource != listing.resource:
             await self._finish_shared()
-        self._shared = self._shared or self._run.open_part(listing)
+        self._shared = self._shared or await self._desk.open_part(listing)
         return self._shared
 
     async def _replace(self, work: Read, slices: list[Slice], *, last: bool = False) -> None:
@@ -199,7 +273,7 @@ class Worker:
             part, self._own = self._own, None
             if part is not None:
                 run.tally.void(work.listing.resource, part.records)
-                await run.blocking(part.discard)
+                await part.discard()
             await self._entering.done()  # what the slice has brought is entered before others are read in place of it
             await run.replace(work, slices, last=last)
 
@@ -211,31 +285,11 @@ class Worker:
         part, self._shared = self._shared, None
         await self._finish(part)
 
-    async def _finish(self, part: OpenPart | None) -> None:
+    async def _finish(self, part: Part | None) -> None:
         if part is not None:
             with anyio.CancelScope(shield=True):
-                await (self._entering.finish(part) if part.sound else self._run.blocking(part.discard))
-
-
-def _only(slice: Slice, parent: str | None) -> Slice:
-    """A slice with one of its parents."""
-    return slice if parent is None else msgspec.structs.replace(slice, parents=(parent,))
-
-
-def _dates(page: SlicePage) -> list[date]:
-    """The dates of the first and the last record of a page, which are likely to be its newest and its oldest."""
-    return [day for record in (page.records[:1] + page.records[-1:]) if (day := _date(record)) is not None]
-
-
-class _Dated(msgspec.Struct, rename="camel"):
-    bill_date: date | None = None
-
-
-_dated = msgspec.json.Decoder(_Dated)
-
-
-def _date(record: bytes) -> date | None:
-    try:
-        return _dated.decode(record).bill_date
-    except (msgspec.DecodeError, UnicodeDecodeError):  # nothing to guess from; whether it can be kept is not asked here
-        return None
+                try:
+                    await (self._entering.finish(part) if part.sound else part.discard())
+                except ChildDied:
+                    await self._lose(part)
+                    raise
