@@ -81,6 +81,10 @@ def slow_start(began: float, seconds: float, size: int, period: float) -> float:
     return began + seconds / period * size / 10
 
 
+class _Take(Protocol):
+    def __call__(self, now: float, *, bulk: bool = False) -> float: ...
+
+
 class Gate:
     """Where the requests of one scope and organization pass: a limit, and what else they share.
 
@@ -103,13 +107,13 @@ class Gate:
         limit: RateLimit,
         sharing_changed: Callable[[], bool | None] = lambda: None,
     ) -> None:
-        self.sharing_changed = sharing_changed
+        self.sharing_changed: Callable[[], bool | None] = sharing_changed
         self.scope: Scope = scope
-        self.organization = organization
+        self.organization: str = organization
         self.budget: RetryBudget = RetryBudget()
         self._limit = limit
-        self.take = limit.take
-        self.paused = limit.paused
+        self.take: _Take = limit.take
+        self.paused: Callable[[float], float] = limit.paused
 
     def pause(self, now: float, seconds: float) -> tuple[bool, float]:
         """Let nobody pass for so long: the service said that it has had enough.

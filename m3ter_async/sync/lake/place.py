@@ -95,7 +95,7 @@ class Place:
     """
 
     def __init__(self, lake: Path, org: str, resource: str) -> None:
-        self.folder = lake / resource
+        self.folder: Path = lake / resource
         before = read_manifest(self.folder)
         if before is None and self.folder.is_dir() and {each.name for each in self.folder.iterdir()} - {LOCK}:
             raise SyncError(f"{self.folder} holds something that is no table of a sync: give another folder")
@@ -105,7 +105,7 @@ class Place:
         try:
             before = read_manifest(self.folder)  # as it was left by who had the lock
             self._check(before, org, resource)
-            self.manifest = before or Manifest(FORM, org, resource)
+            self.manifest: Manifest = before or Manifest(FORM, org, resource)
             self._finish()
             self._tidy()
         except BaseException:
