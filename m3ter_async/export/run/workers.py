@@ -160,7 +160,7 @@ class Worker:
         """Read a slice from a position on; True if the rest of it is for others."""
         run, slice = self._run, work.slice
         pages = 0
-        asked = run.asked(work.listing, slice)
+        asked = work.asked
         async with aclosing(self._desk.pages(asked, start)) as stream:
             while True:
                 async with self._desk.room.one_page():
