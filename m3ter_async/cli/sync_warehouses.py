@@ -38,6 +38,12 @@ _TYPES: Final = (
 _COLUMNS: Final = """SELECT table_name, column_name, data_type, numeric_precision, numeric_scale
 FROM information_schema.columns WHERE table_schema = '{dataset}'"""
 
+_SETTINGS: Final = {
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "RUNTIME__LOG_LEVEL": "CRITICAL",
+    "LOAD__TRUNCATE_STAGING_DATASET": "true",  # or each row stays there a second time
+}
+
 
 class Refused(Exception):
     """The database did not do what was asked for; the text tells why, without a secret."""
@@ -190,7 +196,7 @@ class Warehouse:
             Refused: The database failed. Each listing is as it was, or as it is now.
         """
         # read once, when dlt is loaded; it looks for settings of its own in the environment
-        for name, value in (("RUNTIME__DLTHUB_TELEMETRY", "false"), ("RUNTIME__LOG_LEVEL", "CRITICAL")):
+        for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
         dlt = _module("dlt")
         from ..contrib.dlt import m3ter_source

@@ -92,18 +92,22 @@ def _dlt() -> Any:
         raise ImportError('m3ter_source needs dlt: pip install "m3ter-async[dlt]"') from None
 
 
-def _check_names(pipeline: Any) -> None:
-    """Refuse what DuckDB cannot do.
+def _check_destination(pipeline: Any) -> None:
+    """Refuse a destination that would not hold what the service holds.
 
     Raises:
-        ValueError: The database has the name of the dataset; DuckDB takes one for the other.
+        ValueError: It cannot replace rows, so that dlt would add to them; or it is a DuckDB file that is named as the
+            dataset is, and DuckDB takes one name for the other.
     """
-    if pipeline.destination is None or pipeline.destination.destination_name != "duckdb":
-        return
+    name = pipeline.destination.destination_name
     with pipeline.destination_client() as client:
-        name = PurePath(str(client.config.credentials.database)).stem
-    if name == pipeline.dataset_name:
-        raise ValueError(f"the DuckDB file and the dataset are both named {name}: give one of them another name")
+        if "delete-insert" not in (client.capabilities.supported_merge_strategies or ()):
+            raise ValueError(
+                f"{name} cannot replace rows, which a sync has to: m3ter_async.sync.sync_lake writes files"
+            )
+        file = PurePath(str(client.config.credentials.database)).stem if name == "duckdb" else None
+    if file == pipeline.dataset_name:
+        raise ValueError(f"the DuckDB file and the dataset are both named {file}: give one of them another name")
 
 
 class _Plan:
@@ -130,7 +134,7 @@ class _Plan:
 
         def rows() -> Iterator[Any]:
             pipeline = dlt.current.pipeline()
-            _check_names(pipeline)
+            _check_destination(pipeline)
             known, order = self._known(pipeline)
             mark, make = dlt.mark.with_hints, dlt.mark.make_hints
             schema = dlt.current.source_schema()

@@ -16,6 +16,7 @@ import pytest
 
 from m3ter_async.sandbox import Faults, Sandbox
 
+from ..export.support import sandbox_client
 from ..pages import test_pages
 from .warehouses.postgres import postgres_server
 from .warehouses.second_client import TABLES, Row, SecondClient, held, in_sql
@@ -27,7 +28,7 @@ pytest.importorskip("dlt")
 RESOURCES = ("bills", "accounts", "balances.transactions")
 # Of each listing, its tables.
 CHAINS = (("bills", "line_items", "pricing_bands"), ("accounts",), ("transactions",))
-ROUNDS, CHANGES = int(os.environ.get("M3TER_TEST_ROUNDS", "10")), 500
+ROUNDS, CHANGES = int(os.environ.get("M3TER_TEST_ROUNDS", "5")), 500
 
 
 class Warehouse(NamedTuple):
@@ -190,6 +191,21 @@ def test_a_password_is_never_shown(postgres: str) -> None:
         out, errors = process.communicate(timeout=60)
     assert (process.returncode, errors.count("\n")) == (1, 1)
     assert not any(word in out + errors for word in ("s3cret", "thing"))
+
+
+def test_a_destination_that_cannot_hold_it_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    dlt: Any = pytest.importorskip("dlt")
+    m3ter_source: Any = pytest.importorskip("m3ter_async.contrib.dlt").m3ter_source
+    with Sandbox(bills=5) as sandbox:
+        for destination, text in (
+            (dlt.destinations.filesystem(str(tmp_path / "files")), "cannot replace rows"),
+            (dlt.destinations.duckdb(str(tmp_path / "m3ter.duckdb")), "both named m3ter"),
+        ):
+            pipeline = dlt.pipeline("p", destination=destination, dataset_name="m3ter", pipelines_dir=str(tmp_path))
+            source = m3ter_source(["bills"], client=lambda: sandbox_client(sandbox))
+            with pytest.raises(Exception, match=text):
+                pipeline.run(source)
+        assert sandbox.requests.total() == 0
 
 
 def test_the_page_about_databases_runs_as_it_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
