@@ -82,8 +82,8 @@ def test_every_option_is_handed_on_and_what_is_left_out_stays_open() -> None:
     }
     words = (
         "bills accounts --out x --since 2024-01-01 --until 2025-01-01 --format ndjson --compress zstd --nested "
-        "--where status=A=B --where account-id=a --concurrency 3 --settle --overwrite --quiet"
-        "--where status=A=B --where account-id=a --concurrency 3 --processes 2 --overwrite --quiet"
+        "--where status=A=B --where account-id=a --concurrency 3 --settle --processes 2 "
+        "--overwrite --quiet"
     )
     assert export(words.split(), job) == 0
     assert job.arguments.pop("on_progress")

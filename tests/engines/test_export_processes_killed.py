@@ -95,6 +95,17 @@ async def test_processes_write_what_one_puts_into_a_store(tmp_path: Path) -> Non
     assert len(set(found["bills", "bills"])) == 50
 
 
+async def test_an_export_settles_by_several_processes_too(tmp_path: Path) -> None:
+    found: list[object] = []
+    with Sandbox(seed=5, bills=150) as sandbox:
+        for processes in (1, 2):
+            async with sandbox_client(sandbox) as m3ter:
+                out = tmp_path / str(processes)
+                report = await export(m3ter, ["bills"], out, processes=processes, settle=True, format="parquet")
+            found.append((content(report), report.notes))
+    assert found[0] == found[1]
+
+
 def test_a_full_disk_is_told_as_such_and_gone_on_with(tmp_path: Path) -> None:
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))

@@ -11,6 +11,7 @@ import anyio
 import msgspec
 
 from ...client import AsyncM3ter
+from ...transports.network import Described
 from ..slices.listings import Listing
 from ..slices.slice import Position, Slice, SlicePage, read_slice
 from .blocking import in_child
@@ -171,19 +172,20 @@ def _over(client: AsyncM3ter, transport: ChildTransport) -> AsyncM3ter:
 
 
 async def with_children(
-    run: Run, start: Start, processes: int, workers: int, work: Callable[[Sequence[Desk]], Awaitable[None]]
+    run: Run, network: Described, processes: int, workers: int, work: Callable[[Sequence[Desk]], Awaitable[None]]
 ) -> None:
     """Do work at desks of child processes, which have ended when this returns.
 
     Args:
-        start: What the processes work for.
+        network: By what the processes reach the service.
         processes: How many there are.
         workers: How many desks there are.
         work: What to do.
     """
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
-        children = Children(start, processes, group)
+        assert run.manifest.begun is not None
+        children = Children(Start(run.manifest.begun, network), processes, group)
         ahead = workers <= FEW * processes
         posts = [children.posts[number % processes] for number in range(workers)]
         try:

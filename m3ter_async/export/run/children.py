@@ -118,13 +118,14 @@ class Children:
         if sys.platform == "win32":
             options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         words = [sys.executable, "-c", _BOOT, json.dumps(sys.path)]
+        child: Child | None = None
         try:
             # not interrupted: a process that nobody knows of would be left
             with anyio.CancelScope(shield=True):
-                process = await anyio.open_process(words, stderr=None, env=environment, **options)
+                child = Child(await anyio.open_process(words, stderr=None, env=environment, **options))
         except OSError as error:
             raise ExportError(f"cannot start a process of this export: {error.strerror or error}") from error
-        child = Child(process)
+        assert child is not None
         self._group.start_soon(self._listen, child)
         try:
             await child.start(self._start)

@@ -20,7 +20,6 @@ from ..slices.planning import first_slices
 from ..slices.slice import Position, Slice
 from .blocking import in_thread
 from .child_desk import with_children
-from .child_messages import Start
 from .desks import FEW, Desk, LocalDesk, LocalPart, Part
 from .entries import Finished, Planned, Retried, Split
 from .exported_ids import find_twice, forget
@@ -105,9 +104,7 @@ class Run:
             if self._network is None:
                 await self._run_at([LocalDesk(self, ahead=self._concurrency <= FEW)] * self._concurrency)
             else:
-                assert self.manifest.begun is not None
-                start = Start(self.manifest.begun, self._network)
-                await with_children(self, start, self._processes, self._concurrency, self._run_at)
+                await with_children(self, self._network, self._processes, self._concurrency, self._run_at)
         finally:
             if self.uploads is not None:
                 self.uploads.shutdown(wait=False)

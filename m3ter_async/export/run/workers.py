@@ -158,10 +158,9 @@ class Worker:
 
     async def _pages(self, work: Read, start: Position) -> bool:
         """Read a slice from a position on; True if the rest of it is for others."""
-        run, slice = self._run, work.slice
+        slice = work.slice
         pages = 0
-        asked = work.asked
-        async with aclosing(self._desk.pages(asked, start)) as stream:
+        async with aclosing(self._desk.pages(work.asked, start)) as stream:
             while True:
                 async with self._desk.room.one_page():
                     page = await anext(stream, None)
