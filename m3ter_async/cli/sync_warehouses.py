@@ -203,7 +203,7 @@ class Warehouse:
 
         source = m3ter_source(resources, client=connect, full=full, on_change=on_change)
         to = dlt.destinations
-        target = to.duckdb(str(self._file)) if self._file is not None else to.postgres(self._url)
+        target = to.duckdb(str(self._file.absolute())) if self._file is not None else to.postgres(self._url)
         # all that is remembered is in the database: a folder that was left behind could only bring what is old
         with tempfile.TemporaryDirectory(prefix="m3ter-sync-", ignore_cleanup_errors=True) as folder:
             pipeline = dlt.pipeline("m3ter", destination=target, dataset_name=self._dataset, pipelines_dir=folder)

@@ -209,5 +209,6 @@ def test_a_destination_that_cannot_hold_it_is_refused_before_anything_is_read(tm
 
 
 def test_the_page_about_databases_runs_as_it_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))  # where dlt remembers pipelines, and their folders
     page = test_pages.ROOT / "docs" / "how-to" / "warehouses.md"
     test_pages.test_each_block_runs_and_prints_what_is_shown(page, tmp_path, monkeypatch)
