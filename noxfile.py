@@ -30,7 +30,7 @@ def oldest_of(project: dict[str, Any]) -> list[str]:
     """The lower bounds of all that a project depends on, with all its extras, as versions: ``aiohttp==3.13.5``."""
     extras: dict[str, list[str]] = project["optional-dependencies"]
     wanted = {line for lines in (project["dependencies"], *extras.values()) for line in lines}
-    found = [re.match(r"([\w.-]+)>=([\w.]+)", line) for line in sorted(wanted)]
+    found = [re.match(r"([\w.-]+)(?:\[[\w,]+\])?>=([\w.]+)", line) for line in sorted(wanted)]
     if None in found:
         raise ValueError(f"a dependency without a lower bound: {sorted(wanted)}")
     return sorted({f"{each[1]}=={each[2]}" for each in found if each})
