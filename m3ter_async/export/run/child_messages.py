@@ -1,6 +1,6 @@
 """What an export and its child processes say to each other, over pipes: a length, then MessagePack."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -189,7 +189,7 @@ class State(msgspec.Struct, frozen=True):
     ripe: bool
 
 
-encode = msgspec.msgpack.Encoder().encode
+encode: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
 
 
 def framed(message: object) -> bytes:
