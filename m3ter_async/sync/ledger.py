@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
 from typing import Any, NamedTuple
+from weakref import finalize
 
 from .keys import Key, pack, unpack
 from .marks import Row
@@ -36,12 +37,11 @@ class Ledger:
     def __init__(self) -> None:
         # autocommit: what belongs together is in savepoints
         self._rows = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        # since Python 3.13 one that is not closed is warned of; not by __del__, which may come after its own
+        finalize(self, self._rows.close)
         self._rows.executescript(_SCHEMA)
         self._turn = RLock()
         self._latest: tuple[str, int] = ("", 0)
-
-    def __del__(self) -> None:
-        self._rows.close()  # since Python 3.13 one that is not closed is warned of
 
     def __len__(self) -> int:
         """How many records are known."""

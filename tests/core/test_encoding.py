@@ -331,7 +331,7 @@ REFUSED: list[tuple[Any, str]] = [
     (numpy.float64("nan"), "not a number"),
     (numpy.float32("inf"), "not a number"),
     (numpy.longdouble("0.1"), "no exact form"),
-    (numpy.datetime64("NaT"), "no moment"),
+    (numpy.datetime64("NaT", "s"), "no moment"),
     (numpy.datetime64("2024-01-01T00:00:00.000000001"), "finer than a microsecond"),
     (numpy.datetime64("10000-01-01T00:00"), "no year"),
     (numpy.timedelta64(1, "s"), "no moment"),
