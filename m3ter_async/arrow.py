@@ -8,17 +8,15 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from ._core.operation import Operation
 from ._paging.arrow import refusal
 from ._tabular.arrow_page import ArrowPage, arrow_page, no_records
-from ._tabular.batches import RecordBatches
 from ._tabular.fitting import Misfit
 from .client import AsyncM3ter
 from .errors import RecordError
 from .export import Position, Slice, read_slice
+from .export.formats.converters import of_listing, of_slice
 from .export.slices.arguments import Value, as_texts
-from .export.slices.listings import find, paginator, unconnected
-from .export.slices.parent_names import parent_column
+from .export.slices.listings import find, unconnected
 from .export.slices.slice import START
 
 __all__ = ["ArrowPage", "read_arrow", "schemas"]
@@ -37,7 +35,7 @@ def schemas(resource: str, *, where: Mapping[str, Value] | None = None, nested: 
         ImportError: pyarrow is not installed.
     """
     listing = find(unconnected(), resource, as_texts(where or {}))
-    return RecordBatches(listing.operation.answer, listing.table, parent_column(listing), nested=nested).schemas
+    return of_listing(listing, nested=nested).schemas
 
 
 async def read_arrow(
@@ -68,8 +66,7 @@ async def read_arrow(
         RecordError: A record does not fit, and `on_bad` is not given.
         ImportError: pyarrow is not installed.
     """
-    operation = _operation(client, slice)
-    convert = RecordBatches(operation.answer, slice.method.split(".")[-2], _parent(slice, operation), nested=nested)
+    operation, convert = of_slice(client, slice, nested=nested)
     token = position.token
     none = True
 
@@ -88,17 +85,6 @@ async def read_arrow(
                 yield replace(made, gone=page.gone)
     if none:
         yield no_records(convert)
-
-
-def _operation(client: AsyncM3ter, slice: Slice) -> Operation[Any]:
-    # a paginator asks for nothing before it is iterated, so any id will do
-    parent = {} if slice.parent_argument is None else {slice.parent_argument: "any"}
-    return paginator(client, slice.method, {**slice.arguments, **parent}, None).operation
-
-
-def _parent(slice: Slice, operation: Operation[Any]) -> str | None:
-    """The key of a parent's id, where the records do not have it by themselves."""
-    return None if slice.parent_key in getattr(operation.answer, "__struct_encode_fields__", ()) else slice.parent_key
 
 
 for _public in (ArrowPage, read_arrow, schemas):

@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from .._tabular.batches import RecordBatches
 from .._tabular.pyarrow_import import pa
 from ..arrow import read_arrow
 from ..client import AsyncM3ter
 from ..errors import RecordError
 from ..export import Slice
-from ..export.slices.listings import paginator, unconnected
+from ..export.formats.converters import of_slice
+from ..export.slices.listings import unconnected
 
 _log = logging.getLogger("m3ter_async")
 BAD = "_bad_record"
@@ -82,9 +82,4 @@ class Rows:
 
 
 def _schemas(slice: Slice, *, nested: bool) -> dict[str, Any]:
-    # a paginator asks for nothing before it is iterated: any parent will do
-    parent = {} if slice.parent_argument is None else {slice.parent_argument: "any"}
-    record = paginator(unconnected(), slice.method, {**slice.arguments, **parent}, None).operation.answer
-    named = slice.parent_key in getattr(record, "__struct_encode_fields__", ())
-    table = slice.method.split(".")[-2]
-    return RecordBatches(record, table, None if named else slice.parent_key, nested=nested).schemas
+    return of_slice(unconnected(), slice, nested=nested)[1].schemas

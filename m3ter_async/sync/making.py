@@ -9,7 +9,6 @@ from anyio import to_thread
 
 from .._tabular.fitting import Misfit
 from ..export.slices.listings import Listing
-from ..export.slices.parent_names import parent_column
 from .bookmark import Bookmark
 from .change import Change, SetAside, SyncNote
 from .found import Found, Record
@@ -38,11 +37,9 @@ class Maker:
         self._batches: Any = None
         self._told: set[tuple[str | None, str | None]] = set()
         if arrow:
-            from .._tabular.batches import RecordBatches
+            from ..export.formats.converters import of_listing
 
-            self._batches = RecordBatches(
-                listing.operation.answer, listing.table, parent_column(listing), nested=nested
-            )
+            self._batches = of_listing(listing, nested=nested)
         self._clear()
 
     def _clear(self) -> None:

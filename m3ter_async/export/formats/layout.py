@@ -63,9 +63,9 @@ def layout(listing: Listing, format: str, *, nested: bool, compression: str | No
         reader = Reader(table.shape)
         columns = {each.name: [f"{column.title} {column.kind}" for column in each.header] for each in table.walk()}
         return Layout(list(columns), ".csv", lambda paths: CsvSink(table, reader, paths), columns)
-    from ..._tabular.batches import RecordBatches
+    from .converters import of_listing
     from .parquet import ParquetSink
 
-    batches = RecordBatches(record, name, parent, nested=nested)
+    batches = of_listing(listing, nested=nested)
     columns = {table: [f"{each.name} {each.type}" for each in schema] for table, schema in batches.schemas.items()}
     return Layout(list(columns), ".parquet", lambda paths: ParquetSink(batches, paths), columns)

@@ -13,7 +13,7 @@ from anyio import to_thread
 from ...client import AsyncM3ter
 from ...export.slices.arguments import Value, as_texts
 from ...export.slices.listings import Listing, find
-from ...export.slices.parent_names import parent_column, parent_key
+from ...export.slices.parent_names import parent_key
 from ..change import Change, SetAside, SyncNote
 from ..changes import changes
 from ..known import Known
@@ -121,9 +121,9 @@ async def sync_lake(
 
 
 def _schemas(listing: Listing, *, nested: bool) -> dict[str, Any]:
-    from ..._tabular.batches import RecordBatches
+    from ...export.formats.converters import of_listing
 
-    return RecordBatches(listing.operation.answer, listing.table, parent_column(listing), nested=nested).schemas
+    return of_listing(listing, nested=nested).schemas
 
 
 def _parent(listing: Listing) -> str | None:
