@@ -10,9 +10,9 @@ from typing import Any
 from ..client import AsyncM3ter
 from ..export.slices.arguments import Value, as_texts
 from ..export.slices.listings import find, unconnected
+from ..export.slices.parent_names import parent_field
 from ..sync import Change, Known, changes
 from ..sync.bookmark import Bookmark
-from ..sync.lake.run import _parent, _schemas
 from ._dlt_tables import BOOKMARK, DIGEST, ORDER, SETTLED, Tables
 from ._pump import pumped
 
@@ -126,7 +126,9 @@ class _Plan:
         self._on_change = on_change
         self._texts = as_texts(arguments["where"] or {})
         listing = find(unconnected(), name, self._texts)
-        self.tables = Tables(_schemas(listing, nested=False), _parent(listing))
+        from ..export.formats.converters import of_listing  # it loads pyarrow
+
+        self.tables = Tables(of_listing(listing).schemas, parent_field(listing))
 
     def resource(self, dlt: Any) -> Any:
         """The dlt resource."""

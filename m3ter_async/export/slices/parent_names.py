@@ -27,6 +27,18 @@ def parent_column(listing: Listing) -> str | None:
     return None if key in getattr(listing.operation.answer, "__struct_encode_fields__", ()) else key
 
 
+def parent_field(listing: Listing) -> str | None:
+    """The column of a table that has it, whether the models name that field or not."""
+    from ..._tabular.tables import snake
+
+    key = parent_key(listing)
+    if key is None:
+        return None
+    record = listing.operation.answer
+    names = dict(zip(record.__struct_encode_fields__, record.__struct_fields__, strict=True))
+    return str(names.get(key, snake(key))).rstrip("_")
+
+
 class ParentName:
     """Names the parent in its children.
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from anyio import to_thread
 
 from ...client import AsyncM3ter
 from ...export.slices.arguments import Value, as_texts
-from ...export.slices.listings import Listing, find
-from ...export.slices.parent_names import parent_key
+from ...export.slices.listings import find
+from ...export.slices.parent_names import parent_field
 from ..change import Change, SetAside, SyncNote
 from ..changes import changes
 from ..known import Known
@@ -84,13 +83,14 @@ async def sync_lake(
         OSError: The disk is full, or failed; the same holds.
     """
     changes(client, resource, Known(), full=full, where=where, look_back=look_back, nested=nested)  # checks them
-    from .store import Store  # it loads pyarrow
+    from ...export.formats.converters import of_listing  # it loads pyarrow, as the next one does
+    from .store import Store
 
     listing = find(client, resource, as_texts(where or {}))
-    schemas = _schemas(listing, nested=nested)
+    schemas = of_listing(listing, nested=nested).schemas
     place = await to_thread.run_sync(Place, Path(lake), client.org_id, resource)
     try:
-        store = Store(place, schemas, _parent(listing))
+        store = Store(place, schemas, parent_field(listing))
         known = await to_thread.run_sync(store.known)
         upserts = deletes = 0
         aside: list[SetAside] = []
@@ -118,21 +118,3 @@ async def sync_lake(
     finally:
         place.close()
     return SyncReport(resource, upserts, deletes, len(known), tuple(aside), tuple(notes))
-
-
-def _schemas(listing: Listing, *, nested: bool) -> dict[str, Any]:
-    from ...export.formats.converters import of_listing
-
-    return of_listing(listing, nested=nested).schemas
-
-
-def _parent(listing: Listing) -> str | None:
-    """The column with the id of the parent."""
-    from ..._tabular.tables import snake
-
-    key = parent_key(listing)
-    if key is None:
-        return None
-    record = listing.operation.answer
-    names = dict(zip(record.__struct_encode_fields__, record.__struct_fields__, strict=True))
-    return str(names.get(key, snake(key))).rstrip("_")
