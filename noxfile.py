@@ -16,7 +16,9 @@ PROJECT = nox.project.load_toml()
 
 VERSIONS = nox.project.python_versions(PROJECT)  # of the classifiers
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-SIDE_BY_SIDE = ("-n", "auto", "--dist", "worksteal")  # on all cores
+# once more what fails, and named: a busy machine holds up what measures time, and a fault of ours fails twice
+AGAIN = ("--reruns", "1")
+SIDE_BY_SIDE = ("-n", "auto", "--dist", "worksteal", *AGAIN)  # on all cores
 LARGE = {"cloud", "spark", "dlt", "sync"}  # tried by `engines` alone
 EVERYTHING = ",".join(sorted(EXTRAS.keys() - LARGE))
 
@@ -74,8 +76,7 @@ def lowest(session: nox.Session) -> None:
 def engines(session: nox.Session) -> None:
     """What needs real engines, databases or object stores; it installs and starts them itself."""
     install(session, ",".join(EXTRAS), "engines")
-    # once more what fails: others' servers are held up by a busy machine, and a fault of ours fails twice
-    session.run("python", "-m", "pytest", "--reruns", "1", *(session.posargs or ["tests/engines"]))
+    session.run("python", "-m", "pytest", *AGAIN, *(session.posargs or ["tests/engines"]))
 
 
 @nox.session

@@ -137,8 +137,8 @@ class Endless:
         return answer({"data": rows, "nextToken": str(after) if after < self.count else None})
 
 
-async def peak(out: Path, name: str, count: int) -> int:
-    """The most memory that an export of so many bills takes."""
+async def peak(out: Path, name: str, count: int) -> tuple[int, int]:
+    """The most memory that an export of so many bills takes, and what was read, in bytes."""
     endless = Endless(count)
     tracemalloc.start()
     try:
@@ -150,7 +150,7 @@ async def peak(out: Path, name: str, count: int) -> int:
         tracemalloc.stop()
     assert report.records == {"bills": count}
     assert len(files(out / str(count))) >= count // 100
-    return found
+    return found, report.bytes
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -159,9 +159,10 @@ async def test_ten_times_the_bills_take_the_same_memory(out: Path, monkeypatch: 
     monkeypatch.setattr(parts, "_FULL", 100_000)
     monkeypatch.setattr(parts, "_BATCH", 40_000)
     await peak(out, name, 100)  # what is loaded once
-    few = await peak(out, name, 150)
-    many = await peak(out, name, 1_500)
-    assert many < few * 1.25 + 100_000
+    few, read = await peak(out, name, 150)
+    many, read_of_many = await peak(out, name, 1_500)
+    # how many pages lie ready at once is a matter of threads; what kept the records would grow with all that is read
+    assert many < few + (read_of_many - read) / 5
 
 
 async def test_parts_are_finished_when_they_are_full_or_old(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
