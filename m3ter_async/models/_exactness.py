@@ -27,7 +27,7 @@ Numbers: TypeAlias = Callable[[Iterable[Any]], Iterable[Any]]
 
 # The time of a moment, in more digits than a datetime holds: looked for by its dot, of which there are few. Or any of
 # these characters as an escape. And the digits that would be lost.
-_MAYBE_FINER = re.compile(rb"\.(?<=[0-9]:[0-9][0-9]\.)[0-9]{7}").search
+_MAYBE_FINER = re.compile(rb"\.(?<=:..\.)[0-9]{7}", re.DOTALL).search
 _ESCAPED = re.compile(rb"\\u00(?:3[0-9aA]|2[eE])").search
 _FINER = re.compile(r"\.[0-9]{6}0*[1-9]").search
 _finite = Decimal.is_finite
