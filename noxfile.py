@@ -17,7 +17,7 @@ PROJECT = nox.project.load_toml()
 VERSIONS = nox.project.python_versions(PROJECT)  # of the classifiers
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 # once more what fails, and named: a busy machine holds up what measures time, and a fault of ours fails twice
-AGAIN = ("--reruns", "1")
+AGAIN = ("--reruns", "1", "-raR")
 SIDE_BY_SIDE = ("-n", "auto", "--dist", "worksteal", *AGAIN)  # on all cores
 LARGE = {"cloud", "spark", "dlt", "sync"}  # tried by `engines` alone
 EVERYTHING = ",".join(sorted(EXTRAS.keys() - LARGE))
