@@ -6,16 +6,16 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import contest, imports
+from . import columns, contest, imports, stages
 from .chart import chart
 from .contest import Outcome
 from .figures import figures
-from .report import failures, figure_rows, import_failures, import_rows, into_readme, markdown, outcome_rows, plain
-from .works import IMPORT, NAMES, WORKS
+from .report import around, failures, figure_rows, import_failures, import_rows, into_page, markdown, notes, plain
+from .works import IMPORT, NAMES, STAGES, WORKS
 
 HERE = Path(__file__).parent
 IMPORTS = 9  # fresh processes per statement
@@ -28,9 +28,12 @@ def main() -> int:
         1 where a contender failed or saw the wrong rows, else 0: a figure not reached is a result, not an error.
     """
     arguments = _arguments()
+    if arguments.page:
+        around(arguments.page.read_text(encoding="utf-8"))  # known before it is measured for long
     started, load = time.monotonic(), os.getloadavg()[0]
     outcomes: dict[str, Outcome] = {}
     imported: dict[str, dict[str, Any]] = {}
+    staged = stages.Stages()
     wanted = arguments.only or NAMES
     with contest.server() as port:
         for name in (name for name in WORKS if name in wanted):
@@ -39,21 +42,27 @@ def main() -> int:
                 work, port, quick=arguments.quick, rounds=arguments.rounds, progress=_progress(name, started)
             )
             outcomes[name] = outcome
-            _show(work.title.format(count=outcome.count), plain(outcome_rows(outcome)), outcome.failures)
+            _show(work.title.format(count=outcome.count), plain(columns.table(outcome)), notes(outcome))
+        if STAGES in wanted:
+            _progress(STAGES, started)("timing them")
+            staged = stages.measure(port, quick=arguments.quick)
+            for title, lines in staged.parts():
+                _show(title, plain(lines))
     if IMPORT in wanted:
         imported = imports.measure(3 if arguments.quick else IMPORTS)
-        _show("Import", plain(import_rows(imported)), import_failures(imported))
-    promised = figures(outcomes, imported)
+        _show("Import", plain(import_rows(imported)), failures(import_failures(imported)))
+    promised = figures(outcomes, imported, staged)
     heading = "Asked and measured" + (", though so short a run is no measure" if arguments.quick else "")
-    _show(heading, plain(figure_rows(promised)))
+    shown = [each for each in promised if each.measured is not None or not arguments.only]
+    _show(heading, plain(figure_rows(shown)))
     print(f"\n{time.monotonic() - started:.0f} s")
     if arguments.out:
         command = " ".join(("python -m benchmarks", *sys.argv[1:]))
-        run = f"`{command}`, {arguments.rounds} rounds; load average of the machine when it began: {load:.1f}"
-        arguments.out.write_text(markdown(outcomes, imported, promised, run), encoding="utf-8")
-    if arguments.readme:
-        text = arguments.readme.read_text(encoding="utf-8")
-        arguments.readme.write_text(into_readme(text, promised), encoding="utf-8")
+        run = f"`{command}`, rounds: {arguments.rounds}; load average of the machine when it began: {load:.1f}"
+        arguments.out.write_text(markdown(outcomes, imported, staged, promised, run), encoding="utf-8")
+    if arguments.page:
+        text = arguments.page.read_text(encoding="utf-8")
+        arguments.page.write_text(into_page(text, promised), encoding="utf-8")
     if arguments.chart:
         arguments.chart.write_text(chart(outcomes), encoding="utf-8")
     return int(any(each.failures for each in outcomes.values()) or bool(import_failures(imported)))
@@ -70,13 +79,13 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, help="the report (benchmarks/results.md)")
     parser.add_argument("--chart", type=Path, help="the chart (benchmarks/chart.svg)")
-    parser.add_argument("--readme", type=Path, help="the page that shows the figures (docs/explanation/speed.md)")
+    parser.add_argument("--page", type=Path, help="the page that shows the figures (docs/explanation/speed.md)")
     arguments = parser.parse_args()
     arguments.rounds = max(1, arguments.rounds or (1 if arguments.quick else 3))
     if not arguments.quick and not arguments.only:
         arguments.out = arguments.out or HERE / "results.md"
         arguments.chart = arguments.chart or HERE / "chart.svg"
-        arguments.readme = arguments.readme or HERE.parent / "docs" / "explanation" / "speed.md"
+        arguments.page = arguments.page or HERE.parent / "docs" / "explanation" / "speed.md"
     return arguments
 
 
@@ -87,8 +96,8 @@ def _progress(name: str, started: float) -> Callable[[str], None]:
     return show
 
 
-def _show(title: str, table: str, failed: Mapping[str, str] | None = None) -> None:
-    print("\n".join(("", title, table, *failures(failed or {}))), flush=True)
+def _show(title: str, table: str, below: Sequence[str] = ()) -> None:
+    print("\n".join(("", title, table, *below)), flush=True)
 
 
 if __name__ == "__main__":

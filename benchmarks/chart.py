@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
+from .columns import MB
+from .contenders import BY_HAND, OURS, OURS_RAW, OURS_TYPED, PEER, PEER_AIOHTTP
 from .contest import Outcome
-from .figures import MB
-from .works import BY_HAND, OURS, OURS_RAW, OURS_TYPED, PEER, PEER_AIOHTTP
 
 _WIDTH = 760
 _LABEL = 210  # where the bars begin

@@ -9,11 +9,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .works import Contender, Work
+from . import typescript
+from .contenders import NODE, Contender
+from .works import Work
 
 ROOT = Path(__file__).parents[1]
 LONGEST = 300  # seconds that one process may take
@@ -34,6 +37,11 @@ class Outcome:
         self.count = count
         self.rounds: dict[str, list[list[Result]]] = {each.name: [] for each in work.contenders}
         self.failures: dict[str, str] = {}
+        self.left_out: dict[str, str] = {}
+
+    def count_of(self, contender: str) -> int:
+        """How many rows or calls a contender is asked for."""
+        return self.count * next(each.times for each in self.work.contenders if each.name == contender)
 
     def results(self, contender: str) -> list[Result]:
         """Every result of a contender; empty where it failed or did not take part."""
@@ -76,19 +84,22 @@ def server() -> Iterator[int]:
 def run(work: Work, port: int, *, quick: bool, rounds: int, progress: Callable[[str], None]) -> Outcome:
     """Do one work: A B C, C B A, A B C, and so on, so that a slow minute of the machine falls on all alike."""
     outcome = Outcome(work, work.quick if quick else work.count)
-    expected = _expected(port, work.kind, outcome.count)
+    outcome.left_out = {each.name: why for each in work.contenders if (why := missing(each.needs))}
+    taking_part = [each for each in work.contenders if each.name not in outcome.left_out]
+    expected = {times: _expected(port, work.kind, outcome.count * times) for times in {c.times for c in taking_part}}
     for number in range(1 if work.once else rounds):
         for results in outcome.rounds.values():
             results.append([])
-        for turn in range(1 if work.once else max(each.passes for each in work.contenders)):
-            for contender in work.contenders[:: -1 if turn % 2 else 1]:
+        for turn in range(1 if work.once or quick else max(each.passes for each in taking_part)):
+            for contender in taking_part[:: -1 if turn % 2 else 1]:
                 if turn < contender.passes and contender.name not in outcome.failures:
                     progress(f"round {number + 1}: {contender.name}")
+                    count = outcome.count_of(contender.name)
                     try:
-                        result = _worker(contender, port, outcome.count)
+                        result = worker(contender, port, count)
                         if work.kind == "measurements":
-                            result.update(_received(port, outcome.count))
-                        _check(result, expected)
+                            result.update(_received(port, count))
+                        check(result, expected[contender.times])
                     except (WrongResultError, subprocess.SubprocessError) as error:
                         outcome.failures[contender.name] = _reason(error)
                     else:
@@ -96,9 +107,20 @@ def run(work: Work, port: int, *, quick: bool, rounds: int, progress: Callable[[
     return outcome
 
 
-def _worker(contender: Contender, port: int, count: int) -> Result:
-    program = [sys.executable, "-m", "benchmarks.workers"]
-    command = [*program, contender.module, contender.backend, contender.task, str(port), str(count)]
+def missing(needed: str) -> str:
+    """Why something that is needed is not there; empty if it is."""
+    if needed == NODE:
+        found = typescript.installed()
+        return "" if isinstance(found, Path) else found
+    return f"{needed} is not installed" if needed and find_spec(needed) is None else ""
+
+
+def worker(contender: Contender, port: int, count: int) -> Result:
+    if contender.needs == NODE:
+        program = typescript.program(contender.module)
+    else:
+        program = [sys.executable, "-m", "benchmarks.workers", contender.module]
+    command = [*program, contender.backend, contender.task, str(port), str(count)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST, check=True)
     result: Result = json.loads(done.stdout)
     return result
@@ -121,7 +143,7 @@ def _received(port: int, count: int) -> Result:
     return got
 
 
-def _check(result: Result, expected: Result) -> None:
+def check(result: Result, expected: Result) -> None:
     """Compare whatever the contender counted with what the server sent; doubles may be off by their rounding."""
     for name in ("rows", "line_items", "bytes"):
         if name in result and result[name] != expected[name]:

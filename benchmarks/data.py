@@ -20,6 +20,7 @@ LINE_ITEMS = 40
 BANDS = 3
 DISTINCT_BILLS = 61  # prime, so that pages of 100 differ from one another
 DISTINCT_TRANSACTIONS = 997
+DISTINCT_ACCOUNTS = 499
 DISTINCT_MEASUREMENTS = 991
 
 FIRST_DAY = dt.date(2024, 1, 1)
@@ -32,8 +33,9 @@ _json = msgspec.json.Encoder(decimal_format="number")
 class Catalog:
     """Finished records without their ids, and the sums that a complete reader must arrive at."""
 
-    def __init__(self, seed: int = SEED) -> None:
+    def __init__(self, seed: int = SEED, line_items: int = LINE_ITEMS) -> None:
         self._random = random.Random(seed)
+        self._line_items = line_items
         self._bills: list[bytes] = []
         self._subtotals: list[Decimal] = []
         self._totals: list[Decimal] = []
@@ -45,6 +47,7 @@ class Catalog:
         transactions = [self._transaction() for _ in range(DISTINCT_TRANSACTIONS)]
         self._transactions = [_without_opening(each) for each in transactions]
         self._amounts: list[Decimal] = [each["amount"] for each in transactions]
+        self._accounts = [_without_opening(self._account()) for _ in range(DISTINCT_ACCOUNTS)]
         self.bill_job = _without_opening(_BILL_JOB)
 
     def bills(self, start: int, stop: int, length: int) -> list[bytes]:
@@ -54,6 +57,10 @@ class Catalog:
     def transactions(self, start: int, stop: int) -> list[bytes]:
         """The pieces of a JSON array of balance transactions, without its brackets."""
         return _array(self._transactions, start, stop, [b""] * (stop - start))
+
+    def accounts(self, start: int, stop: int) -> list[bytes]:
+        """The pieces of a JSON array of accounts, without its brackets."""
+        return _array(self._accounts, start, stop, [b""] * (stop - start))
 
     def expected(self, kind: str, count: int) -> dict[str, Any]:
         """What a client that saw every record of a list of `count` must report."""
@@ -66,16 +73,18 @@ class Catalog:
                 "amounts": str(_cycle(self._amounts, count)),
                 "bytes": _size(self._transactions, count),
             }
+        if kind == "accounts":
+            return {"rows": count, "bytes": _size(self._accounts, count)}
         return {
             "rows": count,
-            "line_items": count * LINE_ITEMS,
+            "line_items": count * self._line_items,
             "amounts": str(_cycle(self._subtotals, count)),
             "totals": str(_cycle(self._totals, count)),
             "bytes": _size(self._bills, count) + count * len(_DATE % b"2024-03-01"),
         }
 
     def _bill(self) -> tuple[dict[str, Any], Decimal]:
-        items = [self._line_item(number) for number in range(LINE_ITEMS)]
+        items = [self._line_item(number) for number in range(self._line_items)]
         subtotal = sum((item["subtotal"] for item in items), Decimal())
         converted = sum((item["convertedSubtotal"] for item in items), Decimal())
         account = self._uuid()
@@ -177,6 +186,19 @@ class Catalog:
             "transactionTypeId": self._uuid(),
             "appliedDate": "2024-03-01T00:00:00Z",
             "transactionDate": "2024-03-01T02:11:09.123Z",
+            **self._audit(),
+        }
+
+    def _account(self) -> dict[str, Any]:
+        code = f"acct-{self._random.getrandbits(32):08x}"
+        return {
+            "version": 2,
+            "name": f"Customer {code}",
+            "code": code,
+            "emailAddress": f"billing@{code}.example",
+            "currency": "EUR",
+            "daysBeforeBillDue": 30,
+            "customFields": {"tier": "gold", "discount": self._amount(50, 2)},
             **self._audit(),
         }
 

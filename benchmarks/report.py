@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from .columns import table
 from .contest import Outcome
-from .figures import MB, Figure
+from .figure import Figure
+from .stages import Stages
 
-_PACKAGES = ("m3ter-async", "m3ter", "aiohttp", "httpx", "httpx-aiohttp", "msgspec", "anyio")
+_PACKAGES = (
+    "m3ter-async",
+    "m3ter",
+    "aiohttp",
+    "httpx",
+    "httpx-aiohttp",
+    "msgspec",
+    "anyio",
+    "isal",
+    "uvloop",
+    "pyarrow",
+)
 _METHOD = """
 Every contender runs in a fresh process of its own against one static HTTP/1.1 server in another process on the loopback
 interface, in turn (A B C, C B A, …). Times are medians over all runs; a ratio is the median over the rounds of the
@@ -26,48 +39,17 @@ checked in every run: a client with `Decimal` amounts must arrive at the exact s
 table says by how much it is off. Measurements are counted and added up by the server, after the clock has stopped.
 
 "m3ter" is given a token, as its async client cannot log in, and otherwise keeps its defaults, as this client does but
-for its rate limit. It decodes every bill in full: `.raw()` and `.as_type()` are compared with that. "By hand" is the
-loop that a good programmer writes with aiohttp and msgspec for just this one work.
+for its rate limit. It decodes every bill in full: `.raw()` and `.as_type()` are compared with that. m3ter's package for
+node counts in doubles, as JavaScript does; its peak memory is what node tells. "By hand" is the loop that a good
+programmer writes with aiohttp and msgspec for just this one work.
 """
-
-
-def outcome_rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
-    """The header and the lines of one work's table."""
-    header = [
-        "contender",
-        "time",
-        f"{ours(outcome)} is",
-        "CPU per call",
-        "peak memory",
-        "longest stall",
-        "first call",
-        "sum of amounts",
-    ]
-    return header, [list(_outcome_row(outcome, each.name)) for each in outcome.work.contenders]
-
-
-def ours(outcome: Outcome) -> str:
-    """Whom the others are compared with: the first of this client's ways to do the work."""
-    return outcome.work.contenders[0].name
-
-
-def _outcome_row(outcome: Outcome, name: str) -> Iterator[str]:
-    yield name
-    results = outcome.results(name)
-    if not results:
-        yield from ("failed", "", "", "", "", "", "")
-        return
-    yield f"{outcome.median(name, 'seconds'):.2f} s"
-    ratio = None if name == ours(outcome) else outcome.ratio(name, ours(outcome))
-    yield "" if ratio is None else f"{ratio:.2f}x"
-    yield _duration((outcome.median(name, "cpu") or 0) / results[0]["calls"])
-    yield f"{(outcome.highest(name, 'peak_memory') or 0) / MB:.0f} MB"
-    yield f"{(outcome.median(name, 'stall') or 0) * 1e3:.0f} ms"
-    yield f"{(outcome.median(name, 'first_call') or 0) * 1e3:.0f} ms"
-    if "exact" not in results[0]:
-        yield ""
-    else:
-        yield "exact" if results[0]["exact"] else f"rounded, off by {float(results[0]['rounded_by']):.1g}"
+_OPENING, _CLOSING = "<!-- figures -->\n", "<!-- /figures -->"
+_TEXTS = ("figure", "contender", "stage", "statement", "held by")  # columns of text; the others are of numbers
+_HOLDS = """
+The stages of a work, each timed alone in a process of its own, in turn with the others of its part: the least CPU time
+of seven rounds. "All else" is what is left of the whole, and by noise it can be less than nothing. The column "held by"
+above takes its numbers from here.
+"""
 
 
 def import_rows(imports: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -91,13 +73,21 @@ def import_failures(imports: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 def figure_rows(figures: Sequence[Figure]) -> tuple[list[str], list[list[str]]]:
     """The header and the lines of what was promised and measured."""
-    rows = [[each.what, each.asked_text, each.measured_text, each.by_cpu_text, each.verdict] for each in figures]
-    return ["figure", "asked", "measured", "by CPU time", ""], rows
+    rows = [
+        [each.what, each.asked_text, each.measured_text, each.by_cpu_text, each.verdict, each.held_by]
+        for each in figures
+    ]
+    return ["figure", "asked", "measured", "by CPU time", "", "held by"], rows
 
 
-def failures(reasons: Mapping[str, str]) -> list[str]:
+def failures(reasons: Mapping[str, str], word: str = "failed") -> list[str]:
     """A line for each that failed."""
-    return [f"{name} failed: {reason}" for name, reason in reasons.items()]
+    return [f"{name} {word}: {reason}." for name, reason in reasons.items()]
+
+
+def notes(outcome: Outcome) -> list[str]:
+    """A line for each that did not take part in a work, or failed at it."""
+    return [*failures(outcome.left_out, "is left out"), *failures(outcome.failures)]
 
 
 def plain(table: tuple[list[str], list[list[str]]]) -> str:
@@ -109,37 +99,47 @@ def plain(table: tuple[list[str], list[list[str]]]) -> str:
 
 
 def markdown(
-    outcomes: Mapping[str, Outcome], imports: Mapping[str, Mapping[str, Any]], figures: Sequence[Figure], run: str
+    outcomes: Mapping[str, Outcome],
+    imports: Mapping[str, Mapping[str, Any]],
+    stages: Stages,
+    figures: Sequence[Figure],
+    run: str,
 ) -> str:
     """The whole report; `run` tells how it came about."""
-    parts = [
-        "# Benchmarks",
-        _METHOD.strip(),
-        _environment(run),
-        "## Asked and measured",
-        _table(figure_rows(figures)),
-    ]
+    parts = ["# Benchmarks", _METHOD.strip(), _environment(run), "## Asked and measured", _table(figure_rows(figures))]
+    if stages.values:
+        parts += ["## What holds the misses", _HOLDS.strip()]
+        for title, lines in stages.parts():
+            parts += [f"### {title}", _table(lines)]
     for outcome in outcomes.values():
-        parts += [f"## {outcome.work.title.format(count=outcome.count)}", _table(outcome_rows(outcome))]
-        parts += failures(outcome.failures)
+        parts += [f"## {outcome.work.title.format(count=outcome.count)}", _table(table(outcome)), *notes(outcome)]
     if imports:
-        parts += ["## Import", _table(import_rows(imports))]
-        parts += failures(import_failures(imports))
+        parts += ["## Import", _table(import_rows(imports)), *failures(import_failures(imports))]
     return "\n\n".join(parts) + "\n"
 
 
-def into_readme(text: str, figures: Sequence[Figure]) -> str:
+def into_page(text: str, figures: Sequence[Figure]) -> str:
     """The page with its table of figures replaced; it stands between two comments."""
-    before, opening, rest = text.partition("<!-- figures -->\n")
-    _, closing, after = rest.partition("<!-- /figures -->")
+    before, after = around(text)
+    return f"{before}{_OPENING}{_table(figure_rows(figures))}\n{_CLOSING}{after}"
+
+
+def around(text: str) -> tuple[str, str]:
+    """What a page has before its table of figures, and behind it.
+
+    Raises:
+        ValueError: It has no place for them.
+    """
+    before, opening, rest = text.partition(_OPENING)
+    _, closing, after = rest.partition(_CLOSING)
     if not (opening and closing):
         raise ValueError("the page has no place for the figures")
-    return f"{before}{opening}{_table(figure_rows(figures))}\n{closing}{after}"
+    return before, after
 
 
 def _table(table: tuple[list[str], list[list[str]]]) -> str:
     header, rows = table
-    rule = ["---"] + ["---:"] * (len(header) - 1)
+    rule = ["---" if each in _TEXTS else "---:" for each in header]
     return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
 
 
@@ -168,7 +168,3 @@ def _processor() -> str:
             return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds * 1e6:.0f} µs" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms"

@@ -1,10 +1,10 @@
 """A static HTTP/1.1 server that costs as little as possible: run as a process of its own, it prints its port.
 
 The organization id in a path says how long the organization's lists are, so one server serves every size of work; with
-a hyphen behind it, also how many milliseconds every page of them takes, and pages are small. With a ``z`` behind it,
-pages are compressed; each is so once, and then kept.
-Requests are not pipelined, and only measurements have a body; anything unknown is a 404. What came in as measurements
-is only read when somebody asks for it, after the clock has stopped.
+a hyphen behind it, also how many milliseconds every page of them takes, and pages are small. Letters behind it say
+more: `WAYS`. What stands before it, as in ``o7_``, only tells organizations apart.
+Requests are not pipelined; anything unknown is a 404. What came in as measurements is only read when somebody asks for
+it, after the clock has stopped.
 """
 
 from __future__ import annotations
@@ -15,21 +15,40 @@ import json
 import re
 from collections import defaultdict
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from benchmarks.data import Catalog, from_day
 
-_LIST = re.compile(rb"/organizations/(\d+)(?:-(\d+))?(z)?/(?:(bills)|balances/[^/?]+/transactions)(?:\?(.*))?$")
+WAYS = {"z": "pages are compressed", "s": "bills have one line item", "f": "some requests are refused at first"}
+SMALL = "small"  # bills of one line item
+
+_ORGANIZATION = rb"/organizations/(?:o\d+_)?(\d+)(?:-(\d+))?([a-z]*)/"
+_LIST = re.compile(_ORGANIZATION + rb"(bills|accounts|balances/[^/?]+/transactions)(?:\?(.*))?$")
 _LATENCY = re.compile(rb"/organizations/\d+-(\d+)/")  # milliseconds before the answer
 _SUBMIT = re.compile(rb"/organizations/(\d+)/measurements$")
+_JOB = re.compile(_ORGANIZATION + rb"billjobs/([^/?]*(\d\d))$")
 _RECEIVED = re.compile(rb"/received/(\d+)$")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _EXPECTED = re.compile(rb"/expected/(\w+)/(\d+)$")
-_PACKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
-_LEVEL = 6  # as web servers do
-_HEAD = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_LARGEST = {b"bills": 100, b"accounts": 100}  # records of a page; 200 of anything else
+_LARGEST_SLOW = 10
+_LEVEL = 6  # of compression, as web servers do
+_LOGIN = b'{"access_token":"benchmark-token","token_type":"Bearer","expires_in":18000}'
+_TOO_MANY = (b"429 Too Many Requests", b"Retry-After: 0.05\r\n")
+_UNAVAILABLE = (b"503 Service Unavailable", b"")
+_REFUSED_GETS = {7: _TOO_MANY, 32: _UNAVAILABLE}  # of 50
+_REFUSED_PAGES = {3: _TOO_MANY, 8: _UNAVAILABLE}  # of 10
+
+
+class Page(NamedTuple):
+    """A page of a list: from which record to which of so many."""
+
+    start: int
+    stop: int
+    last: int
+    length: int
 
 
 class Inbox:
@@ -54,14 +73,75 @@ class _Measurement(msgspec.Struct):
 _measurements = msgspec.json.Decoder(dict[str, list[_Measurement]])
 
 
-class StaticServer(asyncio.Protocol):
-    """One connection: canned answers by path."""
+class Answers:
+    """What is answered to a request, by its target alone: every run sees the same."""
 
-    def __init__(self, catalog: Catalog, inbox: Inbox, packed: dict[bytes, bytes]) -> None:
-        self._catalog = catalog
-        self._inbox = inbox
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+        self._catalog, self._small = Catalog(), Catalog(line_items=1)
+        self._packed: dict[bytes, bytes] = {}
+        self._refused: set[bytes] = set()
+
+    def answer(self, target: bytes) -> bytes:
+        """The whole answer, head and body."""
+        if match := _JOB.match(target):
+            if b"f" in match[3] and (refusal := self._refusal(target, _REFUSED_GETS.get(int(match[5]) % 50))):
+                return refusal
+            return _answer(b'{"id":"' + match[4] + self._catalog.bill_job)
+        if match := _LIST.match(target):
+            return self._list(target, match)
+        if _SUBMIT.match(target):
+            return _answer(b'{"result":"accepted"}')
+        if target == b"/oauth/token":
+            return _answer(_LOGIN)
+        if match := _RECEIVED.match(target):
+            return _answer(json.dumps(self.inbox.take(int(match[1]))).encode())
+        if match := _EXPECTED.match(target):
+            kind, count = match[1].decode(), int(match[2])
+            catalog = self._small if kind == SMALL else self._catalog
+            return _answer(json.dumps(catalog.expected(kind, count)).encode())
+        return _answer(b"{}", b"404 Not Found")
+
+    def _refusal(self, target: bytes, refusal: tuple[bytes, bytes] | None) -> bytes | None:
+        """A refusal, if this is a request that is refused, and not its repeat."""
+        if refusal is None or target in self._refused:
+            self._refused.discard(target)
+            return None
+        self._refused.add(target)
+        return _answer(b'{"message":"not now"}', *refusal)
+
+    def _list(self, target: bytes, match: re.Match[bytes]) -> bytes:
+        length, slow, ways, kind, query = match.groups(b"")
+        largest = _LARGEST_SLOW if slow and kind == b"bills" else _LARGEST.get(kind, 200)
+        page = _page(int(length), query, largest)
+        refused = _REFUSED_PAGES.get(page.start // largest % 10) if b"f" in ways else None
+        if refusal := self._refusal(target, refused):
+            return refusal
+        if b"z" not in ways:
+            return b"".join(self._pieces(kind, page, small=b"s" in ways))
+        if target not in self._packed:  # each is compressed once, and then kept
+            _, _, body = b"".join(self._pieces(kind, page, small=b"s" in ways)).partition(b"\r\n\r\n")
+            self._packed[target] = _answer(gzip.compress(body, _LEVEL), more=b"Content-Encoding: gzip\r\n")
+        return self._packed[target]
+
+    def _pieces(self, kind: bytes, page: Page, *, small: bool) -> list[bytes]:
+        catalog = self._small if small else self._catalog
+        start, stop, last, length = page
+        if kind == b"bills":
+            records = catalog.bills(start, stop, length)
+        else:
+            records = catalog.accounts(start, stop) if kind == b"accounts" else catalog.transactions(start, stop)
+        end = b'],"nextToken":"%d"}' % stop if stop < last else b"]}"
+        size = len(b'{"data":[') + sum(map(len, records)) + len(end)
+        return [_head(size), b'{"data":[', *records, end]
+
+
+class StaticServer(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
         self._received = bytearray()
-        self._packed = packed
         self._whole = 0  # bytes that the request has, once that is known
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -79,61 +159,38 @@ class StaticServer(asyncio.Protocol):
         if len(self._received) >= self._whole:
             target = bytes(self._received[: self._head]).split(b" ", 2)[1]
             if match := _SUBMIT.match(target):
-                self._inbox.bodies[int(match[1])].append(bytes(self._received[self._head :]))
+                self._answers.inbox.bodies[int(match[1])].append(bytes(self._received[self._head :]))
             self._received, self._whole = bytearray(), 0
-            answer = self._answer(target)
+            answer = self._answers.answer(target)
             if match := _LATENCY.search(target):
                 asyncio.get_running_loop().call_later(int(match[1]) / 1e3, self._transport.write, answer)
             else:
                 self._transport.write(answer)
 
-    def _answer(self, target: bytes) -> bytes:
-        path, _, identifier = target.rpartition(b"/billjobs/")
-        if path:
-            body = b'{"id":"' + identifier + self._catalog.bill_job
-            return _HEAD % (b"200 OK", len(body)) + body
-        if match := _LIST.match(target):
-            largest = 100 if match[2] is None else 10
-            bills, query = match[4] is not None, match[5] or b""
-            if not match[3]:
-                return self._page(int(match[1]), bills, query, largest)
-            if target not in self._packed:
-                _, _, page = self._page(int(match[1]), bills, query, largest).partition(b"\r\n\r\n")
-                body = gzip.compress(page, _LEVEL)
-                self._packed[target] = _PACKED % len(body) + body
-            return self._packed[target]
-        if _SUBMIT.match(target):
-            return _HEAD % (b"200 OK", 21) + b'{"result":"accepted"}'
-        if match := _RECEIVED.match(target):
-            body = json.dumps(self._inbox.take(int(match[1]))).encode()
-            return _HEAD % (b"200 OK", len(body)) + body
-        if match := _EXPECTED.match(target):
-            body = json.dumps(self._catalog.expected(match[1].decode(), int(match[2]))).encode()
-            return _HEAD % (b"200 OK", len(body)) + body
-        return _HEAD % (b"404 Not Found", 2) + b"{}"
 
-    def _page(self, length: int, bills: bool, query: bytes, largest: int) -> bytes:
-        parameters = dict(pair.split(b"=", 1) for pair in query.split(b"&") if pair)
-        first, last = 0, length
-        if b"billDateEnd" in parameters:
-            first = from_day(parameters[b"billDateEnd"], length)
-        if b"billDateStart" in parameters:
-            last = from_day(parameters[b"billDateStart"], length)
-        start = int(parameters.get(b"nextToken", first))
-        stop = min(start + min(int(parameters.get(b"pageSize", 100)), largest if bills else 200), last)
-        records = self._catalog.bills(start, stop, length) if bills else self._catalog.transactions(start, stop)
-        end = b'],"nextToken":"%d"}' % stop if stop < last else b"]}"
-        body_length = len(b'{"data":[') + sum(map(len, records)) + len(end)
-        return b"".join((_HEAD % (b"200 OK", body_length), b'{"data":[', *records, end))
+def _page(length: int, query: bytes, largest: int) -> Page:
+    parameters = dict(pair.split(b"=", 1) for pair in query.split(b"&") if pair)
+    first, last = 0, length
+    if b"billDateEnd" in parameters:
+        first = from_day(parameters[b"billDateEnd"], length)
+    if b"billDateStart" in parameters:
+        last = from_day(parameters[b"billDateStart"], length)
+    start = int(parameters.get(b"nextToken", first))
+    return Page(start, min(start + min(int(parameters.get(b"pageSize", 100)), largest), last), last, length)
+
+
+def _answer(body: bytes, status: bytes = b"200 OK", more: bytes = b"") -> bytes:
+    return _head(len(body), status, more) + body
+
+
+def _head(size: int, status: bytes = b"200 OK", more: bytes = b"") -> bytes:
+    return b"HTTP/1.1 %b\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n" % (status, more, size)
 
 
 async def main() -> None:
     """Serve on a free loopback port until the process is ended."""
-    catalog, inbox = Catalog(), Inbox()
-    packed: dict[bytes, bytes] = {}
-    server = await asyncio.get_running_loop().create_server(
-        lambda: StaticServer(catalog, inbox, packed), "127.0.0.1", 0, backlog=512
-    )
+    answers = Answers()
+    server = await asyncio.get_running_loop().create_server(lambda: StaticServer(answers), "127.0.0.1", 0, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -1,6 +1,7 @@
 """The reference: what a good programmer writes by hand for exactly these works, with aiohttp and msgspec.
 
-It has no retry, no limits, no login, no errors of its own and knows these few paths only.
+It has no limits, no login, no errors of its own and knows these few paths only. Where the service refuses now and then
+it has the few lines of retry that such a programmer adds, and else none.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
+from random import random
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -21,6 +23,7 @@ from .measure import BALANCE, BILLS_PER_PAGE, TOKEN, TRANSACTIONS_PER_PAGE, Sett
 _T = TypeVar("_T")
 BATCH = 1000
 SENDERS = 16
+REPEATS = 5
 
 
 class Page(msgspec.Struct, rename="camel"):
@@ -124,6 +127,20 @@ class Contender:
         async with self._session.get(url) as answer:
             answer.raise_for_status()
             return decoder.decode(await answer.read())
+
+
+class RetryingContender(Contender):
+    """The same calls, sent again where the service asks for it or is not there."""
+
+    async def _get(self, url: str, decoder: msgspec.json.Decoder[_T]) -> _T:
+        for attempt in range(REPEATS):
+            async with self._session.get(url) as answer:
+                if answer.status != 429 and answer.status < 500:
+                    answer.raise_for_status()
+                    return decoder.decode(await answer.read())
+                wait = answer.headers.get("Retry-After") or random() * 2**attempt / 2
+            await asyncio.sleep(float(wait))
+        return await super()._get(url, decoder)
 
 
 class HttpxContender(Contender):

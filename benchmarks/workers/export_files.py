@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import zlib
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -47,3 +49,14 @@ class Contender(this_client.Contender):
         seen = {"calls": report.pages, "rows": report.records["bills"], "json_bytes": report.bytes}
         items = report.rows["bills"].get("line_items")
         return seen if items is None else {**seen, "line_items": items}
+
+
+class ZlibContender(Contender):
+    """The same as if isal were not installed."""
+
+    async def open(self) -> None:
+        sys.modules["isal"] = None  # type: ignore[assignment]  # as Python has it for what cannot be imported
+        from m3ter_async.transports import decompression
+
+        assert decompression.library is zlib, "isal was there before"
+        await super().open()

@@ -1,14 +1,14 @@
-"""What every contender is put through: the same loops over its records, the same clock, the same ticker."""
+"""What every contender is put through: the same loops over its records."""
 
 from __future__ import annotations
 
 import asyncio
-import resource
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
+
+from .watch import peak_memory, watched
 
 TOKEN = "benchmark-token"
 BALANCE = "5ca1ab1e-0000-4000-8000-0000000ba1a0"
@@ -16,8 +16,8 @@ BILLS_PER_PAGE = 100
 TRANSACTIONS_PER_PAGE = 200
 IN_FLIGHT = 100
 WARM_UP = 2 * IN_FLIGHT  # calls before the clock starts, so that connecting is not counted
-TICK = 0.001  # seconds
-PACKED = "-gzip"  # behind a task: its pages come compressed
+ACCOUNTS_PER_PAGE = 100
+_WAYS = {"-gzip": "z", "-faults": "f", "-small": "s"}  # behind a task, and what the server is told, see `server.WAYS`
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,15 @@ class Settings:
     @property
     def org_id(self) -> str:
         """The organization to read, see `benchmarks.server`."""
-        return f"{self.count}z" if self.task.endswith(PACKED) else str(self.count)
+        return str(self.count) + "".join(letter for way, letter in _WAYS.items() if self.task.endswith(way))
+
+    @property
+    def loop(self) -> str:
+        """The task itself, however the server goes about it."""
+        task = self.task
+        for way in _WAYS:
+            task = task.removesuffix(way)
+        return task
 
 
 class Contender(Protocol):
@@ -68,6 +76,10 @@ class Contender(Protocol):
         """Every transaction of one balance, fully decoded."""
         ...
 
+    def accounts(self) -> AsyncIterator[Any]:
+        """Every account, fully decoded."""
+        ...
+
     async def get(self, identifier: str) -> Any:
         """One bill job, fully decoded."""
         ...
@@ -100,32 +112,19 @@ async def measure(client: Contender, settings: Settings) -> dict[str, Any]:
     started = time.perf_counter()
     await _gets(client, 1)
     first_call = time.perf_counter() - started
-    if settings.task == "gets":
+    if settings.loop == "gets":
         await _gets(client, WARM_UP)
-    elif (listing := _LISTINGS.get(settings.task.removesuffix(PACKED))) is not None:
+    elif (listing := _LISTINGS.get(settings.loop)) is not None:
         async for _ in listing(client):  # imports are left out: ours come with the first use of a resource
             break
-    ticker = asyncio.create_task(_longest_stall())
-    await asyncio.sleep(10 * TICK)
-    started, cpu = time.perf_counter(), time.process_time()
-    if isinstance(client, Exporter):
-        seen = await client.export(settings.task)
-    else:
-        seen = await _TASKS[settings.task.removesuffix(PACKED)](client, settings.count)
-    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    await asyncio.sleep(2 * TICK)
-    ticker.cancel()
-    stall, stall_cpu = await ticker
+    async with watched() as taken:
+        if settings.loop in _TASKS:
+            seen = await _TASKS[settings.loop](client, settings.count)
+        else:
+            assert isinstance(client, Exporter)
+            seen = await client.export(settings.loop)
     await client.close()
-    return {
-        "seconds": seconds,
-        "cpu": cpu,
-        "stall": stall,
-        "stall_cpu": stall_cpu,
-        "first_call": first_call,
-        "peak_memory": peak_memory(),
-        **seen,
-    }
+    return {**taken, "first_call": first_call, "peak_memory": peak_memory(), **seen}
 
 
 async def _bills(client: Contender, count: int) -> dict[str, Any]:
@@ -165,6 +164,13 @@ async def _transactions(client: Contender, count: int) -> dict[str, Any]:
     return {"calls": -(-count // TRANSACTIONS_PER_PAGE), "rows": rows, **_sum("amounts", amounts)}
 
 
+async def _accounts(client: Contender, count: int) -> dict[str, Any]:
+    rows = 0
+    async for _ in client.accounts():
+        rows += 1
+    return {"calls": -(-count // ACCOUNTS_PER_PAGE), "rows": rows}
+
+
 async def _gets(client: Contender, count: int) -> dict[str, Any]:
     waiting = iter(range(count))
     answered = 0
@@ -193,6 +199,7 @@ _TASKS = {
     "raw": _raw,
     "typed": _typed,
     "transactions": _transactions,
+    "accounts": _accounts,
     "gets": _gets,
     "ingest": _ingest,
     "send": _send,
@@ -204,38 +211,9 @@ _LISTINGS: dict[str, Callable[[Contender], AsyncIterator[Any]]] = {
     "raw": lambda client: client.raw(),
     "typed": lambda client: client.typed(),
     "transactions": lambda client: client.transactions(),
+    "accounts": lambda client: client.accounts(),
 }
 
 
 def _sum(name: str, value: Any) -> dict[str, Any]:
     return {name: str(value), "exact": not isinstance(value, float)}
-
-
-async def _longest_stall() -> tuple[float, float]:
-    """How long, in seconds, a task that only wants to wake every millisecond was kept waiting at the longest.
-
-    Once by the clock, once in CPU time of this process: the clock also counts when the machine ran something else.
-    """
-    longest = busiest = 0.0
-    last, last_cpu = time.perf_counter(), time.process_time()
-    try:
-        while True:
-            await asyncio.sleep(TICK)
-            now, cpu = time.perf_counter(), time.process_time()
-            longest, busiest = max(longest, now - last - TICK), max(busiest, cpu - last_cpu)
-            last, last_cpu = now, cpu
-    except asyncio.CancelledError:
-        return longest, busiest
-
-
-def peak_memory() -> int:
-    """The most memory this process had resident, in bytes.
-
-    Linux's VmHWM, because ru_maxrss outlives exec and so can show the peak of whoever started the process.
-    """
-    try:
-        with open("/proc/self/status", encoding="ascii") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
