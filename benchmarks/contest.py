@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
@@ -87,6 +87,9 @@ def run(work: Work, port: int, *, quick: bool, rounds: int, progress: Callable[[
     outcome.left_out = {each.name: why for each in work.contenders if (why := missing(each.needs))}
     taking_part = [each for each in work.contenders if each.name not in outcome.left_out]
     expected = {times: _expected(port, work.kind, outcome.count * times) for times in {c.times for c in taking_part}}
+    if work.prepared:
+        with suppress(subprocess.SubprocessError):  # it fails again when it counts
+            worker(taking_part[0], port, outcome.count)
     for number in range(1 if work.once else rounds):
         for results in outcome.rounds.values():
             results.append([])

@@ -79,7 +79,7 @@ class Answers:
     def __init__(self) -> None:
         self.inbox = Inbox()
         self._catalog, self._small = Catalog(), Catalog(line_items=1)
-        self._packed: dict[bytes, bytes] = {}
+        self._packed: dict[tuple[bytes, Page], bytes] = {}
         self._refused: set[bytes] = set()
 
     def answer(self, target: bytes) -> bytes:
@@ -119,10 +119,10 @@ class Answers:
             return refusal
         if b"z" not in ways:
             return b"".join(self._pieces(kind, page, small=b"s" in ways))
-        if target not in self._packed:  # each is compressed once, and then kept
-            _, _, body = b"".join(self._pieces(kind, page, small=b"s" in ways)).partition(b"\r\n\r\n")
-            self._packed[target] = _answer(gzip.compress(body, _LEVEL), more=b"Content-Encoding: gzip\r\n")
-        return self._packed[target]
+        if (kind, page) not in self._packed:  # each is compressed once, and then kept
+            _, _, body = b"".join(self._pieces(kind, page, small=False)).partition(b"\r\n\r\n")
+            self._packed[kind, page] = _answer(gzip.compress(body, _LEVEL), more=b"Content-Encoding: gzip\r\n")
+        return self._packed[kind, page]
 
     def _pieces(self, kind: bytes, page: Page, *, small: bool) -> list[bytes]:
         catalog = self._small if small else self._catalog

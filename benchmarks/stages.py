@@ -13,7 +13,7 @@ from .contest import worker
 _MICRO = 1e6
 _COUNTED = ("_bytes", "_amounts")  # at the end of the names of those that are no seconds
 GETS = 2_000  # of each stage of a small GET, or so many for a quick look:
-QUICK_GETS = 300
+QUICK_GETS = 100
 
 Lines = tuple[tuple[str, str], ...]
 

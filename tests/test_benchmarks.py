@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from shutil import which
 from string import Formatter
 
 import pytest
 
-from benchmarks import columns, contest, stages
-from benchmarks.contenders import BY_HAND_RETRYING, OURS, Contender, refused
+from benchmarks import columns, contest, stages, typescript
+from benchmarks.contenders import BY_HAND_RETRYING, NODE, OURS, TYPESCRIPT, Contender, all_clients, refused
 from benchmarks.figure import Figure
 from benchmarks.figures import figures, promises
 from benchmarks.report import into_page, notes
@@ -17,6 +19,28 @@ from benchmarks.server import Answers
 from benchmarks.works import WORKS, Work
 
 GETS = Work("{count:,} GETs", "gets", 60, 60, refused("gets")[:2])
+
+# as much of m3ter's package for node as is called, since that itself may not be had
+NODE_PACKAGE = """
+exports.default = class {
+  constructor({ baseURL, orgID, token }) {
+    const get = async (path) => {
+      const url = `${baseURL}/organizations/${orgID}${path}`;
+      return (await fetch(url, { headers: { authorization: `Bearer ${token}` } })).json();
+    };
+    const list = async function* (path, { pageSize }) {
+      for (let next = ""; next !== undefined; ) {
+        const page = await get(`${path}?pageSize=${pageSize}${next && `&nextToken=${next}`}`);
+        yield* page.data;
+        next = page.nextToken;
+      }
+    };
+    this.bills = { list: (query) => list("/bills", query) };
+    this.balances = { transactions: { list: (id, query) => list(`/balances/${id}/transactions`, query) } };
+    this.billJobs = { retrieve: (id) => get(`/billjobs/${id}`) };
+  }
+};
+"""
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +72,39 @@ def test_who_is_not_there_is_left_out_and_why_is_said(port: int) -> None:
     assert outcome.ratio(BY_HAND_RETRYING, OURS) is not None
     _, rows = columns.table(outcome)
     assert [row[:2] for row in rows if row[0] == "absent"] == [["absent", "left out"]]
+
+
+@pytest.fixture
+def node_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that npm installs as m3ter's package for node."""
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / "index.js").write_text(NODE_PACKAGE)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv(typescript.OTHER, str(folder))
+    typescript.installed.cache_clear()
+    yield folder
+    typescript.installed.cache_clear()
+
+
+@pytest.mark.skipif(not (which("node") and which("npm")), reason="node and npm are not installed")
+def test_the_package_for_node_does_the_same_work(port: int, node_package: Path) -> None:
+    (node_package / "package.json").write_text('{"name": "m3ter-sdk", "version": "0.3.1"}')
+    for task in ("bills", "transactions", "gets"):
+        (node,) = (each for each in all_clients(task) if each.needs == NODE)
+        outcome = contest.run(
+            Work("{count:,}", task, 250, 250, (node,)), port, quick=True, rounds=1, progress=lambda message: None
+        )
+        assert notes(outcome) == []
+        (result,) = outcome.results(TYPESCRIPT)  # its rows, line items and sums were those that the server counted
+        assert result["rows"] == 250
+        assert min(result[name] for name in ("seconds", "cpu", "first_call", "peak_memory")) > 0
+
+
+@pytest.mark.skipif(not (which("node") and which("npm")), reason="node and npm are not installed")
+def test_another_version_of_the_package_for_node_is_not_taken_for_it(node_package: Path) -> None:
+    (node_package / "package.json").write_text('{"name": "m3ter-sdk", "version": "9.9.9"}')
+    assert contest.missing(NODE) == f"{node_package} is version 9.9.9, and 0.3.1 is what is measured"
 
 
 def test_who_sees_wrong_rows_has_no_time(port: int) -> None:
