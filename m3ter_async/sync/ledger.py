@@ -32,7 +32,10 @@ class Held(NamedTuple):
 
 
 class Ledger:
-    """Rows in memory, some 50 bytes a record. It may be used by several threads, one after the other."""
+    """Rows in memory: some 50 bytes a known record, and as much again for each that a round has seen.
+
+    It may be used by several threads, one after the other.
+    """
 
     def __init__(self) -> None:
         # autocommit: what belongs together is in savepoints
