@@ -18,7 +18,7 @@ class Known:
     It is kept by whoever keeps the rows, in the same transaction, in one of two forms. As one value: `mark`, which
     ``Known(mark)`` reads. Or as a small value, `bookmark`, and a table with a row for each record, which
     `from_state` reads; each `Change` has the rows that it changes there. In memory it takes some 50 bytes a record,
-    and some 80 while a sync runs.
+    and some 100 while a sync runs.
 
     `changes` updates it when the next change is asked for, and so once the one before was taken.
 
