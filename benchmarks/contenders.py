@@ -41,6 +41,7 @@ BY_HAND_HTTPX = "by hand, httpx + msgspec"
 BY_HAND_UVLOOP = "by hand, uvloop"
 BY_HAND_RAW = "by hand, raw"
 BY_HAND_TYPED = "by hand, three fields"
+BY_HAND_CHECKING = "by hand, with a look at each value"
 BY_HAND_RETRYING = "by hand, with retries"
 PARQUET = "m3ter-async, Parquet"
 NDJSON = "m3ter-async, NDJSON"
@@ -72,6 +73,12 @@ def all_clients(task: str) -> tuple[Contender, ...]:
         Contender(PEER_AIOHTTP, "m3ter_package", "aiohttp", task, passes=1),
         Contender(TYPESCRIPT, "m3ter_package.mjs", "fetch", task, passes=1, needs=NODE),
     )
+
+
+def streaming(task: str) -> tuple[Contender, ...]:
+    """The same, and by hand with what this client looks at besides."""
+    clients = all_clients(task)
+    return (*clients[:2], Contender(BY_HAND_CHECKING, "by_hand", "checking", task), *clients[2:])
 
 
 def refused(task: str) -> tuple[Contender, ...]:

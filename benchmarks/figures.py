@@ -48,12 +48,14 @@ def promises(outcomes: Mapping[str, Outcome], imports: Mapping[str, Mapping[str,
 
 def _bills(outcomes: Mapping[str, Outcome]) -> list[Figure]:
     bills, long, packed = (outcomes.get(name) for name in ("bills", "long", "gzip"))
+    checking = by.BY_HAND_CHECKING
     pages = "the interpreter with its libraries, and two pages of 8 MB"
     return [
         speed("bills as `Decimal`, times as fast as m3ter with httpx", 6, bills, by.PEER, by.OURS, _DECIMALS),
         speed("bills as `Decimal`, of the speed by hand", 1.0, bills, by.BY_HAND, by.OURS, _EXACT),
+        speed("the same, where each value is looked at by hand as well", 1.0, bills, checking, by.OURS, _DECIMALS),
         speed(
-            "the same from compressed pages",
+            "the same from compressed pages, where none is",
             1.15,
             packed,
             by.BY_HAND,
@@ -77,6 +79,14 @@ def _bills(outcomes: Mapping[str, Outcome]) -> list[Figure]:
             by.OURS,
             "looking whether all is exact, and handing out records one by one: {page_exactness} and {page_rest} of"
             " {page_whole} a page",
+        ),
+        speed(
+            "the same, where each value is looked at by hand as well",
+            1.0,
+            outcomes.get("transactions"),
+            checking,
+            by.OURS,
+            "handing out records one by one, and asking for the next page: {page_rest} of {page_whole} a page",
         ),
         speed(
             "bills by `.raw()`, times as fast as m3ter with httpx",

@@ -39,12 +39,12 @@ WORKS = {
         "bills",
         2_000,
         200,
-        by.all_clients("bills") + by.UNDECODED,
+        by.streaming("bills") + by.UNDECODED,
     ),
     "gzip": Work("Stream {count:,} bills in compressed pages", "bills", 1_000, 200, by.PACKED, prepared=True),
     "long": Work("Stream {count:,} bills: the memory", "bills", 20_000, 2_000, by.all_clients("bills")[:1], once=True),
     "transactions": Work(
-        "Stream {count:,} balance transactions", "transactions", 20_000, 2_000, by.all_clients("transactions")
+        "Stream {count:,} balance transactions", "transactions", 20_000, 2_000, by.streaming("transactions")
     ),
     "ingest": Work(
         "Send {count:,} measurements of two quantities in batches of 1000", "measurements", 200_000, 20_000, by.INGEST

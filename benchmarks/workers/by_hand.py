@@ -7,8 +7,11 @@ it has the few lines of retry that such a programmer adds, and else none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator
+from decimal import Decimal
 from itertools import islice
+from operator import attrgetter
 from random import random
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -127,6 +130,55 @@ class Contender:
         async with self._session.get(url) as answer:
             answer.raise_for_status()
             return decoder.decode(await answer.read())
+
+
+class CheckingContender(Contender):
+    """The same loops, with a look at each amount and each moment, as the client's is: is it what came?"""
+
+    async def bills(self) -> AsyncIterator[records.Bill]:
+        async for record in self.raw():
+            bill = _bill.decode(record)
+            _check_moments(bytes(record))
+            _check([bill.bill_total, *[each.multiplier for each in bill.currency_conversions or ()]])
+            for item in bill.line_items or ():
+                _check(_amounts_of_item(item))
+                for band in item.usage_per_pricing_band or ():
+                    _check(_amounts_of_band(band))
+            yield bill
+
+    async def transactions(self) -> AsyncIterator[records.Transaction]:
+        async for record in super().transactions():
+            _check((record.amount, record.paid))
+            yield record
+
+    async def _get(self, url: str, decoder: msgspec.json.Decoder[_T]) -> _T:
+        async with self._session.get(url) as answer:
+            answer.raise_for_status()
+            body = await answer.read()
+            if decoder is _transaction_page:
+                _check_moments(body)
+            return decoder.decode(body)
+
+
+_amounts_of_item = attrgetter(
+    "quantity", "units", "subtotal", "conversion_rate", "converted_subtotal", "average_unit_price"
+)
+_amounts_of_band = attrgetter(
+    *("lower_limit", "fixed_price", "unit_subtotal", "unit_price"),
+    *("band_units", "band_quantity", "band_subtotal", "converted_band_subtotal"),
+)
+_too_fine = re.compile(rb":[0-9][0-9]\.[0-9]{7}").search
+
+
+def _check(amounts: Iterable[Decimal | None]) -> None:
+    for amount in amounts:
+        if amount is not None and not amount.is_finite():
+            raise ValueError("an amount that is no number")
+
+
+def _check_moments(body: bytes) -> None:
+    if _too_fine(body):
+        raise ValueError("a moment that is finer than a microsecond")
 
 
 class RetryingContender(Contender):
