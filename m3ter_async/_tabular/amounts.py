@@ -12,7 +12,7 @@ from .fitting import Unfit, shown
 
 DIGITS, SCALE = 38, 18
 _WHOLE = DIGITS - SCALE
-PLAIN = b"-.0123456789\nnul"
+PLAIN = b"-.0123456789,\nnul"
 """What numbers without an exponent, null, and the breaks between them are made of."""
 FITS = rf"^-?[0-9]{{1,{_WHOLE}}}(\.[0-9]{{1,{SCALE}}})?$"
 """A number that surely fits."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, chain
 from typing import Any
 
 from msgspec import Raw
@@ -57,37 +56,59 @@ def _array(kind: Kind, values: Sequence[Any]) -> Any:
 
 
 def _amounts(values: Sequence[Raw]) -> Any:
+    if values and (lines := b"\n".join(values)).count(b"\n") == len(values) - 1:
+        return amounts(lines, b"\n", len(values))
+    return pa.array(list(map(exactly, values)), pa.string()).cast(TYPES["number"])
+
+
+def amounts(text: bytes, between: bytes, count: int) -> Any:
     """Amounts from their digits.
 
     Arrow's cast from text to decimals overflows without an error, so it only gets what was proven to fit.
+
+    Args:
+        text: All of them, as they stand in the JSON.
+        between: What is between two of them.
+        count: How many there are.
+
+    Raises:
+        Unfit: One of them does not fit, or they cannot be told apart.
+        ArrowInvalid: One of them is no amount.
     """
-    found = _plain_amounts(values)
-    return pa.array(list(map(exactly, values)), pa.string()).cast(TYPES["number"]) if found is None else found
-
-
-def _plain_amounts(values: Sequence[Raw]) -> Any:
-    """Amounts of which a look at all of them together proves that they fit; else None."""
-    if not values:
-        return pa.array([], TYPES["number"])
-    lines = b"\n".join(values)
-    if lines.translate(None, PLAIN):
-        return None
-    found = pc.split_pattern(pa.array([lines.decode()], pa.string()), "\n").values
-    if b"null" in lines:
-        found = pc.if_else(pc.equal(found, _NULL), _MISSING, found)
-    long = found.filter(pc.greater(pc.binary_length(found), _SHORT))
-    if len(long) and not pc.all(pc.match_substring_regex(long, FITS)).as_py():
-        return None
+    found = apart(text, between, count)
+    if text.translate(None, PLAIN) or not _fit(found):
+        odd = pc.fill_null(pc.invert(pc.match_substring_regex(found, FITS)), False)
+        plain = [exactly(Raw(each.encode())) for each in found.filter(odd).to_pylist()]
+        found = pc.replace_with_mask(found, odd, pa.array(plain, pa.string()))
     return found.cast(TYPES["number"])
 
 
-def amounts_together(columns: Sequence[Sequence[Raw]]) -> list[Any] | None:
-    """The arrays of columns of amounts, made in one go; None where some need a closer look, column by column."""
-    whole = _plain_amounts(list(chain.from_iterable(columns)))
-    if whole is None:
-        return None
-    ends = list(accumulate(map(len, columns)))
-    return [whole.slice(end - len(values), len(values)) for end, values in zip(ends, columns, strict=True)]
+def _fit(found: Any) -> bool:
+    """Whether numbers without an exponent fit for sure: if they are short, or their point is where it should be."""
+    sizes = pc.binary_length(found)
+    longer = pc.greater(sizes, _SHORT)
+    long = found.filter(longer)
+    if not len(long):
+        return True
+    points = pc.find_substring(long, ".")
+    decimals = pc.subtract(sizes.filter(longer), points)
+    return bool(
+        pc.min(points).as_py() > 0 and pc.max(points).as_py() <= SHORT and pc.max(decimals).as_py() <= SCALE + 1
+    )
+
+
+def apart(text: bytes, between: bytes, count: int) -> Any:
+    """What stands in a text, None where that is null; with the arguments and errors of `amounts`."""
+    if not count:
+        return pa.array([], pa.string())
+    try:
+        found = pc.split_pattern(pa.array([text.decode()], pa.string()), between.decode()).values
+    except UnicodeDecodeError as error:
+        raise Unfit("", f"{shown(error.object)} is no UTF-8") from None
+    if len(found) != count:
+        raise Unfit("", "too many values")
+    nulls = pc.equal(found, _NULL)
+    return pc.if_else(nulls, _MISSING, found) if pc.any(nulls).as_py() else found
 
 
 def _culprit(kind: Kind, values: Sequence[Any]) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .arrays import TYPES, amounts_together, array
+from .arrays import TYPES, array
 from .fitting import Misfit, in_halves
 from .nested import Struct
 from .pyarrow_import import pa
 from .shapes import Reader, Shape, unknown_fields
-from .tables import EXTRA, Table, flat, split
+from .tables import Table, flat, split
+from .together import Together
 from .written import Written
 
 
@@ -47,6 +48,7 @@ class RecordBatches:
 
     def __init__(self, record: type[Any], name: str, parent: str | None = None, *, nested: bool = False) -> None:
         self.schemas: dict[str, Any]
+        self._together: Together | None = None
         if nested:
             node = Struct(record, (), name, parent)
             self._shape: Shape = node.shape
@@ -60,10 +62,17 @@ class RecordBatches:
                 for each in table.walk()
             }
             self._convert = _Flat(table, self.schemas)
+            self._together = Together(flat(record, name, parent, lean=True), self.schemas)
         self._reader = Reader(self._shape)
 
     def __call__(self, records: Sequence[bytes]) -> Batches:
         """The record batches of some records, each the JSON of one."""
+        if self._together is not None and (found := self._together(records)) is not None:
+            return Batches(*found)
+        return self.one_by_one(records)
+
+    def one_by_one(self, records: Sequence[bytes]) -> Batches:
+        """The same, by a look at each record, which finds those that do not fit."""
         rows, places, misfits = self._reader.read(records)
         pieces, unfit = in_halves(rows, self._convert) if rows else ([], [])
         batches = Batches({name: [] for name in self.schemas}, Written())
@@ -93,14 +102,8 @@ class _Flat:
         found: dict[str, tuple[Any, list[int] | None]] = {}
         for part in split(self._table, rows):
             name = part.table.name
-            columns = list(zip(part.table.header, part.columns, strict=True))
-            amounts = iter(amounts_together([values for column, values in columns if column.kind == "number"]) or ())
-            arrays: list[Any] = []
-            for column, values in columns:
-                made = next(amounts, None) if column.kind == "number" else None
-                if column.name == EXTRA and not part.table.shape.knows_more:
-                    made = pa.nulls(len(values), TYPES["text"])
-                arrays.append(array(column.kind, values, f"{name}.{column.title}") if made is None else made)
+            columns = zip(part.table.header, part.columns, strict=True)
+            arrays = [array(column.kind, values, f"{name}.{column.title}") for column, values in columns]
             found[name] = pa.RecordBatch.from_arrays(arrays, schema=self._schemas[name]), part.counts
         return found
 

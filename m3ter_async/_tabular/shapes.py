@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,11 +54,14 @@ class Shape:
     Args:
         title: How to name it, for counting its unknown fields.
         members: What it knows from the start.
+        lean: Whether the struct has none of them before it is known to come; then they are in the order in which they
+            were seen first, which is the order in which they are found fastest.
     """
 
-    def __init__(self, title: str, members: Sequence[Member]) -> None:
+    def __init__(self, title: str, members: Sequence[Member], *, lean: bool = False) -> None:
         self.title = title
-        self._members = members
+        self._members = [] if lean else [*members]
+        self._waiting = {member.wire: member for member in members} if lean else {}
         self._inner = {member.wire: member.inner for member in members if member.inner is not None}
         self._learned: dict[str, str] = {}
 
@@ -82,10 +85,27 @@ class Shape:
             if inner is None:
                 return False
             shape = inner
+        if shape._awake(name):
+            return True
         if name in shape._learned or _NO_NAME.search(name) or len(shape._learned) >= _MOST:
             return False
         shape._learned[name] = f"unknown_field_{len(shape._learned)}"
         return True
+
+    def expect(self, value: Any) -> None:
+        """Expect the fields of a decoded value."""
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, dict):
+                for name, inner in each.items():
+                    self._awake(name)
+                    if name in self._inner:
+                        self._inner[name].expect(inner)
+
+    def _awake(self, wire: str) -> bool:
+        member = self._waiting.pop(wire, None)
+        if member is not None:
+            self._members.append(member)
+        return member is not None
 
     def extras(self, rows: Sequence[Any]) -> list[str | None]:
         """The fields of each row that the models do not name, as a JSON object; None where there are none.
@@ -108,6 +128,11 @@ class Shape:
                 values = [getattr(row, member.name) for row in rows if row is not None]
                 inner = [item for value in values for item in value or ()] if member.many else values
                 member.inner.count(inner, counter)
+
+    @property
+    def names(self) -> list[str]:
+        """The fields of the struct in order, but for those that it learned of."""
+        return [member.name for member in self._members]
 
     @property
     def knows_more(self) -> bool:
@@ -134,6 +159,11 @@ class Reader:
         self.shape = shape
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(shape.struct())
 
+    @property
+    def decode(self) -> Callable[[bytes], Any]:
+        """Reads one record by what the shape knows as of now."""
+        return self._decoder.decode
+
     def read(self, records: Sequence[bytes]) -> tuple[list[Any], list[int], list[Misfit]]:
         """The rows of those records that can be read, the places of these, and the others."""
         while True:
@@ -159,6 +189,14 @@ class Reader:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 misfits.append(Misfit(place, "", str(error) or "nested too deeply"))
         return rows, places, misfits
+
+    def learn(self, error: msgspec.ValidationError) -> bool:
+        """Whether the field that an error is about can be read from now on."""
+        found = _UNKNOWN.fullmatch(str(error))
+        if found is None or not self._learn(found):
+            return False
+        self._decoder = msgspec.json.Decoder(self.shape.struct())
+        return True
 
     def _learn(self, found: re.Match[str]) -> bool:
         return self.shape.learn(found[2] or "", found[1] if found[3] is None else found[3])

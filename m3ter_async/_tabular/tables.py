@@ -90,7 +90,14 @@ class Table:
             yield from child.walk()
 
 
-def flat(record: type[Any], name: str, parent: str | None = None, above: Sequence[Column] | None = None) -> Table:
+def flat(
+    record: type[Any],
+    name: str,
+    parent: str | None = None,
+    above: Sequence[Column] | None = None,
+    *,
+    lean: bool = False,
+) -> Table:
     """The tables for records of a struct: plain values in columns, other tables for the lists that have rows.
 
     Args:
@@ -98,6 +105,7 @@ def flat(record: type[Any], name: str, parent: str | None = None, above: Sequenc
         name: What to call the table.
         parent: A key, as it stands in the JSON, that names the parent of a record before all else.
         above: Where this is a table below another, what says in which rows of those above it lies.
+        lean: Whether the rows have no place for a field before it is known to come.
     """
     columns: list[Column] = []
     members: list[Member] = []
@@ -116,12 +124,12 @@ def flat(record: type[Any], name: str, parent: str | None = None, above: Sequenc
         kind, items = kind_of(each.type)
         title = _CHILDREN.get((record.__name__, each.name))
         if title is not None and items is not None:
-            child = children[each.name] = flat(items, title, above=below)
+            child = children[each.name] = flat(items, title, above=below, lean=lean)
             members.append(Member(each.name, each.encode_name, inner=child.shape, many=True))
             continue
         columns.append(Column(each.name, kind))
         members.append(plain(each.name, each.encode_name, kind))
-    return Table(name, columns, Shape(name, members), above or (), above is not None, children)
+    return Table(name, columns, Shape(name, members, lean=lean), above or (), above is not None, children)
 
 
 def plain(name: str, wire: str, kind: Kind) -> Member:

@@ -223,7 +223,7 @@ async def test_a_journal_of_another_version_is_refused(out: Path) -> None:
 
 def no_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    tabular = (f"_tabular.{name}" for name in ("pyarrow_import", "arrays", "batches", "nested"))
+    tabular = (f"_tabular.{name}" for name in ("pyarrow_import", "arrays", "batches", "nested", "together"))
     for module in ("export.formats.parquet", *tabular):
         monkeypatch.delitem(sys.modules, f"m3ter_async.{module}", raising=False)
 
