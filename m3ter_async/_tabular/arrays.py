@@ -56,7 +56,8 @@ def _array(kind: Kind, values: Sequence[Any]) -> Any:
 
 
 def _amounts(values: Sequence[Raw]) -> Any:
-    if values and (lines := b"\n".join(values)).count(b"\n") == len(values) - 1:
+    lines = b"\n".join(values)
+    if not lines.translate(None, PLAIN):
         return amounts(lines, b"\n", len(values))
     return pa.array(list(map(exactly, values)), pa.string()).cast(TYPES["number"])
 

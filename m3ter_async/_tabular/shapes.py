@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Raw
@@ -92,11 +92,11 @@ class Shape:
         shape._learned[name] = f"unknown_field_{len(shape._learned)}"
         return True
 
-    def expect(self, value: Any) -> None:
+    def expect(self, value: object) -> None:
         """Expect the fields of a decoded value."""
-        for each in value if isinstance(value, list) else [value]:
+        for each in cast("list[object]", value) if isinstance(value, list) else [value]:
             if isinstance(each, dict):
-                for name, inner in each.items():
+                for name, inner in cast("dict[str, object]", each).items():
                     self._awake(name)
                     if name in self._inner:
                         self._inner[name].expect(inner)

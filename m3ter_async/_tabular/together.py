@@ -6,10 +6,11 @@ columns; Arrow gets the values of all columns of one kind in one go. What does n
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
 import msgspec
@@ -71,14 +72,12 @@ class Together:
 
 
 def _few(records: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    start = size = 0
-    for end, record in enumerate(records):
-        if size + len(record) > _FEW and end > start:
-            yield records[start:end]
-            start, size = end, 0
-        size += len(record)
-    if start < len(records):
-        yield records[start:]
+    totals = list(accumulate(map(len, records)))
+    start = done = 0
+    while start < len(records):
+        end = max(bisect_right(totals, done + _FEW, start), start + 1)
+        yield records[start:end]
+        start, done = end, totals[end - 1]
 
 
 class _Sheet:

@@ -26,10 +26,10 @@ from .files import file_of, stem_of
 from .manifest import Manifest
 from .publication import Publication
 
-# JSON that is collected before it is converted, and that is converted in one go: more takes more memory, and no less
-# time.
+# JSON that is collected before it is converted, and that is converted in one go: more takes more memory, and hardly
+# less time.
 _BATCH = 4 * 2**20
-_PIECE = 1 * 2**20
+_PIECE = 2 * 2**20
 # JSON after which a part is finished, and seconds: what a kill costs at the most.
 _FULL = 96 * 2**20
 _OLD = 60.0
