@@ -113,8 +113,8 @@ class _Sheet:
     def take(self, rows: Sequence[Any]) -> None:
         """Append rows that were read."""
         self.rows += len(rows)
-        fields: list[tuple[Any, ...]] = list(map(astuple, rows))
-        for take, values in zip(self._takers, zip(*fields, strict=True), strict=False):
+        columns: list[Any] = list(zip(*map(astuple, rows), strict=True))
+        for take, values in zip(self._takers, columns, strict=False):
             take(values)
         if self.table.shape.knows_more:
             self._extras.append(self.table.shape.extras(rows))
