@@ -73,15 +73,30 @@ def amounts(text: bytes, between: bytes, count: int) -> Any:
         count: How many there are.
 
     Raises:
-        Unfit: One of them does not fit, or they cannot be told apart.
+        Unfit: Some do not fit, and which, or they cannot be told apart.
         ArrowInvalid: One of them is no amount.
     """
     found = apart(text, between, count)
     if text.translate(None, PLAIN) or not _fit(found):
         odd = pc.fill_null(pc.invert(pc.match_substring_regex(found, FITS)), False)
-        plain = [exactly(Raw(each.encode())) for each in found.filter(odd).to_pylist()]
+        plain = _exactly(found.filter(odd).to_pylist(), pc.indices_nonzero(odd).to_pylist())
         found = pc.replace_with_mask(found, odd, pa.array(plain, pa.string()))
     return found.cast(TYPES["number"])
+
+
+def _exactly(texts: Sequence[str], places: Sequence[int]) -> list[str | None]:
+    found: list[str | None] = []
+    wrong: list[int] = []
+    why = ""
+    for text, place in zip(texts, places, strict=True):
+        try:
+            found.append(exactly(Raw(text.encode())))
+        except Unfit as error:
+            wrong.append(place)
+            why = why or error.why
+    if wrong:
+        raise Unfit("", why, wrong)
+    return found
 
 
 def _fit(found: Any) -> bool:

@@ -6,9 +6,10 @@ from typing import Any
 
 from anyio.to_thread import run_sync
 
-from .batches import Batches, RecordBatches
+from .batches import RecordBatches
 from .fitting import Misfit
 from .pyarrow_import import pa
+from .written import Batches
 
 _QUICK = 65_536  # bytes of JSON that are converted where they are; for more of them other tasks would wait
 

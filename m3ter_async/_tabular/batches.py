@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .arrays import TYPES, array
@@ -13,20 +12,7 @@ from .pyarrow_import import pa
 from .shapes import Reader, Shape, unknown_fields
 from .tables import Table, flat, split
 from .together import Together
-from .written import Written
-
-
-@dataclass
-class Batches:
-    """Some records.
-
-    Attributes:
-        tables: The record batches of each table, in order.
-        written: What is set aside, and what else there is to say of the records.
-    """
-
-    tables: dict[str, list[Any]]
-    written: Written
+from .written import Batches, Written
 
 
 class _Piece(Protocol):
@@ -67,9 +53,15 @@ class RecordBatches:
 
     def __call__(self, records: Sequence[bytes]) -> Batches:
         """The record batches of some records, each the JSON of one."""
-        if self._together is not None and (found := self._together(records)) is not None:
-            return Batches(*found)
-        return self.one_by_one(records)
+        found = None if self._together is None else self._together(records)
+        if found is None:
+            return self.one_by_one(records)
+        batches, left = found
+        alone = [self.one_by_one([records[place]]).written.misfits for place in left]
+        if not all(alone):
+            return self.one_by_one(records)  # one fits after all, and has its place among the others
+        batches.written.misfits = [each._replace(place=place) for place, (each,) in zip(left, alone, strict=True)]
+        return batches
 
     def one_by_one(self, records: Sequence[bytes]) -> Batches:
         """The same, by a look at each record, which finds those that do not fit."""

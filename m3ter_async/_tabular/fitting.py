@@ -15,12 +15,14 @@ class Unfit(Exception):
     Attributes:
         where: The table and the column, or the path in the record.
         why: What is wrong with the value.
+        places: Which of several values do not fit, where that is known.
     """
 
-    def __init__(self, where: str, why: str) -> None:
+    def __init__(self, where: str, why: str, places: Sequence[int] = ()) -> None:
         super().__init__(f"{where}: {why}" if where else why)
         self.where = where
         self.why = why
+        self.places = places
 
 
 class Misfit(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import accumulate, chain
 from typing import Any
@@ -21,11 +22,11 @@ from .fitting import Unfit
 from .pyarrow_import import pa, pc
 from .shapes import Reader
 from .tables import Kind, Table
-from .written import Written
+from .written import Batches, Written
 
 _FEW = 192 * 1024  # bytes of JSON whose values fit into a cache
 _BETWEEN = b"\x1e"  # what JSON does not have between its tokens, nor in its texts
-_UNSURE = (Unfit, msgspec.DecodeError, UnicodeDecodeError, RecursionError, pa.ArrowInvalid, OverflowError)
+_MOST_LEFT = 4  # one of so many records may not fit
 
 
 class Together:
@@ -41,22 +42,41 @@ class Together:
         self._schemas = schemas
         self._reader: Reader | None = None
 
-    def __call__(self, records: Sequence[bytes]) -> tuple[dict[str, list[Any]], Written] | None:
-        """The batches of each table; None where a record has to be looked at by itself."""
-        try:
-            if self._reader is None:
-                self._table.shape.expect(list(map(msgspec.json.decode, next(_few(records), ()))))
-            reader = self._reader = self._reader or Reader(self._table.shape)
-            while True:
-                try:
-                    return self._made(records, reader.decode)
-                except msgspec.ValidationError as error:
-                    if not reader.learn(error):
-                        return None
-        except _UNSURE:
-            return None
+    def __call__(self, records: Sequence[bytes]) -> tuple[Batches, list[int]] | None:
+        """The batches of records, and the places of those that they are without because they do not fit.
 
-    def _made(self, records: Sequence[bytes], decode: Callable[[bytes], Any]) -> tuple[dict[str, list[Any]], Written]:
+        Returns:
+            None where records have to be looked at to find those.
+        """
+        if self._reader is None:
+            self._reader = self._opened(next(_few(records), ()))
+        kept, left = list(range(len(records))), set[int]()
+        try:
+            while len(left) <= len(records) // _MOST_LEFT:
+                kept = [place for place in kept if place not in left]
+                try:
+                    return self._made([records[place] for place in kept], self._reader.decode), sorted(left)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    if isinstance(error, msgspec.ValidationError) and self._reader.learn(error):
+                        continue
+                    unreadable = {place for place in kept if not _readable(records[place], self._reader)}
+                    if not unreadable:
+                        return None
+                    left |= unreadable
+                except Unfit as error:
+                    if not error.places:
+                        return None
+                    left |= {kept[place] for place in error.places}
+        except (pa.ArrowInvalid, OverflowError):
+            pass
+        return None
+
+    def _opened(self, records: Sequence[bytes]) -> Reader:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._table.shape.expect(list(map(msgspec.json.decode, records)))
+        return Reader(self._table.shape)
+
+    def _made(self, records: Sequence[bytes], decode: Callable[[bytes], Any]) -> Batches:
         first = _Sheet(self._table)
         unknown: Counter[str] = Counter()
         for some in _few(records):
@@ -68,7 +88,18 @@ class Together:
         first.finish()
         tables = {each.table.name: [each.batch(self._schemas[each.table.name])] for each in sheets}
         below = {each.table.name: each.counts for each in sheets if each.table.nested}
-        return tables, Written(below=below, unknown=dict(unknown))
+        return Batches(tables, Written(below=below, unknown=dict(unknown)))
+
+
+def _readable(record: bytes, reader: Reader) -> bool:
+    """Whether a record can be read, if not as of now then by what is learned of it."""
+    try:
+        reader.decode(record)
+    except msgspec.ValidationError as error:
+        return reader.learn(error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _few(records: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -134,11 +165,11 @@ class _Sheet:
             ends: For each record how many rows are in the table above up to it and with it; None where it is one each.
 
         Raises:
-            Unfit: Something does not fit its column, or whether it does cannot be said without a closer look.
+            Unfit: Something does not fit its column, or whether it does cannot be said without a closer look. Its
+                places are those of records.
             ArrowInvalid: Likewise.
             OverflowError: Likewise.
         """
-        self._own = _arrays([*self._columns, ("text", self._extras)], self.rows)
         if self.table.nested:
             sizes = self._sizes if len(self._sizes) > 1 else [0] * (rows_above + 1)  # the lists may not have come
             totals = pc.cumulative_sum(pa.array(sizes, pa.int32()))
@@ -147,6 +178,13 @@ class _Sheet:
             self._placed = [*(each.take(parents) for each in above), places.cast(TYPES["integer"])]
             ends = totals if ends is None else totals.take(ends)
             self.counts = pc.pairwise_diff(ends)[1:].to_pylist()
+        try:
+            self._own = _arrays([*self._columns, ("text", self._extras)], self.rows)
+        except Unfit as error:
+            rows = [place % self.rows for place in error.places]
+            until = None if ends is None else ends.to_pylist()
+            records = rows if until is None else [bisect_right(until, row) - 1 for row in rows]
+            raise Unfit("", error.why, records) from None
         ids = [own for own, each in zip(self._own, self.table.columns, strict=False) if each.name == "id"]
         below = len(self.table.above)
         for child in self._children.values():

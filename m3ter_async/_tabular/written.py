@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from .fitting import Misfit
 
@@ -21,3 +22,16 @@ class Written:
     misfits: Sequence[Misfit] = ()
     below: dict[str, list[int]] = field(default_factory=lambda: {})
     unknown: Mapping[str, int] = field(default_factory=lambda: {})
+
+
+@dataclass
+class Batches:
+    """Some records as Arrow record batches.
+
+    Attributes:
+        tables: The record batches of each table, in order.
+        written: What is set aside, and what else there is to say of the records.
+    """
+
+    tables: dict[str, list[Any]]
+    written: Written

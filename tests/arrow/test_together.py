@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m3ter_async._tabular import together
-from m3ter_async._tabular.batches import Batches, RecordBatches
+from m3ter_async._tabular.batches import RecordBatches
+from m3ter_async._tabular.written import Batches
 from m3ter_async.models import Bill
 from m3ter_async.sandbox import Sandbox
 
@@ -130,7 +131,7 @@ def shown(found: Batches) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.lists(BILLS, min_size=1, max_size=6), min_size=1, max_size=4), st.sampled_from([1, 300, 200_000]))
 def test_what_is_made_together_is_what_is_made_one_by_one(pages: list[list[bytes]], few: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -140,10 +141,34 @@ def test_what_is_made_together_is_what_is_made_one_by_one(pages: list[list[bytes
             assert shown(quick(page)) == shown(slow.one_by_one(page))
 
 
-async def test_ordinary_records_need_no_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+async def bills() -> list[bytes]:
     with Sandbox(seed=5, bills=60) as sandbox:
         async with sandbox_client(sandbox, **httpx_on_trio()) as client:
-            records = [each async for each in client.bills.list().raw()]
+            return [each async for each in client.bills.list().raw()]
+
+
+async def test_ordinary_records_need_no_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = await bills()
     slow = RecordBatches(Bill, "bills").one_by_one(records)
     monkeypatch.setattr(RecordBatches, "one_by_one", None)
     assert shown(RecordBatches(Bill, "bills")(records)) == shown(slow)
+
+
+async def test_only_those_that_do_not_fit_are_looked_at_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = await bills()
+    records[7] = b'{"id":"b7","version":"one"}'
+    records[20] = b'{"id":"b20","billTotal":1e-19}'
+    records[31] = b'{"id":"b31","lineItems":[{"units":1},{"units":1e20}]}'
+    records[44] = b"{"
+    slow = RecordBatches(Bill, "bills").one_by_one(records)
+    assert [each.place for each in slow.written.misfits] == [7, 20, 31, 44]
+    looked_at: list[int] = []
+    whole = RecordBatches.one_by_one
+
+    def counted(self: RecordBatches, some: list[bytes]) -> Batches:
+        looked_at.append(len(some))
+        return whole(self, some)
+
+    monkeypatch.setattr(RecordBatches, "one_by_one", counted)
+    assert shown(RecordBatches(Bill, "bills")(records)) == shown(slow)
+    assert looked_at == [1, 1, 1, 1]
