@@ -309,7 +309,7 @@ async def test_a_success_whose_body_breaks_keeps_its_status(transport: Transport
 
 
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("aiohttp", "httpx"):
+    for module in ("aiohttp_bodies", "httpx"):
         monkeypatch.setattr(f"m3ter_async.transports.{module}.REFUSAL_SECONDS", 0.1)
 
 
