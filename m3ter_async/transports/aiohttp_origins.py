@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
 
 from .network import Network, Route
+
+if TYPE_CHECKING:
+    from aiohttp.client_reqrep import ConnectionKey
 
 _MOST = 100  # that are remembered; presigned URLs may lead to many
 _TARGET = re.compile(r"/[!\"$-~]*")  # as it stands on the first line: no blank, no fragment, no line's end
@@ -84,6 +87,10 @@ class Origins:
 
 
 class _ToConnect(aiohttp.ClientRequest):
-    @cached_property
-    def connection_key(self) -> Any:  # never sent, it stays as it is
-        return super().connection_key
+    _key: ConnectionKey | None = None
+
+    @property
+    def connection_key(self) -> ConnectionKey:
+        if self._key is None:  # it is never sent, and so it stays as it is
+            self._key = super().connection_key
+        return self._key
