@@ -16,7 +16,7 @@ from ..errors import ConfigurationError
 from .aiohttp_attempts import Attempt, BareAttempt, CheckedRequest, connecting
 from .aiohttp_bodies import read, read_refusal
 from .aiohttp_origins import Origins
-from .aiohttp_reads import KNOWN, Read, Reads
+from .aiohttp_reads import Read, Reads, untouched
 from .aiohttp_sessions import abandon
 from .network import Network
 from .protocol import Request, Response, TransportError
@@ -143,15 +143,15 @@ class AiohttpTransport:
         """A read that needs nothing of the session but its connections; None where it needs more."""
         if not self._owned or request.content is not None or request.streamed:
             return None
-        self._ready()
+        session = self._ready()
+        if self._reads is None or not untouched(session):
+            return None
         try:
             origin, target = self._origins.find(request.url)
         except ValueError:  # the session tells what is wrong with it
             return None
         head = origin.head(target, request.headers)
-        if self._reads is None or head is None:
-            return None
-        return Read(self._reads, origin, head, request)
+        return None if head is None else Read(self._reads, origin, head, request)
 
     def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
         made = aiohttp.ClientTimeout(
@@ -184,7 +184,7 @@ class AiohttpTransport:
         self._session = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), request_class=CheckedRequest
         )
-        self._reads = Reads(connector, asyncio.get_running_loop()) if KNOWN else None
+        self._reads = Reads(connector, asyncio.get_running_loop())
         return self._session
 
     def _socket(self, address: tuple[Any, ...]) -> socket.socket:

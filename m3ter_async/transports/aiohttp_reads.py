@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import hdrs
@@ -30,6 +31,22 @@ if TYPE_CHECKING:
 
 KNOWN = aiohttp.__version__.startswith("3.14.")
 _EARLY = 0.001  # seconds by which an event loop may call too early
+
+
+def _made_by_aiohttp(name: str) -> object:
+    """A method of all sessions; None where another one stands in its place already."""
+    method, other = getattr(aiohttp.ClientSession, name, None), aiohttp.ClientSession.close
+    own = isinstance(method, FunctionType) and method.__code__.co_filename == other.__code__.co_filename
+    return method if own else None
+
+
+_OUTER, _INNER = (_made_by_aiohttp(name) for name in ("request", "_request"))
+
+
+def untouched(session: aiohttp.ClientSession) -> bool:
+    """Whether nobody but aiohttp has a hand in requests: libraries that trace or fake them replace methods of it."""
+    kind: Any = type(session)
+    return KNOWN and kind.request is _OUTER and kind._request is _INNER and not session.trace_configs
 
 
 class Reads:

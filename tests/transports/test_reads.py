@@ -249,3 +249,45 @@ async def test_closing_leaves_no_timer_behind() -> None:
     assert error.closed
     scheduled: list[asyncio.TimerHandle] = getattr(asyncio.get_running_loop(), "_scheduled", [])
     assert not [one for one in scheduled if not one.cancelled() and "Reads" in repr(one)]
+
+
+@pytest.mark.parametrize("method", ["request", "_request"])
+async def test_who_replaces_a_method_of_all_sessions_sees_the_reads(
+    past: AiohttpTransport, begun: list[float], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    seen: list[str] = []
+    own: Any = getattr(aiohttp.ClientSession, method)
+
+    def traced(self: aiohttp.ClientSession, verb: str, url: Any, **more: Any) -> Any:
+        seen.append(f"{verb} {url.path}")
+        return own(self, verb, url, **more)
+
+    with Wire() as wire:
+        await past.send(wire.request("GET", "/before", headers=HEADERS))
+        with monkeypatch.context() as patch:
+            patch.setattr(aiohttp.ClientSession, method, traced)
+            await past.send(wire.request("GET", "/meanwhile", headers=HEADERS))
+        await past.send(wire.request("GET", "/after", headers=HEADERS))
+        assert len(wire.requests) == 3
+    assert seen == ["GET /meanwhile"]
+    assert len(begun) == 2
+
+
+async def test_who_adds_traces_to_all_sessions_is_told_of_the_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    init: Any = aiohttp.ClientSession.__init__
+
+    async def started(session: object, context: object, start: aiohttp.TraceRequestStartParams) -> None:
+        seen.append(f"{start.method} {start.url.path}")
+
+    def traced(self: aiohttp.ClientSession, **more: Any) -> None:
+        config = aiohttp.TraceConfig()
+        config.on_request_start.append(started)
+        init(self, **more, trace_configs=[config])
+
+    monkeypatch.setattr(aiohttp.ClientSession, "__init__", traced)
+    transport = AiohttpTransport()
+    with Wire() as wire:
+        await transport.send(wire.request("GET", "/x", headers=HEADERS))
+    await transport.aclose()
+    assert seen == ["GET /x"]
