@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,7 +18,8 @@ from m3ter_async.transports import AiohttpTransport
 from m3ter_async.transports.aiohttp_reads import KNOWN, Reads
 from m3ter_async.transports.protocol import Request, Response, Transport
 
-from ..wire import Move, Wire, failure, faults, head, say, squeezed, trickle, until, whole
+from ..wire import Move, Wire, closed_port, failure, faults, head, say, squeezed, trickle, until, whole
+from .gates import CERTIFICATE, TLS, HTTPProxy, Mute, Plain
 
 pytestmark = pytest.mark.anyio
 HEADERS = {"Authorization": "Bearer t", "Accept": "application/json", "User-Agent": "tests"}
@@ -291,3 +293,49 @@ async def test_who_adds_traces_to_all_sessions_is_told_of_the_reads(monkeypatch:
         await transport.send(wire.request("GET", "/x", headers=HEADERS))
     await transport.aclose()
     assert seen == ["GET /x"]
+
+
+# On the way there.
+
+
+async def test_a_read_goes_over_tls(begun: list[float]) -> None:
+    transport = AiohttpTransport(ssl_context=ssl.create_default_context(cafile=CERTIFICATE))
+    with Wire([say(BODY)]) as wire, TLS(wire.port) as tls:
+        for _ in range(3):
+            answer = await transport.send(Request("GET", f"{tls.url}/x", {**HEADERS, "Accept-Encoding": "gzip"}))
+            assert (answer.status, bytes(answer.content)) == (200, whole(BODY).partition(b"\r\n\r\n")[2])
+        assert [received.connection for received in wire.requests] == [1, 1, 1]
+    await transport.aclose()
+    assert len(begun) == 3
+
+
+@pytest.mark.parametrize("what", ["nobody", "no TLS", "mute", "not trusted", "no such host", "no host"])
+async def test_where_nothing_can_be_sent_a_read_says_so_as_through_a_session(
+    past: AiohttpTransport, through: AiohttpTransport, what: str
+) -> None:
+    with Wire() as wire, TLS(wire.port) as tls, Plain() as plain, Mute() as mute:
+        url = {
+            "nobody": f"http://127.0.0.1:{closed_port()}/x",
+            "no TLS": f"https://127.0.0.1:{plain.port}/x",
+            "mute": f"https://127.0.0.1:{mute.port}/x",
+            "not trusted": f"{tls.url}/x",
+            "no such host": "http://nowhere.invalid/x",
+            "no host": "http://a..b/x",
+        }[what]
+        ends = [
+            await outcome(transport, Request("GET", url, {**HEADERS, "Accept-Encoding": "gzip"}, timeout=2.0))
+            for transport in (past, through)
+        ]
+        assert ends[0] == ends[1]
+        assert ends[0][1] is False  # type: ignore[index]
+        assert not wire.requests
+
+
+async def test_behind_a_proxy_reads_go_through_it() -> None:
+    with Wire([say(BODY)]) as wire, HTTPProxy() as proxy:
+        transport = AiohttpTransport(proxy=proxy.url)
+        answer = await transport.send(wire.request("GET", "/through", headers=HEADERS))
+        await transport.aclose()
+    assert answer.status == 200
+    assert len(proxy.heads) == 1
+    assert "/through" in proxy.heads[0]
