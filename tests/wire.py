@@ -309,10 +309,7 @@ class Wire:
 
     def request(self, method: str = "GET", target: str = "/x", content: bytes | None = None, **more: Any) -> Request:
         """A request to this server, as the pipeline would hand it to a transport."""
-        headers = {
-            **{"Authorization": "Bearer of-wire", "Accept": "application/json", "User-Agent": "tests"},
-            **{"Accept-Encoding": "gzip, deflate", **more.pop("headers", {})},
-        }
+        headers = {"Accept-Encoding": "gzip, deflate", **more.pop("headers", {})}
         return Request(method, self.url + target, headers, content, **{"timeout": 5.0, **more})
 
     def _accept(self) -> None:

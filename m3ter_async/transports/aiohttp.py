@@ -148,9 +148,9 @@ class AiohttpTransport:
             return None
         try:
             origin, target = self._origins.find(request.url)
+            head = origin.head(target, request.headers)
         except ValueError:  # the session tells what is wrong with it
             return None
-        head = origin.head(target, request.headers)
         return None if head is None else Read(self._reads, origin, head, request)
 
     def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _MOST = 100  # that are remembered; presigned URLs may lead to many
 _TARGET = re.compile(r"/[!\"$-~]*")  # as it stands on the first line: no blank, no fragment, no line's end
-_ALWAYS = frozenset(("accept", "accept-encoding", "authorization", "user-agent"))
 # of these each means something to aiohttp, which then sends something else
 _SPECIAL = frozenset(("host", "connection", "content-encoding", "content-length", "expect", "transfer-encoding"))
 
@@ -33,7 +32,7 @@ class Origin:
         self._text = url
         self.url: URL = URL(url)
         self.route: Route = network.route(url)
-        self._headers: dict[str, str] = {}
+        self._headers: dict[str, str] | None = None  # those that `_lines` were made of
         self._lines: bytes | None = None
 
     def whole(self, target: str) -> URL:
@@ -58,12 +57,14 @@ class Origin:
 
     def _made(self, headers: dict[str, str]) -> bytes | None:
         names = {name.lower() for name in headers}
-        if self.route.proxy is not None or not names >= _ALWAYS or names & _SPECIAL:
+        if self.route.proxy is not None or names & _SPECIAL or "@" in self._text:  # a user with a password
             return None
-        text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        if text.count("\r") != len(headers) or text.count("\n") != len(headers) or "\0" in text:
+        host, *added = self.to_connect.headers.items()  # what aiohttp adds where it is missing
+        lines = [host, *headers.items(), *(one for one in added if one[0].lower() not in names)]
+        text = "".join(f"{name}: {value}\r\n" for name, value in lines)
+        if text.count("\r") != len(lines) or text.count("\n") != len(lines) or "\0" in text:
             return None
-        return f"HTTP/1.1\r\nHost: {self.url.host_port_subcomponent}\r\n{text}\r\n".encode()
+        return f"HTTP/1.1\r\n{text}\r\n".encode()
 
 
 class Origins:

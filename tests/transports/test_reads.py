@@ -101,13 +101,14 @@ async def test_a_read_ends_as_it_does_through_a_session(
     assert len(begun) == 1
 
 
+@pytest.mark.parametrize("headers", [{}, {"accept": "a/b"}, HEADERS, {**HEADERS, "X-Own": "a b\tc"}])
 @pytest.mark.parametrize("target", ["/x", "/organizations/o/bills?a=b%20c&d=1%2C2", "/%E2%82%AC/%2F", "/x?"])
 async def test_a_read_arrives_as_it_does_through_a_session(
-    past: AiohttpTransport, through: AiohttpTransport, begun: list[float], target: str
+    past: AiohttpTransport, through: AiohttpTransport, begun: list[float], target: str, headers: dict[str, str]
 ) -> None:
     with Wire() as wire:
         for transport in (past, through):
-            await transport.send(wire.request("GET", target, headers={**HEADERS, "X-Own": "a b\tc"}))
+            await transport.send(Request("GET", wire.url + target, headers))
     one, other = wire.requests
     assert one.target.rstrip("?") == other.target.rstrip("?")
     assert list(one.headers.items()) == list(other.headers.items())
@@ -143,6 +144,15 @@ async def test_a_header_never_becomes_two(past: AiohttpTransport, value: str) ->
     assert not error.sent
     assert "Evil" not in error.reason
     assert not wire.requests
+
+
+async def test_a_password_in_a_url_is_no_access_token(past: AiohttpTransport, through: AiohttpTransport) -> None:
+    with Wire() as wire:
+        url = f"http://someone:secret@127.0.0.1:{wire.port}/x"
+        ends = [await outcome(transport, Request("GET", url, HEADERS)) for transport in (past, through)]
+        assert ends[0] == ends[1]
+        assert (await past.send(Request("GET", url, {}))).status == 200
+    assert ["authorization" in received.headers for received in wire.requests] == [False]
 
 
 async def test_each_read_carries_its_own_headers(past: AiohttpTransport) -> None:
@@ -302,14 +312,16 @@ async def test_a_read_goes_over_tls(begun: list[float]) -> None:
     transport = AiohttpTransport(ssl_context=ssl.create_default_context(cafile=CERTIFICATE))
     with Wire([say(BODY)]) as wire, TLS(wire.port) as tls:
         for _ in range(3):
-            answer = await transport.send(Request("GET", f"{tls.url}/x", {**HEADERS, "Accept-Encoding": "gzip"}))
+            answer = await transport.send(Request("GET", f"{tls.url}/x", HEADERS))
             assert (answer.status, bytes(answer.content)) == (200, whole(BODY).partition(b"\r\n\r\n")[2])
         assert [received.connection for received in wire.requests] == [1, 1, 1]
     await transport.aclose()
     assert len(begun) == 3
 
 
-@pytest.mark.parametrize("what", ["nobody", "no TLS", "mute", "not trusted", "no such host", "no host"])
+@pytest.mark.parametrize(
+    "what", ["nobody", "no TLS", "mute", "not trusted", "no such host", "no host", "no host at all", "no port"]
+)
 async def test_where_nothing_can_be_sent_a_read_says_so_as_through_a_session(
     past: AiohttpTransport, through: AiohttpTransport, what: str
 ) -> None:
@@ -321,11 +333,10 @@ async def test_where_nothing_can_be_sent_a_read_says_so_as_through_a_session(
             "not trusted": f"{tls.url}/x",
             "no such host": "http://nowhere.invalid/x",
             "no host": "http://a..b/x",
+            "no host at all": "http://:80/x",
+            "no port": "http://127.0.0.1:port/x",
         }[what]
-        ends = [
-            await outcome(transport, Request("GET", url, {**HEADERS, "Accept-Encoding": "gzip"}, timeout=2.0))
-            for transport in (past, through)
-        ]
+        ends = [await outcome(transport, Request("GET", url, HEADERS, timeout=2.0)) for transport in (past, through)]
         assert ends[0] == ends[1]
         assert ends[0][1] is False  # type: ignore[index]
         assert not wire.requests
