@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import docstrings
+from .argument_words import undecided, words_of_models
 from .corrections import M3TER, Corrections
 from .document import DOCUMENT, MISSING, VARIABLE
 from .operation_names import TABLE
@@ -46,8 +47,10 @@ def draft(
     """Every file's text as far as it can be printed, by its path below the package, and the plan with its problems."""
     contract = read(document)
     plan = Plan(contract, table, corrections, tags)
+    plan.problems += undecided(plan)
     chosen = {method.call.id for method in plan.methods}
     files = {f"models/{name}": text for name, text in models(plan).items()}
+    files["models/_argument_words.py"] = words_of_models(plan)
     files |= {f"resources/{name}": text for name, text in resources(plan).items()}
     # The sandbox sees the document as it is: what the client corrects must not hide from it.
     files["sandbox/contract/generated.py"] = sandbox(contract, [call for call in contract.calls if call.id in chosen])

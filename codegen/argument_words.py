@@ -1,10 +1,13 @@
-"""What the client checks of each argument before anything is sent, in the words of `m3ter_async._core.arguments`."""
+"""What the client checks of arguments before anything is sent, in the words of `m3ter_async._core.argument_words`."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .annotations import SCALARS
 from .plan import Method, Plan
-from .read_contract import Type
+from .print_models import EDIT, wrapped
+from .read_contract import Member, Type, without_form
 
 _WORDS = {
     "string": "text",
@@ -16,6 +19,19 @@ _WORDS = {
     "any": "any",
 }
 _ID = 36  # characters
+# Patterns and formats, and the word for each. The patterns are Java's, and hold for the whole of a text.
+_FORMS = {
+    r"^([^[\p{Cntrl}\s]])|([^[\p{Cntrl}\s]][[^[\p{Cntrl}\s]] ]*[^[\p{Cntrl}\s]])$": "code",
+    r"^[\p{L}_$][\p{L}_$0-9]*$": "identifier",
+    r"^[a-zA-Z0-9_-]*$": "dashed",
+    r"^arn:aws:iam::\d+:role/.*$": "role",
+    "email": "email",
+    "int32": "int32",
+}
+_UNCHECKED = {
+    "^[a-zA-Z0-9-]*$": "of ids: whether there is such a thing is for the service to say",
+    "HOUR|DAY|MINUTE": "an enumeration: values are added over time",
+}
 
 
 def argument_words(plan: Plan, method: Method) -> list[str]:
@@ -24,9 +40,43 @@ def argument_words(plan: Plan, method: Method) -> list[str]:
     words: dict[str, str] = {}
     for argument in method.arguments:
         word = _word(plan, argument.type)
-        if word != "text" and not (argument.wire == "pageSize" and word == f"int(1,{size})"):
+        if word != "text" and not (argument.wire == "pageSize" and word in (f"int(1,{size})", f"int32(1,{size})")):
             words[argument.wire] = word
     return [f"{wire}:{word}" for wire, word in words.items()]
+
+
+def words_of_models(plan: Plan) -> str:
+    """The module that says of models which are arguments what their annotations do not say of their fields."""
+    lines: list[str] = []
+    roots = [argument.type for method in plan.methods for argument in method.arguments]
+    reached = plan.contract.reach(*roots)
+    models = {plan.model_names[name]: type_ for name, type_ in reached.items() if name in plan.homes}
+    for model, type_ in sorted(models.items()):
+        members = [member for member in plan.contract.members(type_) if _says_more(plan, member)]
+        words = " ".join(f"{member.name}:{_word(plan, member.type)}" for member in members)
+        lines += [f"{model!r}: {wrapped(words)},\n"] if words else []
+    return (
+        f'"""What the fields of models may be where they are arguments. {EDIT}"""\n\nWORDS = {{\n{"".join(lines)}}}\n'
+    )
+
+
+def undecided(plan: Plan) -> list[str]:
+    """A line for each pattern of an argument that nobody has decided on."""
+    roots = [argument.type for method in plan.methods for argument in method.arguments]
+    members = [member.type for type_ in plan.contract.reach(*roots).values() for member in plan.contract.members(type_)]
+    forms = {inner.form for type_ in (*roots, *members) for inner in type_.walk()} - {"", *_FORMS, *_UNCHECKED}
+    return [
+        f"new pattern: {form} is not known; add it to _FORMS, or to _UNCHECKED, in argument_words.py"
+        for form in sorted(forms)
+    ]
+
+
+def _says_more(plan: Plan, member: Member) -> bool:
+    return _word(plan, member.type) != _word(plan, _unbounded(without_form(member.type)))
+
+
+def _unbounded(type_: Type) -> Type:
+    return replace(type_, limits=(), item=_unbounded(type_.item) if type_.item else None)
 
 
 def _word(plan: Plan, type_: Type) -> str:
@@ -39,10 +89,11 @@ def _word(plan: Plan, type_: Type) -> str:
         return "scalar" if all(choice.kind in SCALARS for choice in type_.choices) else "any"
     if type_.kind in ("object", "union"):
         return plan.model_names[type_.name]
-    word = _WORDS[type_.kind]
-    if word == "text" and limits.get("maxLength") == _ID:
-        return word  # an id is often somebody else's input, and whether there is such a thing is for the service to say
-    if word == "text":
+    word = _FORMS.get(type_.form, _WORDS[type_.kind])
+    if type_.kind == "string" and limits.get("maxLength") == _ID:
+        # an id is often somebody else's input, and whether there is such a thing is for the service to say
+        return "text"
+    if type_.kind == "string":
         return word + _bounds(limits.get("minLength"), limits.get("maxLength"))
     return word + _bounds(limits.get("minimum"), limits.get("maximum"), above=bool(limits.get("exclusiveMinimum")))
 

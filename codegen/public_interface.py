@@ -28,6 +28,7 @@ class Interface:
     values: dict[str, list[str]] = field(default_factory=dict[str, list[str]])  # those of an enumeration
     operations: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])  # how they are called
     kinds: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])  # what their arguments may be
+    field_kinds: dict[str, str] = field(default_factory=dict[str, str])  # and the fields of models that are arguments
 
 
 def interface(files: Mapping[str, str]) -> Interface:
@@ -36,7 +37,9 @@ def interface(files: Mapping[str, str]) -> Interface:
     for name, text in files.items():
         folder, _, module = name.partition("/")
         body = ast.parse(text).body
-        if folder == "models" and module != "_base.py" and module != "__init__.py":
+        if module == "_argument_words.py":
+            _words_of_models(found, body)
+        elif folder == "models" and module != "_base.py" and module != "__init__.py":
             _models(found, body)
         elif folder == "resources" and not module.startswith("_"):
             _resources(found, module.removesuffix(".py"), body)
@@ -66,6 +69,15 @@ def _models(found: Interface, body: list[ast.stmt]) -> None:
                 if isinstance(alias, ast.AnnAssign) and alias.value:
                     constants = [n.value for n in ast.walk(alias.value) if isinstance(n, ast.Constant)]
                     found.values[ast.unparse(alias.target)] = [value for value in constants if isinstance(value, str)]
+
+
+def _words_of_models(found: Interface, body: list[ast.stmt]) -> None:
+    for node in body:
+        if isinstance(node, ast.Assign):
+            for model, words in ast.literal_eval(node.value).items():
+                for word in words.split():
+                    wire, _, kind = word.partition(":")
+                    found.field_kinds[f"{model}.{wire}"] = kind
 
 
 def _resources(found: Interface, top: str, body: list[ast.stmt]) -> None:
@@ -156,6 +168,10 @@ def _changed(before: Interface, after: Interface) -> Iterator[str]:
         for wire, kind in after.kinds[name].items():
             if kind != kinds.get(wire, kind):
                 yield f"operation {name}: {wire} has to be {kind}, before it was {kinds[wire]}"
+    for name, kind in after.field_kinds.items():
+        before_it = before.field_kinds.get(name, kind)
+        if kind != before_it:
+            yield f"field `{name}` has to be {kind} as an argument, before it was {before_it}"
 
 
 def _different(what: str, old: Argument, new: Argument) -> Iterator[str]:

@@ -10,6 +10,7 @@ Document = Mapping[str, Any]
 
 _KINDS = {("string", "date"): "date", ("string", "date-time"): "date-time"}
 _LIMITS = ("minimum", "exclusiveMinimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")
+_FORMATS = ("email", "int32")  # what is said of a value besides its kind
 _NOTHING: Document = {}
 _METHODS = ("get", "put", "post", "delete", "patch")
 
@@ -31,7 +32,8 @@ class Type:
     """What one value may be.
 
     `kind` is string, date, date-time, integer, number, boolean, array, map, object, union or any; `name` is the
-    schema's (of an object, a named union, an enumeration); `item` is what an array or a map holds.
+    schema's (of an object, a named union, an enumeration); `item` is what an array or a map holds; `form` is a pattern,
+    or one of `_FORMATS`. Types that differ in their form alone are the same type.
     """
 
     kind: str
@@ -40,6 +42,7 @@ class Type:
     item: Type | None = None
     choices: tuple[Type, ...] = ()
     limits: tuple[tuple[str, Any], ...] = ()
+    form: str = field(default="", compare=False)
 
     def walk(self) -> Iterator[Type]:
         """The type itself and everything it holds, without following names."""
@@ -125,11 +128,22 @@ def _either(types: list[Type]) -> Type:
     """One type for a field that several choices of a union declare."""
     first = types[0]
     if all(t == first for t in types):
-        return first
+        same = len({tuple(inner.form for inner in t.walk()) for t in types}) == 1
+        return first if same else without_form(first)
     if all(t.kind == "string" for t in types):
         enums = [t.enum for t in types]
         return Type("string", enum=tuple(dict.fromkeys(v for e in enums for v in e)) if all(enums) else ())
     return Type("any")
+
+
+def without_form(type_: Type) -> Type:
+    """A type of which no pattern and no format is known, nor of what it holds."""
+    return replace(
+        type_,
+        form="",
+        item=without_form(type_.item) if type_.item else None,
+        choices=tuple(without_form(choice) for choice in type_.choices),
+    )
 
 
 def read(document: Document) -> Contract:
@@ -225,7 +239,9 @@ class _Reader:
         if kind == "string" and "minimum" in raw:  # a length, in the wrong word
             limits = tuple(({"minimum": "minLength", "maximum": "maxLength"}[key], value) for key, value in limits)
         enum = tuple(raw.get("enum", ()))
-        return Type(_KINDS.get((kind, raw.get("format", "")), kind), hint if enum else "", enum, limits=limits)
+        format_ = raw.get("format", "")
+        form = raw.get("pattern") or (format_ if format_ in _FORMATS else "")
+        return Type(_KINDS.get((kind, format_), kind), hint if enum else "", enum, limits=limits, form=form)
 
     def _named(self, name: str) -> Type:
         raw = self._raw[name]

@@ -144,6 +144,8 @@ def example(schema: Schema, name: str = "") -> Any:
         return date(2024, 2, 29)
     if form == "date-time":
         return datetime(2024, 2, 29, 12, 30, 15, 250_000, tzinfo=UTC)
+    if form == "email" or "arn" in schema.get("pattern", ""):
+        return "x@example.com" if form else "arn:aws:iam::123456789012:role/x"
     least = max(schema.get("minLength", 0), schema.get("minimum", 0), 1)  # some lengths are in the wrong word
     return ("x" * least)[: schema.get("maxLength", 10**6)]
 

@@ -44,6 +44,19 @@ def text(value: Any) -> Any:
     raise _other("a str", value)
 
 
+def text_like(pattern: str, says: str) -> Check:
+    """A text that a pattern matches as a whole; `says` is what to tell whoever gives another."""
+
+    def checked(value: Any) -> Any:
+        value = text(value)
+        # compiled at its first use, and kept by `re`
+        if not isinstance(value, Raw) and re.fullmatch(pattern, value, re.DOTALL) is None:
+            raise Refused(ValueError(f"{_shown(value)} is not taken: {says}"))
+        return value
+
+    return checked
+
+
 def whole(value: Any) -> Any:
     """A whole number, also of another library."""
     if type(value) is int:
@@ -132,7 +145,7 @@ def anything(value: Any) -> Any:
     return plain(value)
 
 
-def bounded(check: Check, least: float, most: float, *, above: bool) -> Check:
+def bounded(check: Check, least: float, most: float, *, above: bool = False) -> Check:
     """A number within bounds; `above` is whether the lower one is too little itself."""
 
     def checked(value: Any) -> Any:

@@ -3,40 +3,13 @@
 from __future__ import annotations
 
 import keyword
-import math
 import re
-from functools import lru_cache
 from typing import Any
 
-from .argument_kinds import (
-    Check,
-    amount,
-    anything,
-    bounded,
-    day,
-    flag,
-    list_of,
-    map_of,
-    moment,
-    scalar,
-    sized,
-    text,
-    whole,
-)
+from .argument_kinds import text
+from .argument_words import check_of, split
 from .json_values import Refused
 from .nested_arguments import nested
-
-_KINDS: dict[str, Check] = {
-    "text": text,
-    "int": whole,
-    "number": amount,
-    "bool": flag,
-    "date": day,
-    "moment": moment,
-    "scalar": scalar,
-    "any": anything,
-}
-_BOUNDS = re.compile(r"\((>?)(-?\d*),(-?\d*)\)$")
 
 
 class Arguments:
@@ -46,7 +19,7 @@ class Arguments:
     """
 
     def __init__(self, words: str) -> None:
-        self._checks = {name: _check_of(kind) for name, _, kind in (word.partition(":") for word in words.split())}
+        self._checks = {name: check_of(word, nested) for name, word in split(words).items()}
 
     def checked(self, name: str, value: Any) -> Any:
         """A value as it is to be encoded, `name` being that on the wire.
@@ -65,30 +38,6 @@ class Arguments:
         except Refused as refused:
             error = refused.named(snake(name))
         raise error
-
-
-@lru_cache(maxsize=512)
-def _check_of(word: str) -> Check:
-    """The check that a word stands for: ``text(1,80)``, ``number(>0,)``, ``[date]``, ``{scalar}(,100)``, ``any``.
-
-    Bounds are those of a number, else of a length; a name that begins with a capital is a model's.
-    """
-    bounds = _BOUNDS.search(word)
-    bare = word[: bounds.start()] if bounds else word
-    unit = "characters"
-    if bare.startswith("["):
-        check, unit = list_of(_check_of(bare[1:-1])), "items"
-    elif bare.startswith("{"):
-        check, unit = map_of(_check_of(bare[1:-1])), "fields"
-    else:
-        check = nested(bare) if bare[0].isupper() else _KINDS[bare]
-    if bounds is None:
-        return check
-    above, least, most = bounds.groups()
-    highest = int(most) if most else math.inf
-    if bare in ("int", "number"):
-        return bounded(check, int(least) if least else -math.inf, highest, above=bool(above))
-    return sized(check, int(least or 0), highest, unit)
 
 
 def snake(name: str) -> str:

@@ -14,6 +14,7 @@ from msgspec import UNSET, Raw, Struct
 
 from ..models._base import dt
 from .argument_kinds import Check, amount, anything, day, flag, list_of, map_of, moment, text, whole
+from .argument_words import check_of, split
 from .json_values import Refused, plain
 
 _KINDS: dict[Any, Check] = {
@@ -47,7 +48,14 @@ class _Nested:
     @cached_property
     def _fields(self) -> dict[str, tuple[str, Check]]:
         """The name on the wire and the check of each field, by either of its names."""
-        found = [(field.name, (field.encode_name, _of(field.type))) for field in msgspec.structs.fields(self._model)]
+        from ..models._argument_words import WORDS
+
+        words = split(WORDS.get(self._model.__name__, ""))
+        found: list[tuple[str, tuple[str, Check]]] = []
+        for field in msgspec.structs.fields(self._model):
+            wire = field.encode_name
+            check = check_of(words[wire], nested) if wire in words else _of(field.type)
+            found.append((field.name, (wire, check)))
         return {**dict(found), **{pair[0]: pair for _, pair in found}}
 
     def __call__(self, value: Any) -> Any:

@@ -35,7 +35,7 @@ _POST_ACCOUNT_PLAN: Operation[AccountPlan] = Operation(
     "POST",
     "/organizations/{orgId}/accountplans",
     AccountPlan,
-    takes="startDate:moment version:int customFields:{scalar}(,100) endDate:moment code:text(,80) billEpoch:date",
+    takes="startDate:moment version:int customFields:{scalar}(,100) endDate:moment code:code(,80) billEpoch:date",
 )
 _GET_ACCOUNT_PLAN: Operation[AccountPlan] = Operation(
     "GetAccountPlan", "GET", "/organizations/{orgId}/accountplans/{id}", AccountPlan
@@ -45,7 +45,7 @@ _PUT_ACCOUNT_PLAN: Operation[AccountPlan] = Operation(
     "PUT",
     "/organizations/{orgId}/accountplans/{id}",
     AccountPlan,
-    takes="startDate:moment version:int customFields:{scalar}(,100) endDate:moment code:text(,80) billEpoch:date",
+    takes="startDate:moment version:int customFields:{scalar}(,100) endDate:moment code:code(,80) billEpoch:date",
 )
 _DELETE_ACCOUNT_PLAN: Operation[AccountPlan] = Operation(
     "DeleteAccountPlan", "DELETE", "/organizations/{orgId}/accountplans/{id}", AccountPlan
@@ -55,7 +55,7 @@ _REPLACE_ACCOUNT_PLAN: Operation[ReplaceAccountPlan] = Operation(
     "POST",
     "/organizations/{orgId}/accountplans/{id}/replace",
     ReplaceAccountPlan,
-    takes="startDate:moment version:int customFields:{scalar}(,100) endDate:moment code:text(,80) billEpoch:date",
+    takes="startDate:moment version:int customFields:{scalar}(,100) endDate:moment code:code(,80) billEpoch:date",
 )
 _PUT_ACCOUNT_PLAN_FIELDS = Fields(
     "account_id start_date custom_fields plan_id plan_group_id end_date code bill_epoch contract_id child_billing_mode",

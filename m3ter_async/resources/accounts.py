@@ -35,9 +35,10 @@ _POST_ACCOUNT: Operation[Account] = Operation(
     "POST",
     "/organizations/{orgId}/accounts",
     Account,
-    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100) "
-    "address:Address billEpoch:date purchaseOrderNumber:text(,100) "
-    "creditApplicationOrder:[text] daysBeforeBillDue:int(>0,)",
+    takes="name:text(1,200) code:code(1,80) emailAddress:email version:int "
+    "customFields:{scalar}(,100) address:Address billEpoch:date "
+    "purchaseOrderNumber:text(,100) creditApplicationOrder:[text] "
+    "daysBeforeBillDue:int32(>0,)",
 )
 _GET_ACCOUNT: Operation[Account] = Operation("GetAccount", "GET", "/organizations/{orgId}/accounts/{id}", Account)
 _PUT_ACCOUNT: Operation[Account] = Operation(
@@ -45,9 +46,10 @@ _PUT_ACCOUNT: Operation[Account] = Operation(
     "PUT",
     "/organizations/{orgId}/accounts/{id}",
     Account,
-    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100) "
-    "address:Address billEpoch:date purchaseOrderNumber:text(,100) "
-    "creditApplicationOrder:[text] daysBeforeBillDue:int(>0,)",
+    takes="name:text(1,200) code:code(1,80) emailAddress:email version:int "
+    "customFields:{scalar}(,100) address:Address billEpoch:date "
+    "purchaseOrderNumber:text(,100) creditApplicationOrder:[text] "
+    "daysBeforeBillDue:int32(>0,)",
 )
 _DELETE_ACCOUNT: Operation[Account] = Operation(
     "DeleteAccount", "DELETE", "/organizations/{orgId}/accounts/{id}", Account
@@ -70,7 +72,7 @@ _SEARCH_ACCOUNTS: Operation[Account] = Operation(
     Account,
     page="offset",
     page_size=100,
-    takes="fromDocument:int",
+    takes="fromDocument:int32",
 )
 _PUT_ACCOUNT_FIELDS = Fields(
     "name code email_address custom_fields address parent_account_id bill_epoch "

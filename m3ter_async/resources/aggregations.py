@@ -35,9 +35,9 @@ _POST_AGGREGATION: Operation[Aggregation] = Operation(
     "/organizations/{orgId}/aggregations",
     Aggregation,
     takes="name:text(1,200) quantityPerUnit:number(>0,) unit:text(1,50) "
-    "targetField:text(1,80) version:int customFields:{scalar}(,100) code:text(,80) "
-    "segmentedFields:[text](,5) segments:[{text}](,1000) defaultValue:number(0,) "
-    "customSql:text(,2048)",
+    "targetField:text(1,80) version:int customFields:{scalar}(,100) "
+    "code:identifier(,80) segmentedFields:[text](,5) segments:[{text}](,1000) "
+    "defaultValue:number(0,) customSql:text(,2048)",
 )
 _GET_AGGREGATION: Operation[Aggregation] = Operation(
     "GetAggregation", "GET", "/organizations/{orgId}/aggregations/{id}", Aggregation
@@ -48,9 +48,9 @@ _PUT_AGGREGATION: Operation[Aggregation] = Operation(
     "/organizations/{orgId}/aggregations/{id}",
     Aggregation,
     takes="name:text(1,200) quantityPerUnit:number(>0,) unit:text(1,50) "
-    "targetField:text(1,80) version:int customFields:{scalar}(,100) code:text(,80) "
-    "segmentedFields:[text](,5) segments:[{text}](,1000) defaultValue:number(0,) "
-    "customSql:text(,2048)",
+    "targetField:text(1,80) version:int customFields:{scalar}(,100) "
+    "code:identifier(,80) segmentedFields:[text](,5) segments:[{text}](,1000) "
+    "defaultValue:number(0,) customSql:text(,2048)",
 )
 _DELETE_AGGREGATION: Operation[Aggregation] = Operation(
     "DeleteAggregation", "DELETE", "/organizations/{orgId}/aggregations/{id}", Aggregation

@@ -52,7 +52,7 @@ _POST_BALANCE: Operation[Balance] = Operation(
     "POST",
     "/organizations/{orgId}/balances",
     Balance,
-    takes="code:text(1,80) name:text(1,) accountId:text(1,) startDate:moment endDate:moment "
+    takes="code:code(1,80) name:text(1,) accountId:text(1,) startDate:moment endDate:moment "
     "currency:text(1,) version:int customFields:{scalar}(,100) "
     "rolloverAmount:number(0,) rolloverEndDate:moment "
     "balanceDrawDownDescription:text(,200) overageSurchargePercent:number "
@@ -65,7 +65,7 @@ _PUT_BALANCE: Operation[Balance] = Operation(
     "PUT",
     "/organizations/{orgId}/balances/{id}",
     Balance,
-    takes="code:text(1,80) name:text(1,) accountId:text(1,) startDate:moment endDate:moment "
+    takes="code:code(1,80) name:text(1,) accountId:text(1,) startDate:moment endDate:moment "
     "currency:text(1,) version:int customFields:{scalar}(,100) "
     "rolloverAmount:number(0,) rolloverEndDate:moment "
     "balanceDrawDownDescription:text(,200) overageSurchargePercent:number "
@@ -89,10 +89,11 @@ _CREATE_BALANCE_CHARGE_SCHEDULE: Operation[BalanceChargeSchedule] = Operation(
     "POST",
     "/organizations/{orgId}/balances/{balanceId}/balancechargeschedules",
     BalanceChargeSchedule,
-    takes="name:text(1,200) code:text(1,80) servicePeriodStartDate:moment "
-    "servicePeriodEndDate:moment billFrequencyInterval:int(1,365) billInAdvance:bool "
-    "chargeDescription:text(1,) version:int customFields:{scalar}(,100) "
-    "amount:number(0,) units:number unitPrice:number billEpoch:date",
+    takes="name:text(1,200) code:code(1,80) servicePeriodStartDate:moment "
+    "servicePeriodEndDate:moment billFrequencyInterval:int32(1,365) "
+    "billInAdvance:bool chargeDescription:text(1,) version:int "
+    "customFields:{scalar}(,100) amount:number(0,) units:number unitPrice:number "
+    "billEpoch:date",
 )
 _GET_BALANCE_CHARGE_SCHEDULE: Operation[BalanceChargeSchedule] = Operation(
     "GetBalanceChargeSchedule",
@@ -105,10 +106,11 @@ _UPDATE_BALANCE_CHARGE_SCHEDULE: Operation[BalanceChargeSchedule] = Operation(
     "PUT",
     "/organizations/{orgId}/balances/{balanceId}/balancechargeschedules/{id}",
     BalanceChargeSchedule,
-    takes="name:text(1,200) code:text(1,80) servicePeriodStartDate:moment "
-    "servicePeriodEndDate:moment billFrequencyInterval:int(1,365) billInAdvance:bool "
-    "chargeDescription:text(1,) version:int customFields:{scalar}(,100) "
-    "amount:number(0,) units:number unitPrice:number billEpoch:date",
+    takes="name:text(1,200) code:code(1,80) servicePeriodStartDate:moment "
+    "servicePeriodEndDate:moment billFrequencyInterval:int32(1,365) "
+    "billInAdvance:bool chargeDescription:text(1,) version:int "
+    "customFields:{scalar}(,100) amount:number(0,) units:number unitPrice:number "
+    "billEpoch:date",
 )
 _DELETE_BALANCE_CHARGE_SCHEDULE: Operation[BalanceChargeSchedule] = Operation(
     "DeleteBalanceChargeSchedule",
@@ -124,10 +126,11 @@ _PREVIEW_SCHEDULED_CHARGE: Operation[BalanceChargeSchedule] = Operation(
     repeat="read",
     page="either",
     page_size=200,
-    takes="name:text(1,200) code:text(1,80) servicePeriodStartDate:moment "
-    "servicePeriodEndDate:moment billFrequencyInterval:int(1,365) billInAdvance:bool "
-    "chargeDescription:text(1,) version:int customFields:{scalar}(,100) "
-    "amount:number(0,) units:number unitPrice:number billEpoch:date",
+    takes="name:text(1,200) code:code(1,80) servicePeriodStartDate:moment "
+    "servicePeriodEndDate:moment billFrequencyInterval:int32(1,365) "
+    "billInAdvance:bool chargeDescription:text(1,) version:int "
+    "customFields:{scalar}(,100) amount:number(0,) units:number unitPrice:number "
+    "billEpoch:date",
 )
 _LIST_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Operation(
     "ListBalanceTransactionSchedule",
@@ -143,9 +146,10 @@ _CREATE_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Op
     "POST",
     "/organizations/{orgId}/balances/{balanceId}/balancetransactionschedules",
     BalanceTransactionSchedule,
-    takes="name:text(1,200) code:text(1,80) amount:number(0,) "
+    takes="name:text(1,200) code:code(1,80) amount:number(0,) "
     "transactionDescription:text(1,) startDate:moment endDate:moment "
-    "frequencyInterval:int(1,365) version:int customFields:{scalar}(,100) paid:number",
+    "frequencyInterval:int32(1,365) version:int customFields:{scalar}(,100) "
+    "paid:number",
 )
 _GET_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Operation(
     "GetBalanceTransactionSchedule",
@@ -158,9 +162,10 @@ _UPDATE_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Op
     "PUT",
     "/organizations/{orgId}/balances/{balanceId}/balancetransactionschedules/{id}",
     BalanceTransactionSchedule,
-    takes="name:text(1,200) code:text(1,80) amount:number(0,) "
+    takes="name:text(1,200) code:code(1,80) amount:number(0,) "
     "transactionDescription:text(1,) startDate:moment endDate:moment "
-    "frequencyInterval:int(1,365) version:int customFields:{scalar}(,100) paid:number",
+    "frequencyInterval:int32(1,365) version:int customFields:{scalar}(,100) "
+    "paid:number",
 )
 _DELETE_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = Operation(
     "DeleteBalanceTransactionSchedule",
@@ -176,9 +181,10 @@ _PREVIEW_BALANCE_TRANSACTION_SCHEDULE: Operation[BalanceTransactionSchedule] = O
     repeat="read",
     page="either",
     page_size=200,
-    takes="name:text(1,200) code:text(1,80) amount:number(0,) "
+    takes="name:text(1,200) code:code(1,80) amount:number(0,) "
     "transactionDescription:text(1,) startDate:moment endDate:moment "
-    "frequencyInterval:int(1,365) version:int customFields:{scalar}(,100) paid:number",
+    "frequencyInterval:int32(1,365) version:int customFields:{scalar}(,100) "
+    "paid:number",
 )
 _LIST_BALANCE_TRANSACTIONS: Operation[BalanceTransaction] = Operation(
     "ListBalanceTransactions",

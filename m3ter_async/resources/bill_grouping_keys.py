@@ -32,7 +32,7 @@ _CREATE_BILL_GROUPING_KEY: Operation[BillGroupingKey] = Operation(
     "POST",
     "/organizations/{orgId}/picklists/billgroupingkeys",
     BillGroupingKey,
-    takes="name:text(1,200) exclusive:bool version:int code:text(,80) archived:bool",
+    takes="name:text(1,200) exclusive:bool version:int code:identifier(,80) archived:bool",
 )
 _GET_BILL_GROUPING_KEY: Operation[BillGroupingKey] = Operation(
     "GetBillGroupingKey", "GET", "/organizations/{orgId}/picklists/billgroupingkeys/{id}", BillGroupingKey
@@ -42,7 +42,7 @@ _UPDATE_BILL_GROUPING_KEY: Operation[BillGroupingKey] = Operation(
     "PUT",
     "/organizations/{orgId}/picklists/billgroupingkeys/{id}",
     BillGroupingKey,
-    takes="name:text(1,200) exclusive:bool version:int code:text(,80) archived:bool",
+    takes="name:text(1,200) exclusive:bool version:int code:identifier(,80) archived:bool",
 )
 _DELETE_BILL_GROUPING_KEY: Operation[BillGroupingKey] = Operation(
     "DeleteBillGroupingKey", "DELETE", "/organizations/{orgId}/picklists/billgroupingkeys/{id}", BillGroupingKey

@@ -28,8 +28,8 @@ _CREATE_BILL_JOB: Operation[BillJob] = Operation(
     "/organizations/{orgId}/billjobs",
     BillJob,
     busy=True,
-    takes="version:int lastDateInBillingPeriod:date billFrequencyInterval:int billDate:date "
-    "externalInvoiceDate:date dueDate:date accountIds:[text](1,100) "
+    takes="version:int lastDateInBillingPeriod:date billFrequencyInterval:int32 "
+    "billDate:date externalInvoiceDate:date dueDate:date accountIds:[text](1,100) "
     "targetCurrency:text(3,3) currencyConversions:[CurrencyConversion](,250) "
     "yearEpoch:date monthEpoch:date weekEpoch:date dayEpoch:date",
 )

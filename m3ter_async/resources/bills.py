@@ -96,7 +96,7 @@ _PREVIEW_BILL: Operation[Bill] = Operation(
     "/organizations/{orgId}/bills/preview",
     Bill,
     repeat="read",
-    takes="debug:bool version:int lastDateInBillingPeriod:date billFrequencyInterval:int "
+    takes="debug:bool version:int lastDateInBillingPeriod:date billFrequencyInterval:int32 "
     "billDate:date externalInvoiceDate:date dueDate:date accountIds:[text](1,100) "
     "targetCurrency:text(3,3) currencyConversions:[CurrencyConversion](,250) "
     "yearEpoch:date monthEpoch:date weekEpoch:date dayEpoch:date",
@@ -108,7 +108,7 @@ _SEARCH_BILLS: Operation[Bill] = Operation(
     Bill,
     page="offset",
     page_size=100,
-    takes="fromDocument:int",
+    takes="fromDocument:int32",
 )
 _UPDATE_BILL_STATUS: Operation[Bill] = Operation(
     "UpdateBillStatus", "PUT", "/organizations/{orgId}/bills/{id}/status", Bill, repeat="safe"

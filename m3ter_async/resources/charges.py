@@ -34,7 +34,7 @@ _CREATE_CHARGE: Operation[Charge] = Operation(
     "POST",
     "/organizations/{orgId}/charges",
     Charge,
-    takes="name:text(1,200) code:text(1,80) currency:text(1,) servicePeriodStartDate:moment "
+    takes="name:text(1,200) code:code(1,80) currency:text(1,) servicePeriodStartDate:moment "
     "servicePeriodEndDate:moment version:int billDate:date amount:number units:number "
     "unitPrice:number",
 )
@@ -44,7 +44,7 @@ _UPDATE_CHARGE: Operation[Charge] = Operation(
     "PUT",
     "/organizations/{orgId}/charges/{id}",
     Charge,
-    takes="name:text(1,200) code:text(1,80) currency:text(1,) servicePeriodStartDate:moment "
+    takes="name:text(1,200) code:code(1,80) currency:text(1,) servicePeriodStartDate:moment "
     "servicePeriodEndDate:moment version:int billDate:date amount:number units:number "
     "unitPrice:number",
 )

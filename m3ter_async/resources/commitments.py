@@ -38,7 +38,7 @@ _POST_COMMITMENT: Operation[Commitment] = Operation(
     takes="startDate:date endDate:date currency:text(1,) amount:number(>0,) version:int "
     "productIds:[text](,100) amountPrePaid:number(0,) amountFirstBill:number(0,) "
     "overageSurchargePercent:number separateOverageUsage:bool "
-    "billingInterval:int(1,365) billingOffset:int(0,364) "
+    "billingInterval:int32(1,365) billingOffset:int32(0,364) "
     "commitmentFeeDescription:text(,200) commitmentUsageDescription:text(,200) "
     "overageDescription:text(,200) commitmentFeeBillInAdvance:bool billEpoch:date "
     "feeDates:[CommitmentFee] lineItemTypes:[text]",
@@ -54,7 +54,7 @@ _PUT_COMMITMENT: Operation[Commitment] = Operation(
     takes="startDate:date endDate:date currency:text(1,) amount:number(>0,) version:int "
     "productIds:[text](,100) amountPrePaid:number(0,) amountFirstBill:number(0,) "
     "overageSurchargePercent:number separateOverageUsage:bool "
-    "billingInterval:int(1,365) billingOffset:int(0,364) "
+    "billingInterval:int32(1,365) billingOffset:int32(0,364) "
     "commitmentFeeDescription:text(,200) commitmentUsageDescription:text(,200) "
     "overageDescription:text(,200) commitmentFeeBillInAdvance:bool billEpoch:date "
     "feeDates:[CommitmentFee] lineItemTypes:[text]",
@@ -69,7 +69,7 @@ _SEARCH_COMMITMENTS: Operation[Commitment] = Operation(
     Commitment,
     page="offset",
     page_size=100,
-    takes="fromDocument:int",
+    takes="fromDocument:int32",
 )
 _PUT_COMMITMENT_FIELDS = Fields(
     "account_id start_date end_date currency amount billing_plan_id product_ids "

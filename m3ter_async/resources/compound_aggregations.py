@@ -35,8 +35,8 @@ _POST_COMPOUND_AGGREGATION: Operation[CompoundAggregation] = Operation(
     "/organizations/{orgId}/compoundaggregations",
     CompoundAggregation,
     takes="name:text(1,200) quantityPerUnit:number(>0,) unit:text(1,50) "
-    "calculation:text(1,5000) version:int customFields:{scalar}(,100) code:text(,80) "
-    "evaluateNullAggregations:bool",
+    "calculation:text(1,5000) version:int customFields:{scalar}(,100) "
+    "code:identifier(,80) evaluateNullAggregations:bool",
 )
 _GET_COMPOUND_AGGREGATION: Operation[CompoundAggregation] = Operation(
     "GetCompoundAggregation", "GET", "/organizations/{orgId}/compoundaggregations/{id}", CompoundAggregation
@@ -47,8 +47,8 @@ _PUT_COMPOUND_AGGREGATION: Operation[CompoundAggregation] = Operation(
     "/organizations/{orgId}/compoundaggregations/{id}",
     CompoundAggregation,
     takes="name:text(1,200) quantityPerUnit:number(>0,) unit:text(1,50) "
-    "calculation:text(1,5000) version:int customFields:{scalar}(,100) code:text(,80) "
-    "evaluateNullAggregations:bool",
+    "calculation:text(1,5000) version:int customFields:{scalar}(,100) "
+    "code:identifier(,80) evaluateNullAggregations:bool",
 )
 _DELETE_COMPOUND_AGGREGATION: Operation[CompoundAggregation] = Operation(
     "DeleteCompoundAggregation", "DELETE", "/organizations/{orgId}/compoundaggregations/{id}", CompoundAggregation

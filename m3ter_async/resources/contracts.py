@@ -36,7 +36,7 @@ _POST_CONTRACT: Operation[Contract] = Operation(
     "/organizations/{orgId}/contracts",
     Contract,
     takes="accountId:text(1,) name:text(1,200) startDate:date endDate:date version:int "
-    "customFields:{scalar}(,100) code:text(,80) description:text(,500) "
+    "customFields:{scalar}(,100) code:code(,80) description:text(,500) "
     "purchaseOrderNumber:text(,100) applyContractPeriodLimits:bool "
     "usageFilters:[UsageFilter]",
 )
@@ -47,7 +47,7 @@ _PUT_CONTRACT: Operation[Contract] = Operation(
     "/organizations/{orgId}/contracts/{id}",
     Contract,
     takes="accountId:text(1,) name:text(1,200) startDate:date endDate:date version:int "
-    "customFields:{scalar}(,100) code:text(,80) description:text(,500) "
+    "customFields:{scalar}(,100) code:code(,80) description:text(,500) "
     "purchaseOrderNumber:text(,100) applyContractPeriodLimits:bool "
     "usageFilters:[UsageFilter]",
 )

@@ -32,7 +32,7 @@ _POST_COUNTER_ADJUSTMENT: Operation[CounterAdjustment] = Operation(
     "POST",
     "/organizations/{orgId}/counteradjustments",
     CounterAdjustment,
-    takes="counterId:text(1,) accountId:text(1,) date:date value:int(0,) version:int purchaseOrderNumber:text(,100)",
+    takes="counterId:text(1,) accountId:text(1,) date:date value:int32(0,) version:int purchaseOrderNumber:text(,100)",
 )
 _GET_COUNTER_ADJUSTMENT: Operation[CounterAdjustment] = Operation(
     "GetCounterAdjustment", "GET", "/organizations/{orgId}/counteradjustments/{id}", CounterAdjustment
@@ -42,7 +42,7 @@ _PUT_COUNTER_ADJUSTMENT: Operation[CounterAdjustment] = Operation(
     "PUT",
     "/organizations/{orgId}/counteradjustments/{id}",
     CounterAdjustment,
-    takes="counterId:text(1,) accountId:text(1,) date:date value:int(0,) version:int purchaseOrderNumber:text(,100)",
+    takes="counterId:text(1,) accountId:text(1,) date:date value:int32(0,) version:int purchaseOrderNumber:text(,100)",
 )
 _DELETE_COUNTER_ADJUSTMENT: Operation[CounterAdjustment] = Operation(
     "DeleteCounterAdjustment", "DELETE", "/organizations/{orgId}/counteradjustments/{id}", CounterAdjustment

@@ -35,7 +35,7 @@ _POST_COUNTER_PRICING: Operation[CounterPricing] = Operation(
     "/organizations/{orgId}/counterpricings",
     CounterPricing,
     takes="startDate:moment pricingBands:[PricingBand](1,) counterId:text(1,) version:int "
-    "code:text(,80) cumulative:bool endDate:moment description:text(,200) "
+    "code:code(,80) cumulative:bool endDate:moment description:text(,200) "
     "runningTotalBillInAdvance:bool proRateRunningTotal:bool "
     "proRateAdjustmentDebit:bool proRateAdjustmentCredit:bool",
 )
@@ -48,7 +48,7 @@ _PUT_COUNTER_PRICING: Operation[CounterPricing] = Operation(
     "/organizations/{orgId}/counterpricings/{id}",
     CounterPricing,
     takes="startDate:moment pricingBands:[PricingBand](1,) counterId:text(1,) version:int "
-    "code:text(,80) cumulative:bool endDate:moment description:text(,200) "
+    "code:code(,80) cumulative:bool endDate:moment description:text(,200) "
     "runningTotalBillInAdvance:bool proRateRunningTotal:bool "
     "proRateAdjustmentDebit:bool proRateAdjustmentCredit:bool",
 )

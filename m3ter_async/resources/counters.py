@@ -32,7 +32,7 @@ _POST_COUNTER: Operation[Counter] = Operation(
     "POST",
     "/organizations/{orgId}/counters",
     Counter,
-    takes="name:text(1,200) unit:text(1,) version:int code:text(,80)",
+    takes="name:text(1,200) unit:text(1,) version:int code:code(,80)",
 )
 _GET_COUNTER: Operation[Counter] = Operation("GetCounter", "GET", "/organizations/{orgId}/counters/{id}", Counter)
 _PUT_COUNTER: Operation[Counter] = Operation(
@@ -40,7 +40,7 @@ _PUT_COUNTER: Operation[Counter] = Operation(
     "PUT",
     "/organizations/{orgId}/counters/{id}",
     Counter,
-    takes="name:text(1,200) unit:text(1,) version:int code:text(,80)",
+    takes="name:text(1,200) unit:text(1,) version:int code:code(,80)",
 )
 _DELETE_COUNTER: Operation[Counter] = Operation(
     "DeleteCounter", "DELETE", "/organizations/{orgId}/counters/{id}", Counter

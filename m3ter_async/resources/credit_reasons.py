@@ -32,7 +32,7 @@ _CREATE_CREDIT_REASON: Operation[CreditReason] = Operation(
     "POST",
     "/organizations/{orgId}/picklists/creditreasons",
     CreditReason,
-    takes="name:text(1,200) version:int code:text(,80) archived:bool",
+    takes="name:text(1,200) version:int code:identifier(,80) archived:bool",
 )
 _GET_CREDIT_REASON: Operation[CreditReason] = Operation(
     "GetCreditReason", "GET", "/organizations/{orgId}/picklists/creditreasons/{id}", CreditReason
@@ -42,7 +42,7 @@ _UPDATE_CREDIT_REASON: Operation[CreditReason] = Operation(
     "PUT",
     "/organizations/{orgId}/picklists/creditreasons/{id}",
     CreditReason,
-    takes="name:text(1,200) version:int code:text(,80) archived:bool",
+    takes="name:text(1,200) version:int code:identifier(,80) archived:bool",
 )
 _DELETE_CREDIT_REASON: Operation[CreditReason] = Operation(
     "DeleteCreditReason", "DELETE", "/organizations/{orgId}/picklists/creditreasons/{id}", CreditReason

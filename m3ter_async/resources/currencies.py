@@ -32,7 +32,7 @@ _CREATE_CURRENCY: Operation[Currency] = Operation(
     "POST",
     "/organizations/{orgId}/picklists/currency",
     Currency,
-    takes="name:text(1,200) version:int code:text(,80) archived:bool maxDecimalPlaces:int(0,5)",
+    takes="name:text(1,200) version:int code:identifier(,80) archived:bool maxDecimalPlaces:int32(0,5)",
 )
 _GET_CURRENCY: Operation[Currency] = Operation(
     "GetCurrency", "GET", "/organizations/{orgId}/picklists/currency/{id}", Currency
@@ -42,7 +42,7 @@ _UPDATE_CURRENCY: Operation[Currency] = Operation(
     "PUT",
     "/organizations/{orgId}/picklists/currency/{id}",
     Currency,
-    takes="name:text(1,200) version:int code:text(,80) archived:bool maxDecimalPlaces:int(0,5)",
+    takes="name:text(1,200) version:int code:identifier(,80) archived:bool maxDecimalPlaces:int32(0,5)",
 )
 _DELETE_CURRENCY: Operation[Currency] = Operation(
     "DeleteCurrency", "DELETE", "/organizations/{orgId}/picklists/currency/{id}", Currency

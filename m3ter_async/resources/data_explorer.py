@@ -24,7 +24,7 @@ _POST_QUERY_BILL_DATA: Operation[BillData] = Operation(
     repeat="read",
     scope="explorer",
     takes="startDate:moment endDate:moment lineItemTypes:[text](1,) version:int "
-    "dimensions:[DimensionQuery](,100) limit:int(1,2000)",
+    "dimensions:[DimensionQuery](,100) limit:int32(1,2000)",
 )
 
 

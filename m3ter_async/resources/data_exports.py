@@ -64,8 +64,8 @@ _POST_DESTINATION: Operation[ExportDestination] = Operation(
     "POST",
     "/organizations/{orgId}/dataexports/destinations",
     ExportDestination,
-    takes="name:text(1,200) code:text(1,80) bucketName:text(3,63) version:int "
-    "iamRoleArn:text(1,) projectNumber:text(1,) poolId:text(1,) providerId:text(1,)",
+    takes="name:text(1,200) code:code(1,80) bucketName:text(3,63) version:int "
+    "iamRoleArn:role(1,) projectNumber:text(1,) poolId:text(1,) providerId:text(1,)",
 )
 _GET_EXPORT_DESTINATION: Operation[ExportDestination] = Operation(
     "GetExportDestination", "GET", "/organizations/{orgId}/dataexports/destinations/{id}", ExportDestination
@@ -75,8 +75,8 @@ _PUT_DESTINATION: Operation[ExportDestination] = Operation(
     "PUT",
     "/organizations/{orgId}/dataexports/destinations/{id}",
     ExportDestination,
-    takes="name:text(1,200) code:text(1,80) bucketName:text(3,63) version:int "
-    "iamRoleArn:text(1,) projectNumber:text(1,) poolId:text(1,) providerId:text(1,)",
+    takes="name:text(1,200) code:code(1,80) bucketName:text(3,63) version:int "
+    "iamRoleArn:role(1,) projectNumber:text(1,) poolId:text(1,) providerId:text(1,)",
 )
 _DELETE_DESTINATION: Operation[ExportDestination] = Operation(
     "DeleteDestination", "DELETE", "/organizations/{orgId}/dataexports/destinations/{id}", ExportDestination
@@ -111,9 +111,9 @@ _CREATE_SCHEDULE: Operation[ExportSchedule] = Operation(
     "POST",
     "/organizations/{orgId}/dataexports/schedules",
     ExportSchedule,
-    takes="name:text(1,) code:text(1,80) version:int destinationIds:[text] period:int(1,) "
-    "offset:int(1,) operationalDataTypes:[text](1,) meterIds:[text] accountIds:[text] "
-    "dimensionFilters:[DataExplorerDimensionFilter] "
+    takes="name:text(1,) code:code(1,80) version:int destinationIds:[text] period:int32(1,) "
+    "offset:int32(1,) operationalDataTypes:[text](1,) meterIds:[text] "
+    "accountIds:[text] dimensionFilters:[DataExplorerDimensionFilter] "
     "aggregations:[DataExplorerAggregation] groups:[DataExplorerGroup]",
 )
 _GET_SCHEDULE: Operation[ExportSchedule] = Operation(
@@ -124,9 +124,9 @@ _UPDATE_SCHEDULE: Operation[ExportSchedule] = Operation(
     "PUT",
     "/organizations/{orgId}/dataexports/schedules/{id}",
     ExportSchedule,
-    takes="name:text(1,) code:text(1,80) version:int destinationIds:[text] period:int(1,) "
-    "offset:int(1,) operationalDataTypes:[text](1,) meterIds:[text] accountIds:[text] "
-    "dimensionFilters:[DataExplorerDimensionFilter] "
+    takes="name:text(1,) code:code(1,80) version:int destinationIds:[text] period:int32(1,) "
+    "offset:int32(1,) operationalDataTypes:[text](1,) meterIds:[text] "
+    "accountIds:[text] dimensionFilters:[DataExplorerDimensionFilter] "
     "aggregations:[DataExplorerAggregation] groups:[DataExplorerGroup]",
 )
 _DELETE_SCHEDULE: Operation[ExportSchedule] = Operation(

@@ -32,7 +32,7 @@ _CREATE_DEBIT_REASON: Operation[DebitReason] = Operation(
     "POST",
     "/organizations/{orgId}/picklists/debitreasons",
     DebitReason,
-    takes="name:text(1,200) version:int code:text(,80) archived:bool",
+    takes="name:text(1,200) version:int code:identifier(,80) archived:bool",
 )
 _GET_DEBIT_REASON: Operation[DebitReason] = Operation(
     "GetDebitReason", "GET", "/organizations/{orgId}/picklists/debitreasons/{id}", DebitReason
@@ -42,7 +42,7 @@ _UPDATE_DEBIT_REASON: Operation[DebitReason] = Operation(
     "PUT",
     "/organizations/{orgId}/picklists/debitreasons/{id}",
     DebitReason,
-    takes="name:text(1,200) version:int code:text(,80) archived:bool",
+    takes="name:text(1,200) version:int code:identifier(,80) archived:bool",
 )
 _DELETE_DEBIT_REASON: Operation[DebitReason] = Operation(
     "DeleteDebitReason", "DELETE", "/organizations/{orgId}/picklists/debitreasons/{id}", DebitReason

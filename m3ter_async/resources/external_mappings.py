@@ -33,8 +33,8 @@ _CREATE_EXTERNAL_MAPPING: Operation[ExternalMapping] = Operation(
     "POST",
     "/organizations/{orgId}/externalmappings",
     ExternalMapping,
-    takes="m3terEntity:text(1,) m3terId:text(1,) externalSystem:text(1,) "
-    "externalTable:text(1,) externalId:text(1,) version:int",
+    takes="m3terEntity:code(1,) m3terId:code(1,) externalSystem:code(1,) "
+    "externalTable:code(1,) externalId:code(1,) version:int",
 )
 _GET_EXTERNAL_MAPPING: Operation[ExternalMapping] = Operation(
     "GetExternalMapping", "GET", "/organizations/{orgId}/externalmappings/{id}", ExternalMapping
@@ -44,8 +44,8 @@ _UPDATE_EXTERNAL_MAPPING: Operation[ExternalMapping] = Operation(
     "PUT",
     "/organizations/{orgId}/externalmappings/{id}",
     ExternalMapping,
-    takes="m3terEntity:text(1,) m3terId:text(1,) externalSystem:text(1,) "
-    "externalTable:text(1,) externalId:text(1,) version:int",
+    takes="m3terEntity:code(1,) m3terId:code(1,) externalSystem:code(1,) "
+    "externalTable:code(1,) externalId:code(1,) version:int",
 )
 _DELETE_EXTERNAL_MAPPING: Operation[ExternalMapping] = Operation(
     "DeleteExternalMapping", "DELETE", "/organizations/{orgId}/externalmappings/{id}", ExternalMapping

@@ -39,7 +39,7 @@ _POST_INTEGRATION_CONFIG: Operation[IntegrationConfig] = Operation(
     "POST",
     "/organizations/{orgId}/integrationconfigs",
     IntegrationConfig,
-    takes="entityType:text(1,) destination:text(1,) version:int configData:{any} "
+    takes="entityType:dashed(1,) destination:dashed(1,) version:int configData:{any} "
     "credentials:IntegrationCredentialsRequestBase",
 )
 _GET_INTEGRATION_CONFIG: Operation[IntegrationConfig] = Operation(
@@ -50,7 +50,7 @@ _UPDATE_INTEGRATION_CONFIG: Operation[IntegrationConfig] = Operation(
     "PUT",
     "/organizations/{orgId}/integrationconfigs/{id}",
     IntegrationConfig,
-    takes="entityType:text(1,) destination:text(1,) version:int configData:{any} "
+    takes="entityType:dashed(1,) destination:dashed(1,) version:int configData:{any} "
     "credentials:IntegrationCredentialsRequestBase",
 )
 _DELETE_INTEGRATION_CONFIG: Operation[IntegrationConfig] = Operation(

@@ -54,7 +54,7 @@ _POST_LOOKUP_TABLE: Operation[LookupTable] = Operation(
     "POST",
     "/organizations/{orgId}/lookuptables",
     LookupTable,
-    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100)",
+    takes="name:text(1,200) code:code(1,80) version:int customFields:{scalar}(,100)",
 )
 _GET_LOOKUP_TABLE: Operation[LookupTable] = Operation(
     "GetLookupTable", "GET", "/organizations/{orgId}/lookuptables/{id}", LookupTable, takes="additional:[text]"
@@ -64,7 +64,7 @@ _PUT_LOOKUP_TABLE: Operation[LookupTable] = Operation(
     "PUT",
     "/organizations/{orgId}/lookuptables/{id}",
     LookupTable,
-    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100)",
+    takes="name:text(1,200) code:code(1,80) version:int customFields:{scalar}(,100)",
 )
 _DELETE_LOOKUP_TABLE: Operation[LookupTable] = Operation(
     "DeleteLookupTable", "DELETE", "/organizations/{orgId}/lookuptables/{id}", LookupTable
@@ -74,7 +74,7 @@ _GET_LOOKUP_TABLE_REVISION_DATA: Operation[LookupTableRevisionData] = Operation(
     "GET",
     "/organizations/{orgId}/lookuptables/{lookupTableId}/revisions/{lookupTableRevisionId}/data",
     LookupTableRevisionData,
-    takes="limit:int additional:[text]",
+    takes="limit:int32 additional:[text]",
 )
 _PUT_LOOKUP_TABLE_REVISION_DATA: Operation[LookupTableRevisionData] = Operation(
     "PutLookupTableRevisionData",

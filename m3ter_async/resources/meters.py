@@ -33,7 +33,7 @@ _POST_METER: Operation[Meter] = Operation(
     "POST",
     "/organizations/{orgId}/meters",
     Meter,
-    takes="name:text(1,200) code:text(1,80) dataFields:[DataField](1,15) "
+    takes="name:text(1,200) code:code(1,80) dataFields:[DataField](1,15) "
     "derivedFields:[DerivedField](,15) version:int customFields:{scalar}(,100)",
 )
 _GET_METER: Operation[Meter] = Operation("GetMeter", "GET", "/organizations/{orgId}/meters/{id}", Meter)
@@ -42,7 +42,7 @@ _PUT_METER: Operation[Meter] = Operation(
     "PUT",
     "/organizations/{orgId}/meters/{id}",
     Meter,
-    takes="name:text(1,200) code:text(1,80) dataFields:[DataField](1,15) "
+    takes="name:text(1,200) code:code(1,80) dataFields:[DataField](1,15) "
     "derivedFields:[DerivedField](,15) version:int customFields:{scalar}(,100)",
 )
 _DELETE_METER: Operation[Meter] = Operation("DeleteMeter", "DELETE", "/organizations/{orgId}/meters/{id}", Meter)

@@ -27,12 +27,13 @@ _UPDATE_ORGANIZATION_CONFIG: Operation[OrganizationConfig] = Operation(
     "/organizations/{orgId}/organizationconfig",
     OrganizationConfig,
     takes="yearEpoch:date monthEpoch:date weekEpoch:date dayEpoch:date currency:text(1,) "
-    "daysBeforeBillDue:int(>0,) version:int currencyConversions:[CurrencyConversion] "
-    "scheduledBillInterval:number standingChargeBillInAdvance:bool "
-    "commitmentFeeBillInAdvance:bool minimumSpendBillInAdvance:bool "
-    "scheduledBillOffset:int(0,23) autoApproveBillsGracePeriod:int(>0,) "
-    "suppressedEmptyBills:bool consolidateBills:bool creditApplicationOrder:[text] "
-    "allowNegativeBalances:bool allowOverlappingPlans:bool sequenceStartNumber:int",
+    "daysBeforeBillDue:int32(>0,) version:int "
+    "currencyConversions:[CurrencyConversion] scheduledBillInterval:number "
+    "standingChargeBillInAdvance:bool commitmentFeeBillInAdvance:bool "
+    "minimumSpendBillInAdvance:bool scheduledBillOffset:int32(0,23) "
+    "autoApproveBillsGracePeriod:int32(>0,) suppressedEmptyBills:bool "
+    "consolidateBills:bool creditApplicationOrder:[text] allowNegativeBalances:bool "
+    "allowOverlappingPlans:bool sequenceStartNumber:int32",
 )
 _UPDATE_ORGANIZATION_CONFIG_FIELDS = Fields(
     "timezone year_epoch month_epoch week_epoch day_epoch currency "

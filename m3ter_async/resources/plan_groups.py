@@ -34,7 +34,7 @@ _POST_PLAN_GROUP: Operation[PlanGroup] = Operation(
     "/organizations/{orgId}/plangroups",
     PlanGroup,
     takes="name:text(1,200) currency:text(3,3) version:int customFields:{scalar}(,100) "
-    "code:text(,80) minimumSpend:number(0,) minimumSpendDescription:text(,200) "
+    "code:code(,80) minimumSpend:number(0,) minimumSpendDescription:text(,200) "
     "standingCharge:number(0,) standingChargeDescription:text(,200) "
     "standingChargeBillInAdvance:bool minimumSpendBillInAdvance:bool",
 )
@@ -47,7 +47,7 @@ _PUT_PLAN_GROUP: Operation[PlanGroup] = Operation(
     "/organizations/{orgId}/plangroups/{id}",
     PlanGroup,
     takes="name:text(1,200) currency:text(3,3) version:int customFields:{scalar}(,100) "
-    "code:text(,80) minimumSpend:number(0,) minimumSpendDescription:text(,200) "
+    "code:code(,80) minimumSpend:number(0,) minimumSpendDescription:text(,200) "
     "standingCharge:number(0,) standingChargeDescription:text(,200) "
     "standingChargeBillInAdvance:bool minimumSpendBillInAdvance:bool",
 )

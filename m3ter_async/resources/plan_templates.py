@@ -36,8 +36,8 @@ _POST_PLAN_TEMPLATE: Operation[PlanTemplate] = Operation(
     PlanTemplate,
     takes="name:text(1,200) currency:text(3,3) standingCharge:number(0,) version:int "
     "customFields:{scalar}(,100) standingChargeDescription:text(,200) "
-    "standingChargeInterval:int(1,365) standingChargeOffset:int(0,364) "
-    "billFrequencyInterval:int(1,365) ordinal:int(0,) code:text(,80) "
+    "standingChargeInterval:int32(1,365) standingChargeOffset:int32(0,364) "
+    "billFrequencyInterval:int32(1,365) ordinal:int(0,) code:code(,80) "
     "minimumSpend:number(0,) minimumSpendDescription:text(,200) "
     "standingChargeBillInAdvance:bool minimumSpendBillInAdvance:bool",
 )
@@ -51,8 +51,8 @@ _PUT_PLAN_TEMPLATE: Operation[PlanTemplate] = Operation(
     PlanTemplate,
     takes="name:text(1,200) currency:text(3,3) standingCharge:number(0,) version:int "
     "customFields:{scalar}(,100) standingChargeDescription:text(,200) "
-    "standingChargeInterval:int(1,365) standingChargeOffset:int(0,364) "
-    "billFrequencyInterval:int(1,365) ordinal:int(0,) code:text(,80) "
+    "standingChargeInterval:int32(1,365) standingChargeOffset:int32(0,364) "
+    "billFrequencyInterval:int32(1,365) ordinal:int(0,) code:code(,80) "
     "minimumSpend:number(0,) minimumSpendDescription:text(,200) "
     "standingChargeBillInAdvance:bool minimumSpendBillInAdvance:bool",
 )

@@ -33,7 +33,7 @@ _POST_PLAN: Operation[Plan] = Operation(
     "POST",
     "/organizations/{orgId}/plans",
     Plan,
-    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100) "
+    takes="name:text(1,200) code:code(1,80) version:int customFields:{scalar}(,100) "
     "standingCharge:number(0,) standingChargeDescription:text(,200) ordinal:int(0,) "
     "bespoke:bool minimumSpend:number(0,) minimumSpendDescription:text(,200) "
     "standingChargeBillInAdvance:bool minimumSpendBillInAdvance:bool",
@@ -44,7 +44,7 @@ _PUT_PLAN: Operation[Plan] = Operation(
     "PUT",
     "/organizations/{orgId}/plans/{id}",
     Plan,
-    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100) "
+    takes="name:text(1,200) code:code(1,80) version:int customFields:{scalar}(,100) "
     "standingCharge:number(0,) standingChargeDescription:text(,200) ordinal:int(0,) "
     "bespoke:bool minimumSpend:number(0,) minimumSpendDescription:text(,200) "
     "standingChargeBillInAdvance:bool minimumSpendBillInAdvance:bool",

@@ -35,7 +35,7 @@ _POST_PRICING: Operation[Pricing] = Operation(
     "POST",
     "/organizations/{orgId}/pricings",
     Pricing,
-    takes="startDate:moment pricingBands:[PricingBand](1,) version:int code:text(,80) "
+    takes="startDate:moment pricingBands:[PricingBand](1,) version:int code:code(,80) "
     "cumulative:bool endDate:moment description:text(,200) segment:{text} "
     "tiersSpanPlan:bool minimumSpend:number(0,) minimumSpendDescription:text(,200) "
     "minimumSpendBillInAdvance:bool overagePricingBands:[PricingBand]",
@@ -46,7 +46,7 @@ _PUT_PRICING: Operation[Pricing] = Operation(
     "PUT",
     "/organizations/{orgId}/pricings/{id}",
     Pricing,
-    takes="startDate:moment pricingBands:[PricingBand](1,) version:int code:text(,80) "
+    takes="startDate:moment pricingBands:[PricingBand](1,) version:int code:code(,80) "
     "cumulative:bool endDate:moment description:text(,200) segment:{text} "
     "tiersSpanPlan:bool minimumSpend:number(0,) minimumSpendDescription:text(,200) "
     "minimumSpendBillInAdvance:bool overagePricingBands:[PricingBand]",

@@ -27,7 +27,7 @@ _POST_PRODUCT: Operation[Product] = Operation(
     "POST",
     "/organizations/{orgId}/products",
     Product,
-    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100)",
+    takes="name:text(1,200) code:code(1,80) version:int customFields:{scalar}(,100)",
 )
 _GET_PRODUCT: Operation[Product] = Operation("GetProduct", "GET", "/organizations/{orgId}/products/{id}", Product)
 _PUT_PRODUCT: Operation[Product] = Operation(
@@ -35,7 +35,7 @@ _PUT_PRODUCT: Operation[Product] = Operation(
     "PUT",
     "/organizations/{orgId}/products/{id}",
     Product,
-    takes="name:text(1,200) code:text(1,80) version:int customFields:{scalar}(,100)",
+    takes="name:text(1,200) code:code(1,80) version:int customFields:{scalar}(,100)",
 )
 _DELETE_PRODUCT: Operation[Product] = Operation(
     "DeleteProduct", "DELETE", "/organizations/{orgId}/products/{id}", Product

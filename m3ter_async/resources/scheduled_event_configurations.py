@@ -32,7 +32,7 @@ _CREATE_SCHEDULED_EVENT_CONFIGURATION: Operation[ScheduledEventConfiguration] = 
     "POST",
     "/organizations/{orgId}/scheduledevents/configurations",
     ScheduledEventConfiguration,
-    takes="name:text(1,) entity:text(1,) field:text(1,) offset:int version:int",
+    takes="name:text(1,) entity:text(1,) field:text(1,) offset:int32 version:int",
 )
 _GET_SCHEDULED_EVENT_CONFIGURATION: Operation[ScheduledEventConfiguration] = Operation(
     "GetScheduledEventConfiguration",
@@ -45,7 +45,7 @@ _UPDATE_SCHEDULED_EVENT_CONFIGURATION: Operation[ScheduledEventConfiguration] = 
     "PUT",
     "/organizations/{orgId}/scheduledevents/configurations/{id}",
     ScheduledEventConfiguration,
-    takes="name:text(1,) entity:text(1,) field:text(1,) offset:int version:int",
+    takes="name:text(1,) entity:text(1,) field:text(1,) offset:int32 version:int",
 )
 _DELETE_SCHEDULED_EVENT_CONFIGURATION: Operation[ScheduledEventConfiguration] = Operation(
     "DeleteScheduledEventConfiguration",

@@ -32,7 +32,7 @@ _CREATE_TRANSACTION_TYPE: Operation[TransactionType] = Operation(
     "POST",
     "/organizations/{orgId}/picklists/transactiontypes",
     TransactionType,
-    takes="name:text(1,200) version:int code:text(,80) archived:bool",
+    takes="name:text(1,200) version:int code:identifier(,80) archived:bool",
 )
 _GET_TRANSACTION_TYPE: Operation[TransactionType] = Operation(
     "GetTransactionType", "GET", "/organizations/{orgId}/picklists/transactiontypes/{id}", TransactionType
@@ -42,7 +42,7 @@ _UPDATE_TRANSACTION_TYPE: Operation[TransactionType] = Operation(
     "PUT",
     "/organizations/{orgId}/picklists/transactiontypes/{id}",
     TransactionType,
-    takes="name:text(1,200) version:int code:text(,80) archived:bool",
+    takes="name:text(1,200) version:int code:identifier(,80) archived:bool",
 )
 _DELETE_TRANSACTION_TYPE: Operation[TransactionType] = Operation(
     "DeleteTransactionType", "DELETE", "/organizations/{orgId}/picklists/transactiontypes/{id}", TransactionType

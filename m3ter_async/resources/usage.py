@@ -48,7 +48,7 @@ _POST_USAGE_DATA_QUERY: Operation[UsageQuery] = Operation(
     takes="startDate:moment endDate:moment meterIds:[text] accountIds:[text] "
     "dimensionFilters:[DataExplorerDimensionFilter] "
     "aggregations:[DataExplorerAggregation] groups:[DataExplorerGroup] "
-    "limit:int(1,20000)",
+    "limit:int32(1,20000)",
 )
 _SUBMIT_MEASUREMENTS: Operation[SubmitMeasurements] = Operation(
     "SubmitMeasurements",

@@ -65,7 +65,7 @@ _CREATE_ORG_USER_INVITATION: Operation[OrgUserInvitation] = Operation(
     "POST",
     "/organizations/{orgId}/invitations",
     OrgUserInvitation,
-    takes="firstName:text(1,100) lastName:text(1,100) email:text(1,) m3terUser:bool "
+    takes="firstName:text(1,100) lastName:text(1,100) email:email(1,) m3terUser:bool "
     "version:int contactNumber:text(,50) permissionPolicyIds:[text] "
     "dtEndAccess:moment dtExpiry:moment",
 )

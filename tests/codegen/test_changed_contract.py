@@ -203,6 +203,25 @@ def test_types_and_answers_that_change_are_told_to_users() -> None:
     ]
 
 
+def test_a_pattern_of_an_argument_that_nobody_knows_needs_a_decision() -> None:
+    changed = document()
+    schemas(changed)["Spot"]["properties"]["gpsUTM"]["pattern"] = "^[0-9]+[A-Z]$"
+    schemas(changed)["RainResponse"]["properties"]["of"] = {"type": "string", "pattern": "of an answer"}
+    (line,) = problems(changed)
+    assert line.startswith("new pattern: ^[0-9]+[A-Z]$ is not known; add it to _FORMS, or to _UNCHECKED")
+
+
+def test_a_bound_that_changes_within_an_argument_is_told_to_users() -> None:
+    changed = document()
+    schemas(changed)["Spot"]["properties"]["row"]["maximum"] = 12
+    _, plan = draft(changed, TABLE, CORRECTIONS)
+    assert plan.problems == []
+    assert difference(changed) == [
+        "Changed:",
+        "- field `Spot.row` has to be int32(,12) as an argument, before it was int32",
+    ]
+
+
 def test_schemas_that_cannot_be_named_by_rule_are_reported_with_a_name() -> None:
     changed = document()
     schemas(changed)["SnowResponse"] = {"type": "object", "properties": {"centimetres": {"type": "number"}}}

@@ -122,6 +122,35 @@ REFUSED: list[tuple[Call, type[Exception], str]] = [
         r"currency_conversions\[0\]\.multiplier: must be a Decimal",
     ),
     (
+        lambda m: m.bills.preview(currency_conversions=[{"from": "EUR", "to": "USD"}, {"multiplier": 0}]),
+        ValueError,
+        r"currency_conversions\[1\]\.multiplier: 0 is too small: it must be more than 0",
+    ),
+    (
+        lambda m: m.bills.preview(currency_conversions=[CurrencyConversion(from_="EUR", to="")]),
+        ValueError,
+        r"currency_conversions\[0\]\.to: 0 characters",
+    ),
+    (
+        lambda m: m.accounts.create(**ACCOUNT, address={"post_code": "x" * 21}),
+        ValueError,
+        r"address\.post_code: 21 characters, where the service takes 0 to 20",
+    ),
+    # forms of texts
+    (lambda m: m.accounts.create(**{**ACCOUNT, "code": "c "}), ValueError, r"code: 'c ' is not taken: .* white space"),
+    (lambda m: m.accounts.create(**{**ACCOUNT, "code": "a\tb"}), ValueError, r"code: 'a\\tb' is not taken: .* control"),
+    (
+        lambda m: m.accounts.create(**{**ACCOUNT, "email_address": "me"}),
+        ValueError,
+        "email_address: 'me' is .* like",
+    ),
+    (lambda m: m.currencies.create(name="n", code="1A"), ValueError, "code: '1A' is not taken: .* begin with a digit"),
+    (
+        lambda m: m.counter_adjustments.create(account_id=ID, counter_id=ID, date="2025-06-30", value=2**31),
+        ValueError,
+        "value: 2147483648 is too large: it may be 2147483647 at the most",
+    ),
+    (
         lambda m: m.bills.preview(currency_conversions=["EUR"]),
         TypeError,
         r"\[0\]: must be a CurrencyConversion or a map",

@@ -34,6 +34,9 @@ TEXTS: dict[str, str] = {
     "lookupKey": "eu",
     "integrationCredentialsId": "credentials",
     "scheduleType": "DAY",
+    "email": "email@example.com",
+    "emailAddress": "email@example.com",
+    "iamRoleArn": "arn:aws:iam::123456789012:role/exports",
 }
 # Fields and parameters left out, because they exclude others or would narrow a list to nothing real.
 LEFT_OUT: dict[str, set[str]] = {
