@@ -18,12 +18,14 @@ import pytest
 from m3ter_async import AiohttpTransport, AsyncM3ter
 from m3ter_async.events import Event, ResponseReceived
 from m3ter_async.export import ExportReport, export
+from m3ter_async.export.places.store import StorePlace
 from m3ter_async.sandbox import Sandbox
 from m3ter_async.transports.protocol import Request, Response
 
 from ..fakes import KEY, SECRET, FakeTransport, answer
 from ..processes import running
 from ..wire import Pair
+from .buckets import MemoryBucket, place
 from .job import odd_shelf
 from .served import Served, children, is_running, none_left
 from .support import FORMS, Form, Shelf, bill, content, files, sandbox_client
@@ -260,3 +262,23 @@ def wait_for_children(pid: int) -> list[int]:
         assert time.monotonic() < end
         time.sleep(0.02)
     return found
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_a_part_for_a_store_is_small_in_every_process(processes: int) -> None:
+    """Its files are put into the store while the next part is read: what is in memory and on the disk stays small."""
+    large = os.urandom(50_000).hex()
+    sizes: dict[int | None, list[int]] = {}
+    for most in (StorePlace.most, 2**20):
+        bucket = MemoryBucket({})
+        store = place(bucket)
+        store.most = most
+        with Served(bills(5, description=large, lineItems=[{"id": "i", "description": large}])) as service:
+            async with service.client() as m3ter:
+                report = await export(m3ter, ["bills"], store, processes=processes, concurrency=processes)
+        assert report.records == {"bills": 50}
+        sizes[most] = sorted(len(content) for key, content in bucket.objects.items() if key.startswith("bills/"))
+    assert StorePlace.most == 32 * 2**20
+    assert len(sizes[StorePlace.most]) == 1
+    assert len(sizes[2**20]) == 2
+    assert max(sizes[2**20]) < 6 * 2**20
