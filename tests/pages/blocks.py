@@ -2,7 +2,8 @@
 
 ``python`` runs as in ``python -m asyncio``, where await is taken at the top level; one with tests goes to pytest.
 ``console`` holds commands after ``$`` with their output, ``sh`` only commands. ``text`` is what the block before it
-printed, where ``...`` stands for anything. A comment ``<!-- not run: why -->`` before a block says why it is not run.
+printed, where ``...`` stands for anything. A comment ``<!-- not run: why -->`` before a block says why it is not run,
+and ``<!-- run with: duckdb, polars -->`` that it runs where these are installed, as in ``nox -s engines``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ SHOWN = ("text",)  # the output of the block before
 OTHERS = ("toml", "json", "dockerfile", "ini", "mermaid")  # nothing to run
 
 _BLOCK = re.compile(
-    r"(?:^<!-- not run: (?P<reason>[^>]+) -->\n\n?)?^(?P<fence>```+)(?P<language>[^\n]*)\n(?P<content>.*?)^(?P=fence)$",
+    r"(?:^<!-- (?:not run: (?P<reason>[^>]+)|run with: (?P<libraries>[\w, ]+)) -->\n\n?)?"
+    r"^(?P<fence>```+)(?P<language>[^\n]*)\n(?P<content>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
 _alike = doctest.OutputChecker().check_output
@@ -48,6 +51,7 @@ class Block:
         language: What stands behind the fence.
         content: Its text.
         reason: Why it is not run, or None.
+        libraries: What it needs besides what the tests install.
     """
 
     page: Path
@@ -55,6 +59,7 @@ class Block:
     language: str
     content: str
     reason: str | None
+    libraries: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.page.name}, line {self.line}"
@@ -70,10 +75,16 @@ def blocks_of(page: Path) -> list[Block]:
             found["language"].strip(),
             found["content"],
             found["reason"],
+            tuple((found["libraries"] or "").replace(",", " ").split()),
         )
         for found in _BLOCK.finditer(text)
         if not found["language"].startswith("{")
     ]
+
+
+def runs(block: Block) -> bool:
+    """Whether a block is to be run here."""
+    return block.language in RUN and block.reason is None and all(map(find_spec, block.libraries))
 
 
 class Reader:
@@ -176,6 +187,28 @@ def _commands(block: Block) -> Iterator[tuple[str, str]]:
     for part in str.split(f"\n{joined}", "\n$ ")[1:]:
         lines = part.split("\n", 1)
         yield lines[0].strip(), lines[-1] if len(lines) > 1 else ""
+
+
+def read(page: Path, folder: Path) -> None:
+    """Copy each block of a page that runs here, in a folder, and compare what it prints with what stands below it.
+
+    The variables of the environment name a sandbox.
+    """
+    reader = Reader(folder)
+    try:
+        printed, last = "", None
+        for block in blocks_of(page):
+            if block.language in SHOWN:
+                if last is not None:
+                    compare(block.content, printed, str(last))
+                printed = ""
+            elif block.language in RUN:
+                assert not printed, f"{last} prints what is not shown:\n{printed}"
+                last = block if runs(block) else None
+                printed = reader.copy(block) if last is not None else ""
+        assert not printed, f"{last} prints what is not shown:\n{printed}"
+    finally:
+        reader.close()
 
 
 def compare(wanted: str, printed: str, place: str) -> None:

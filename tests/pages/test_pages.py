@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from m3ter_async.sandbox import Sandbox
-from tests.pages.blocks import OTHERS, RUN, SHOWN, Reader, blocks_of, compare
+from tests.pages.blocks import OTHERS, RUN, SHOWN, blocks_of, read, runs
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATED = ("operations", "models")
@@ -29,28 +29,15 @@ def name(page: Path) -> str:
 @pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")  # of Starlette, to its own users
 @pytest.mark.parametrize("page", RUNNABLE, ids=name)
 def test_each_block_runs_and_prints_what_is_shown(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = [block for block in blocks_of(page) if runs(block)]
     for library in LIBRARIES:
-        if any(f"import {library}" in block.content or f"from {library}" in block.content for block in blocks_of(page)):
+        if any(f"import {library}" in block.content or f"from {library}" in block.content for block in copied):
             pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
     with Sandbox(bills=BILLS) as sandbox:
         for variable, value in sandbox.environ.items():
             monkeypatch.setenv(variable, value)
-        reader = Reader(tmp_path)
-        try:
-            printed, last = "", None
-            for block in blocks_of(page):
-                if block.language in SHOWN:
-                    if last is not None:
-                        compare(block.content, printed, str(last))
-                    printed = ""
-                elif block.language in RUN:
-                    assert not printed, f"{last} prints what is not shown:\n{printed}"
-                    last = block if block.reason is None else None
-                    printed = reader.copy(block) if last is not None else ""
-            assert not printed, f"{last} prints what is not shown:\n{printed}"
-        finally:
-            reader.close()
+        read(page, tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
