@@ -1,18 +1,13 @@
-"""pyarrow, which is an extra and says nothing of its types: to type checkers it is Any, here and nowhere else."""
+"""pyarrow, which is an extra: to type checkers it is Any, here and nowhere else."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
+from .._untyped import untyped
 
-def _module(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ModuleNotFoundError:
-        raise ImportError('Arrow, Parquet and zstd need pyarrow: pip install "m3ter-async[export]"') from None
+_NEEDED = 'Arrow, Parquet and zstd need pyarrow: pip install "m3ter-async[export]"'
 
-
-pa: Any = _module("pyarrow")
-pc: Any = _module("pyarrow.compute")
-pq: Any = _module("pyarrow.parquet")
+pa: Any = untyped("pyarrow", _NEEDED)
+pc: Any = untyped("pyarrow.compute", _NEEDED)
+pq: Any = untyped("pyarrow.parquet", _NEEDED)

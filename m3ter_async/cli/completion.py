@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 
 from .client_options import OPTIONS
 from .console import PROGRAM, CommandFailed, put
@@ -27,6 +28,8 @@ _FISH = """complete -c m3ter-async -f -a \
 '(m3ter-async completion --words (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
 """
 _SHELLS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+# Where the parser of a command is made, which knows its options.
+_PARSERS = {"export": ".export", "sync": ".sync", "sandbox": "..sandbox.__main__"}
 _HELP = f"""usage: {PROGRAM} completion bash|zsh|fish
 
 Print what makes Tab complete commands, operations, listings and options. For bash:
@@ -64,8 +67,11 @@ def words(line: Sequence[str]) -> list[str]:
         offered = _of_call(before[1:], typed)
     elif before[0] == "completion":
         offered = _SHELLS
+    elif before[0] in _PARSERS:
+        parser: argparse.ArgumentParser = import_module(_PARSERS[before[0]], __package__).parser()
+        offered = _of_parser(parser, before[1:], typed)
     else:
-        offered = _of_parser(before[0], before[1:], typed)
+        offered = []
     return sorted(each for each in offered if each.startswith(typed))
 
 
@@ -91,33 +97,16 @@ def _of_call(before: Sequence[str], typed: str) -> Iterable[str]:
     return offered if typed.startswith("-") else []
 
 
-def _of_parser(command: str, before: Sequence[str], typed: str) -> Iterable[str]:
-    found = _PARSERS.get(command)
-    if found is None:
-        return []
-    actions = found()._option_string_actions
-    last = actions.get(before[-1]) if before else None
-    if last is not None and last.nargs is None and not isinstance(last, argparse._StoreTrueAction):
+def _of_parser(known: argparse.ArgumentParser, before: Sequence[str], typed: str) -> Iterable[str]:
+    last = next((each for each in known._actions if before and before[-1] in each.option_strings), None)
+    if last is not None and last.nargs is None:  # one that takes a value
         return [str(each) for each in last.choices or ()]
-    return actions if typed.startswith("-") else _listings()
+    if typed.startswith("-"):
+        return [name for each in known._actions for name in each.option_strings]
+    return _listings() if any(each.dest == "resources" for each in known._actions) else []
 
 
 def _listings() -> list[str]:
     from .methods import every
 
     return sorted({each.name.removesuffix(".list") for each in every() if each.listing})
-
-
-def _export() -> argparse.ArgumentParser:
-    from .export import parser
-
-    return parser()
-
-
-def _sync() -> argparse.ArgumentParser:
-    from .sync import parser
-
-    return parser()
-
-
-_PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {"export": _export, "sync": _sync}

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import PurePath
 from typing import Any
 
+from .._untyped import untyped
 from ..client import AsyncM3ter
 from ..export.slices.arguments import Value, as_texts
 from ..export.slices.listings import find, unconnected
@@ -18,6 +19,7 @@ from ._pump import pumped
 
 __all__ = ["m3ter_source"]
 
+_NEEDED = 'm3ter_source needs dlt: pip install "m3ter-async[dlt]"'
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 _AT_ONCE = 10_000  # rows of what is known that are Python objects at a time
@@ -75,21 +77,12 @@ def m3ter_source(
             if found.setdefault(table, plan.name) != plan.name:
                 raise ValueError(f"{found[table]} and {plan.name} both have a table {table}: give each its own dataset")
 
-    dlt = _dlt()
+    dlt = untyped("dlt", _NEEDED)
 
     def m3ter() -> list[Any]:
         return [plan.resource(dlt) for plan in plans]
 
     return dlt.source(m3ter, name="m3ter", section="m3ter")()
-
-
-def _dlt() -> Any:
-    try:
-        return import_module("dlt")
-    except ModuleNotFoundError as missing:
-        if missing.name != "dlt":
-            raise
-        raise ImportError('m3ter_source needs dlt: pip install "m3ter-async[dlt]"') from None
 
 
 def _check_destination(pipeline: Any) -> None:

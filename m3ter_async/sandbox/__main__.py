@@ -14,23 +14,16 @@ from collections.abc import Sequence
 from m3ter_async.sandbox import Faults, Sandbox
 
 
-def main(
-    arguments: Sequence[str] | None = None,
-    *,
-    program: str = "python -m m3ter_async.sandbox",
-    parser: type[argparse.ArgumentParser] = argparse.ArgumentParser,
-) -> int:
-    """Serve until interrupted.
+def parser(
+    program: str = "python -m m3ter_async.sandbox", kind: type[argparse.ArgumentParser] = argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    """What the command takes.
 
     Args:
-        arguments: The command line without the program's name; None takes it from `sys.argv`.
         program: What it is called in its help.
-        parser: How a command line that cannot be followed is told.
-
-    Returns:
-        The exit status: 0 after Ctrl-C or SIGTERM, 1 where the sandbox cannot start.
+        kind: How a command line that cannot be followed is told.
     """
-    known = parser(prog=program, description="Serve a local m3ter.")
+    known = kind(prog=program, description="Serve a local m3ter.")
     known.add_argument("--port", type=int, default=8080, help="TCP port, 0 for a free one (8080)")
     known.add_argument(
         "--host",
@@ -52,6 +45,24 @@ def main(
     known.add_argument("--search-lag", type=float, default=0.0, help="seconds that its search is late (0)")
     known.add_argument("--fault-seed", type=int, default=7, help="decides which requests fail (7)")
     known.add_argument("--fail-logins", action="store_true", help="let the login fail too")
+    return known
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    known: argparse.ArgumentParser | None = None,
+) -> int:
+    """Serve until interrupted.
+
+    Args:
+        arguments: The command line without the program's name; None takes it from `sys.argv`.
+        known: What it takes; None is what this module's `parser` makes.
+
+    Returns:
+        The exit status: 0 after Ctrl-C or SIGTERM, 1 where the sandbox cannot start.
+    """
+    known = known or parser()
     options = known.parse_args(arguments)
     try:
         faults = Faults(
@@ -90,7 +101,7 @@ def main(
     except KeyboardInterrupt:
         return 0
     except (OSError, ValueError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        print(f"{known.prog}: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -24,6 +24,10 @@ def test_commands_operations_parameters_and_choices_are_offered() -> None:
     assert "balances.transactions" in words(["export", "balances.t"])
     assert words(["export", "--format", ""]) == ["csv", "ndjson", "parquet"]
     assert words(["export", "bills", "--out", ""]) == []  # the shell offers folders
+    assert words(["sandbox", "--cur"]) == ["--cursors"]
+    assert words(["sandbox", "--cursors", ""]) == ["offset", "place"]
+    assert words(["sandbox", "--fail-logins", ""]) == []
+    assert "bills" in words(["export", "--resume", "b"])
     assert words(["nothing", ""]) == []
     assert words(["call", "no.such", "--x"]) == []
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
+from ..._untyped import untyped
 
-def _module(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ModuleNotFoundError:
-        raise ImportError('Object stores need obstore: pip install "m3ter-async[cloud]"') from None
+_NEEDED = 'Object stores need obstore: pip install "m3ter-async[cloud]"'
 
-
-obstore: Any = _module("obstore")
-stores: Any = _module("obstore.store")
-exceptions: Any = _module("obstore.exceptions")
+obstore: Any = untyped("obstore", _NEEDED)
+stores: Any = untyped("obstore.store", _NEEDED)
+exceptions: Any = untyped("obstore.exceptions", _NEEDED)
