@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .annotations import SCALARS
-from .plan import Method, Plan
+from .methods import Method
+from .plan import Plan
 from .print_models import EDIT, wrapped
 from .read_contract import Member, Type, without_form
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from . import docstring_arguments, docstring_notes, docstring_words, python_names
-from .plan import Argument, Method, Plan
+from .methods import Argument, Method
+from .plan import Plan
 
 _FEW = 8  # values that are named one by one
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from m3ter_async._core.retry import repeat_of
@@ -11,56 +10,10 @@ from m3ter_async._core.retry import repeat_of
 from . import python_names
 from .apply_corrections import corrected, of_resources, plain_repeat, stale
 from .corrections import Corrections
+from .methods import Argument, Method
+from .model_homes import Models, model_names
 from .read_contract import Call, Contract, ContractError, Member, Type
-from .suggested_names import named_operations, suggested_model
-
-SHARED = "_shared"
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One argument of a method: `place` says whether it goes into the path, the query or the body."""
-
-    name: str
-    wire: str
-    place: str
-    type: Type
-    required: bool
-    nullable: bool = False
-
-
-@dataclass(frozen=True)
-class Method:
-    """One method of a resource class; `record` is the answer, or one record of it where there are pages."""
-
-    call: Call
-    resource: str
-    name: str
-    positional: tuple[Argument, ...]
-    keywords: tuple[Argument, ...]
-    record: Type | None
-    settings: dict[str, Any]
-
-    @property
-    def arguments(self) -> tuple[Argument, ...]:
-        """All of them."""
-        return self.positional + self.keywords
-
-    @property
-    def path(self) -> tuple[Argument, ...]:
-        """Those in the path, in its order."""
-        return tuple(argument for argument in self.keywords + self.positional if argument.place == "path")
-
-    @property
-    def repeat(self) -> str:
-        """Whether it may be sent again when nobody knows if it took effect."""
-        found: str = self.settings.get("repeat", repeat_of(self.call.method))
-        return found
-
-    @property
-    def paged(self) -> bool:
-        """Whether the answer comes in pages."""
-        return "page" in self.settings
+from .suggested_names import named_operations
 
 
 class Plan:
@@ -87,11 +40,10 @@ class Plan:
         self.methods = [method for method in every if chosen is None or method.call.tag in chosen]
         self._check_fields_of_corrections(every)
         # Homes are those of the whole contract, so that selecting more of it moves nothing.
-        self.homes = self._homes(every)
-        self.model_names = self._model_names(self.homes)
-        reached: set[str] = set()
-        for method in self.methods:
-            reached |= set(self._models(method))
+        models = Models(self.contract, every)
+        self._types, self.homes = models.types, models.homes
+        self.model_names = model_names(self.homes, corrections.model_names, self.problems)
+        reached = {name for method in self.methods for name in models.of(method)}
         self.models = sorted(reached, key=lambda name: self.model_names[name])
         for name in self.models:
             if self._types[name].kind in ("object", "union"):
@@ -244,63 +196,6 @@ class Plan:
             )
         return answer, {}
 
-    def _models(self, method: Method) -> dict[str, Type]:
-        """The structs and enumerations that a method needs, by the contract's name."""
-        roots = [*(argument.type for argument in method.arguments), *([method.record] if method.record else [])]
-        found = {type_.name: type_ for root in roots for type_ in root.walk() if type_.name}
-        objects = self.contract.reach(*roots)
-        found |= objects
-        for type_ in objects.values():
-            for member in self.contract.members(type_):
-                found |= {inner.name: inner for inner in member.type.walk() if inner.name}
-        # A union is printed as one struct: its choices are not printed, unless something else holds them.
-        return {name: type_ for name, type_ in found.items() if not self._only_a_choice(name, found, roots)}
-
-    def _only_a_choice(self, name: str, found: Mapping[str, Type], roots: list[Type]) -> bool:
-        unions = [type_ for type_ in found.values() if type_.kind == "union"]
-        if not any(choice.name == name for union in unions for choice in union.choices):
-            return False
-        holders = [m.type for t in found.values() if t.kind in ("object", "union") for m in self.contract.members(t)]
-        return not any(name in _direct(holder) for holder in roots + holders)
-
-    def _homes(self, methods: list[Method]) -> dict[str, str]:
-        """The module of every model: its one top-level resource, or the shared one."""
-        self._types: dict[str, Type] = {}
-        tops: dict[str, set[str]] = {}
-        for method in methods:
-            for name, type_ in self._models(method).items():
-                self._types[name] = type_
-                tops.setdefault(name, set()).add(method.resource.split(".")[0])
-        return {name: next(iter(top)) if len(top) == 1 else SHARED for name, top in tops.items()}
-
-    def _model_names(self, wanted: Iterable[str]) -> dict[str, str]:
-        given = self.corrections.model_names
-        names = sorted(wanted)
-        result = {name: given[name][0] for name in names if name in given}
-        for name in names:
-            if name in given:
-                continue
-            plain = python_names.pascal(name).removesuffix("Response")
-            if plain.isidentifier() and "|" not in name and plain not in result.values():
-                result[name] = plain
-                continue
-            result[name] = suggested_model(name, result.values())
-            other = next((known for known, python in result.items() if python == plain and known != name), "")
-            why = f"would be {plain}, as {other} is" if other else "needs a name"
-            entry = f'"{name}": ("{result[name]}", "the reason")'
-            self.problems.append(f"new schema: {name} {why}; suggested for model_names in corrections.py: {entry}")
-        if clashes := sorted(name for name, python in result.items() if list(result.values()).count(python) > 1):
-            raise ContractError(f"model_names in corrections.py gives one name to several schemas: {clashes}")
-        self.problems += stale("model_names", set(given) - set(result))
-        return result
-
 
 def _place(call: Call, member: Member) -> int:
     return call.path.index(f"{{{member.name}}}")
-
-
-def _direct(type_: Type) -> set[str]:
-    """The names a type holds by itself, not as one choice of a union."""
-    if type_.kind == "union":
-        return {type_.name}
-    return {type_.name} | (_direct(type_.item) if type_.item else set())

@@ -10,7 +10,8 @@ import textwrap
 
 from . import docstring_words, docstrings, python_names
 from .annotations import Speller
-from .plan import SHARED, Plan
+from .model_homes import SHARED
+from .plan import Plan
 from .read_contract import Type
 
 WIDTH = 120

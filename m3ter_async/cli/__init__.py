@@ -46,10 +46,10 @@ def _call(arguments: Sequence[str]) -> int:
 
 
 def _sandbox(arguments: Sequence[str]) -> int:
-    from ..sandbox.__main__ import main, parser
+    from ..sandbox import __main__ as sandbox
     from .parser import Parser
 
-    return main(arguments, known=parser(f"{PROGRAM} sandbox", Parser))
+    return sandbox.main(arguments, known=sandbox.parser(f"{PROGRAM} sandbox", Parser))
 
 
 def _completion(arguments: Sequence[str]) -> int:
