@@ -51,7 +51,7 @@ def text_like(pattern: str, says: str) -> Check:
         value = text(value)
         # compiled at its first use, and kept by `re`
         if not isinstance(value, Raw) and re.fullmatch(pattern, value, re.DOTALL) is None:
-            raise Refused(ValueError(f"{_shown(value)} is not taken: {says}"))
+            raise Refused(ValueError(says))
         return value
 
     return checked

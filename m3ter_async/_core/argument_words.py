@@ -37,15 +37,15 @@ _KINDS: dict[str, Check] = {
     # Where the contract leaves room, as with what is a letter, these take more than it does.
     "code": text_like(
         r"[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?",
-        "it must neither begin nor end with white space, nor hold control characters or any white space but spaces",
+        "must neither begin nor end with white space, nor hold control characters or any white space but spaces",
     ),
     "identifier": text_like(
         r"([^\W\d]|[$])([^\W\d]|[$0-9])*",
-        "it must consist of letters, digits 0 to 9, _ and $, and not begin with a digit",
+        "must consist of letters, digits 0 to 9, _ and $, and not begin with a digit",
     ),
-    "dashed": text_like(r"[a-zA-Z0-9_-]*", "it must consist of the letters a to z, digits, _ and -"),
-    "role": text_like(r"arn:aws:iam::[0-9]+:role/.*", "it must be like 'arn:aws:iam::123456789012:role/name'"),
-    "email": text_like(r"(.+@[^@\s]+)?", "it must be like 'name@example.com'"),
+    "dashed": text_like(r"[a-zA-Z0-9_-]*", "must consist of the letters a to z, digits, _ and -"),
+    "role": text_like(r"arn:aws:iam::[0-9]+:role/.*", "must be like 'arn:aws:iam::123456789012:role/name'"),
+    "email": text_like(r"(.+@[^@\s]+)?", "must be like 'name@example.com'"),
 }
 _NUMBERS = ("int", "int32", "number")
 _BOUNDS = re.compile(r"\((>?)(-?\d*),(-?\d*)\)$")

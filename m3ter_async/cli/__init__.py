@@ -49,7 +49,17 @@ def _sandbox(arguments: Sequence[str]) -> int:
     from ..sandbox import __main__ as sandbox
     from .parser import Parser
 
-    return sandbox.main(arguments, known=sandbox.parser(f"{PROGRAM} sandbox", Parser))
+    known = sandbox.with_options(Parser(prog=f"{PROGRAM} sandbox", description=sandbox.DESCRIPTION))
+    options = known.parse(arguments)
+    try:
+        sandbox.serve(options)
+    except ValueError as error:
+        raise CommandFailed(f"sandbox: {error}") from None
+    except OSError as error:
+        raise CommandFailed(f"sandbox: {error}", 1) from None
+    except KeyboardInterrupt:  # how it is stopped
+        pass
+    return 0
 
 
 def _completion(arguments: Sequence[str]) -> int:
@@ -65,6 +75,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "sandbox": _sandbox,
     "completion": _completion,
 }
+_OPTIONS = ("--help", "--version")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,5 +117,6 @@ def _run(arguments: list[str]) -> int:
     elif name in ("-h", "--help"):
         put(sys.stdout, _HELP)
     else:
-        raise CommandFailed(f"there is no command {name!r}{near(name, _COMMANDS)}")
+        kind, known = ("option", _OPTIONS) if name.startswith("-") else ("command", tuple(_COMMANDS))
+        raise CommandFailed(f"there is no {kind} {name!r}{near(name, known)}")
     return 0

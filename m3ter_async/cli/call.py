@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -109,7 +110,8 @@ def _listed(resource: str = "") -> Sequence[str]:
 def _help(method: Method) -> Sequence[str]:
     parameters = method.parameters.values()
     path = "".join(f" {each.name.upper()}" for each in parameters if each.positional)
-    lines = [f"usage: {PROGRAM} call {method.name}{path} [--PARAMETER VALUE ...]", "", method.documentation, ""]
+    said = method.documentation.replace("``", "")  # which is for pages
+    lines = [f"usage: {PROGRAM} call {method.name}{path} [--PARAMETER VALUE ...]", "", said, ""]
     for each in parameters:
         name = each.name.upper() if each.positional else each.option
         required = " (required)" if each.required and not each.positional else ""
@@ -147,7 +149,7 @@ def _call(line: _Line) -> None:
                 result = find(method.name, client).call(**arguments)
                 answer = result if method.listing else await result
             except (TypeError, ValueError) as error:  # of the arguments: nothing else of a call raises them
-                raise CommandFailed(str(error)) from None
+                raise CommandFailed(_by_option(str(error), method)) from None
             if method.listing:
                 await _stream(answer, limit, table, raw=raw)
             else:
@@ -165,6 +167,13 @@ def _call(line: _Line) -> None:
     except Stopped as stopped:
         doubt = ", and the write may have taken effect: look before you repeat it"
         raise CommandFailed(f"stopped{doubt if watched and watched[0].writing else ''}", stopped.status) from None
+
+
+def _by_option(text: str, method: Method) -> str:
+    """What is wrong with an argument, by the name that it has here."""
+    name = re.match(r"\w+(?=[:.\[])", text)
+    parameter = next((each for each in method.parameters.values() if name and each.name == name[0]), None)
+    return text if name is None or parameter is None else parameter.option + text[name.end() :]
 
 
 def _go_on(error: APIError, method: Method) -> str:

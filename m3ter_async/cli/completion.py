@@ -24,17 +24,26 @@ _m3ter_async() {
 }
 compdef _m3ter_async m3ter-async
 """
-_FISH = """complete -c m3ter-async -f -a \
-'(m3ter-async completion --words (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
+_FISH = """function _m3ter_async
+  set -l found (m3ter-async completion --words (commandline -opc)[2..] (commandline -ct) 2>/dev/null)
+  if set -q found[1]
+    printf '%s\\n' $found
+  else
+    __fish_complete_path (commandline -ct)
+  end
+end
+complete -c m3ter-async -f -a '(_m3ter_async)'
 """
 _SHELLS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 # Where the parser of a command is made, which knows its options.
 _PARSERS = {"export": ".export", "sync": ".sync", "sandbox": "..sandbox.__main__"}
 _HELP = f"""usage: {PROGRAM} completion bash|zsh|fish
 
-Print what makes Tab complete commands, operations, listings and options. For bash:
+Print what makes Tab complete commands, operations, listings and options. Where to put it:
 
   {PROGRAM} completion bash > ~/.local/share/bash-completion/completions/{PROGRAM}
+  {PROGRAM} completion zsh  > ~/.zfunc/_{PROGRAM}    # a folder of $fpath
+  {PROGRAM} completion fish > ~/.config/fish/completions/{PROGRAM}.fish
 """
 
 

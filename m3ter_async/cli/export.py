@@ -15,7 +15,7 @@ import anyio
 
 from ..errors import APIError, M3terError
 from .client_options import add_to, connect, given_to
-from .console import PROGRAM, CommandFailed, as_text, near, quoted, warnings_to
+from .console import PROGRAM, CommandFailed, as_text, quoted, warnings_to
 from .parser import Parser
 from .patience import Patience
 from .progress_lines import Display, Failure, JsonLines, Lines
@@ -37,7 +37,7 @@ rich installed (the extra cli) it shows bars."""
 
 def parser() -> Parser:
     """What the command takes."""
-    known = Parser(prog=f"{PROGRAM} export", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
+    known = Parser(prog=f"{PROGRAM} export", description=_DESCRIPTION, epilog=_EPILOG)
     known.add_argument("resources", nargs="+", metavar="RESOURCE", help="a listing, such as bills")
     known.add_argument(
         "--out", required=True, metavar="DIR", help="the folder to write to, or s3://bucket/prefix, gs://, az://"
@@ -162,12 +162,7 @@ def _exporter() -> Job:
 
 
 def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Mapping[str, str]]:
-    known = parser()
-    options, unknown = known.parse_known_args(arguments)
-    if unknown:
-        # only names are shown: what comes after one may be a secret
-        option = next((each for each in unknown if each.startswith("-")), "").partition("=")[0]
-        raise CommandFailed(f"export takes no {option}{near(option, known._option_string_actions)}")
+    options = parser().parse(arguments)
     if options.page_size is not None:
         options.where.append(("page_size", str(options.page_size)))
     where = dict(options.where)

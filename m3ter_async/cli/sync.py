@@ -16,7 +16,7 @@ import anyio
 
 from ..errors import M3terError
 from .client_options import add_to, connect, given_to
-from .console import PROGRAM, CommandFailed, complain, near, put
+from .console import PROGRAM, CommandFailed, complain, put
 from .parser import Parser
 from .signals import Stopped, handled_by
 from .sync_warehouses import DATASET, Refused, Warehouse
@@ -38,7 +38,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def parser() -> Parser:
     """What the command takes."""
-    known = Parser(prog=f"{PROGRAM} sync", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
+    known = Parser(prog=f"{PROGRAM} sync", description=_DESCRIPTION, epilog=_EPILOG)
     known.add_argument("resources", nargs="+", metavar="RESOURCE", help="a listing, such as bills")
     known.add_argument("--to", required=True, metavar="DESTINATION", help="a database or a folder, see below")
     known.add_argument("--every", type=_interval, metavar="TIME", help="stay, and begin a round so often: 90s, 15m, 1h")
@@ -246,9 +246,4 @@ def _destination(to: str, dataset: str) -> Warehouse | _Lake:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    known = parser()
-    options, unknown = known.parse_known_args(arguments)
-    if unknown:
-        option = next((each for each in unknown if each.startswith("-")), "").partition("=")[0]
-        raise CommandFailed(f"sync takes no {option}{near(option, known._option_string_actions)}")
-    return options
+    return parser().parse(arguments)

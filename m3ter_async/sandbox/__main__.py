@@ -10,94 +10,113 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from typing import TypeVar
 
 from m3ter_async.sandbox import Faults, Sandbox
 
+DESCRIPTION = "Serve a local m3ter."
+Known = TypeVar("Known", bound=argparse.ArgumentParser)
 
-def parser(
-    program: str = "python -m m3ter_async.sandbox", kind: type[argparse.ArgumentParser] = argparse.ArgumentParser
-) -> argparse.ArgumentParser:
-    """What the command takes.
-
-    Args:
-        program: What it is called in its help.
-        kind: How a command line that cannot be followed is told.
-    """
-    known = kind(prog=program, description="Serve a local m3ter.")
-    known.add_argument("--port", type=int, default=8080, help="TCP port, 0 for a free one (8080)")
-    known.add_argument(
+# Name, what stands for the value, its type, what it is if it is left out, and what it does.
+_OPTIONS: tuple[tuple[str, str, type, object, str], ...] = (
+    ("--port", "PORT", int, 8080, "TCP port, 0 for a free one (8080)"),
+    (
         "--host",
-        default="127.0.0.1",
-        help="address to listen on; 0.0.0.0 lets other machines and containers in (127.0.0.1)",
+        "ADDRESS",
+        str,
+        "127.0.0.1",
+        "address to listen on; 0.0.0.0 lets other machines and containers in (127.0.0.1)",
+    ),
+    ("--bills", "N", int, 2000, "number of bills (2000)"),
+    ("--seed", "N", int, 7, "decides data and credentials (7)"),
+    ("--latency", "SECONDS", float, 0.0, "how long every answer is held back (0)"),
+    ("--token-seconds", "SECONDS", float, 18000, "how long a token is valid (18000)"),
+    ("--rate-limit", "N", int, None, "requests per second (no limit)"),
+    ("--retry-after", "SECONDS", int, None, "what the Retry-After of a 429 says (no header)"),
+    ("--error-rate", "SHARE", float, 0.0, "share of requests answered with an error, from 0 to 1 (0)"),
+    ("--drop-rate", "SHARE", float, 0.0, "share of connections closed unanswered (0)"),
+    ("--cut-rate", "SHARE", float, 0.0, "share of answers cut in mid-body (0)"),
+    ("--search-lag", "SECONDS", float, 0.0, "how late its search is (0)"),
+    ("--fault-seed", "N", int, 7, "decides which requests fail (7)"),
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    return with_options(
+        argparse.ArgumentParser(prog="python -m m3ter_async.sandbox", description="Serve a local m3ter.")
     )
-    known.add_argument("--bills", type=int, default=2000, help="number of bills (2000)")
-    known.add_argument("--seed", type=int, default=7, help="decides data and credentials (7)")
-    known.add_argument("--latency", type=float, default=0.0, help="seconds every answer is held back (0)")
-    known.add_argument("--token-seconds", type=float, default=18000, help="how many seconds a token is valid (18000)")
-    known.add_argument("--rate-limit", type=int, default=None, help="requests per second (no limit)")
-    known.add_argument("--retry-after", type=int, default=None, help="seconds in the Retry-After of a 429 (no header)")
-    known.add_argument("--error-rate", type=float, default=0.0, help="share of requests answered with an error (0)")
-    known.add_argument("--drop-rate", type=float, default=0.0, help="share of connections closed unanswered (0)")
-    known.add_argument("--cut-rate", type=float, default=0.0, help="share of answers cut in mid-body (0)")
+
+
+def with_options(known: Known) -> Known:
+    """A parser that was given all options of the command."""
+    for name, metavar, kind, default, words in _OPTIONS:
+        known.add_argument(name, metavar=metavar, type=kind, default=default, help=words)
     known.add_argument(
         "--cursors", choices=("place", "offset"), default="place", help="what tokens of pages stand for (place)"
     )
-    known.add_argument("--search-lag", type=float, default=0.0, help="seconds that its search is late (0)")
-    known.add_argument("--fault-seed", type=int, default=7, help="decides which requests fail (7)")
     known.add_argument("--fail-logins", action="store_true", help="let the login fail too")
     return known
 
 
-def main(
-    arguments: Sequence[str] | None = None,
-    *,
-    known: argparse.ArgumentParser | None = None,
-) -> int:
+def serve(options: argparse.Namespace) -> None:
+    """Serve until interrupted.
+
+    Args:
+        options: What the command was given.
+
+    Raises:
+        KeyboardInterrupt: After Ctrl-C or SIGTERM.
+        OSError: It cannot listen there.
+        ValueError: An option is out of bounds.
+    """
+    faults = Faults(
+        options.error_rate,
+        drop_rate=options.drop_rate,
+        cut_rate=options.cut_rate,
+        retry_after=options.retry_after,
+        login=options.fail_logins,
+        seed=options.fault_seed,
+    )
+    sandbox = Sandbox(
+        options.seed,
+        options.bills,
+        port=options.port,
+        host=options.host,
+        latency=options.latency,
+        token_seconds=options.token_seconds,
+        rate_limit=options.rate_limit,
+        retry_after=options.retry_after,
+        cursors=options.cursors,
+        search_lag=options.search_lag,
+        faults=faults,
+    )
+    if threading.current_thread() is threading.main_thread():
+        # a container's first process is not stopped by a signal that it does not handle
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with sandbox:
+        lines = [f"# m3ter sandbox at {sandbox.url}, stop with Ctrl-C"]
+        if options.host in ("0.0.0.0", "::"):
+            url = f"http://{socket.gethostname()}:{sandbox.url.rpartition(':')[2]}"
+            lines.append(f"# from elsewhere: M3TER_BASE_URL={url}, with --allow-insecure-http")
+        _say([*lines, *map(_setting, sandbox.environ.items())])
+        # With a timeout, because a wait without one keeps Windows from seeing Ctrl-C.
+        while not threading.Event().wait(60):
+            pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted.
 
     Args:
         arguments: The command line without the program's name; None takes it from `sys.argv`.
-        known: What it takes; None is what this module's `parser` makes.
 
     Returns:
         The exit status: 0 after Ctrl-C or SIGTERM, 1 where the sandbox cannot start.
     """
-    known = known or parser()
-    options = known.parse_args(arguments)
+    known = parser()
     try:
-        faults = Faults(
-            options.error_rate,
-            drop_rate=options.drop_rate,
-            cut_rate=options.cut_rate,
-            retry_after=options.retry_after,
-            login=options.fail_logins,
-            seed=options.fault_seed,
-        )
-        sandbox = Sandbox(
-            options.seed,
-            options.bills,
-            port=options.port,
-            host=options.host,
-            latency=options.latency,
-            token_seconds=options.token_seconds,
-            rate_limit=options.rate_limit,
-            retry_after=options.retry_after,
-            cursors=options.cursors,
-            search_lag=options.search_lag,
-            faults=faults,
-        )
-        if threading.current_thread() is threading.main_thread():
-            # a container's first process is not stopped by a signal that it does not handle
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with sandbox:
-            lines = [f"# m3ter sandbox at {sandbox.url}, stop with Ctrl-C"]
-            if options.host in ("0.0.0.0", "::"):
-                url = f"http://{socket.gethostname()}:{sandbox.url.rpartition(':')[2]}"
-                lines.append(f"# from elsewhere: M3TER_BASE_URL={url}, with --allow-insecure-http")
-            _say([*lines, *map(_setting, sandbox.environ.items())])
-            # With a timeout, because a wait without one keeps Windows from seeing Ctrl-C.
-            while not threading.Event().wait(60):
-                pass
+        serve(known.parse_args(arguments))
     except KeyboardInterrupt:
         return 0
     except (OSError, ValueError) as error:

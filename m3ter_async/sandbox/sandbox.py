@@ -20,7 +20,7 @@ from m3ter_async.sandbox.contract import SCHEMAS
 from m3ter_async.sandbox.handlers.bills import change_bill
 from m3ter_async.sandbox.http.credentials import Access
 from m3ter_async.sandbox.http.faults import Fault, Faults, Kind
-from m3ter_async.sandbox.http.listening import is_loopback, turns
+from m3ter_async.sandbox.http.listening import is_loopback, reason, turns
 from m3ter_async.sandbox.http.rate_limit import RateLimit
 from m3ter_async.sandbox.http.server import Server
 from m3ter_async.sandbox.state.stored_data import Store, Truth
@@ -245,7 +245,7 @@ class Sandbox:
         try:
             listener = socket.create_server((self._host, self._port), family=family)
         except (OSError, OverflowError) as error:
-            raise OSError(f"the sandbox cannot listen on {self._host} port {self._port}: {error}") from error
+            raise OSError(f"the sandbox cannot listen on {self._host} port {self._port}: {reason(error)}") from error
         # everybody's address is one to listen on; to call it, there is this machine's own
         name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
         self._url = f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"

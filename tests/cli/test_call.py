@@ -218,6 +218,8 @@ def test_edit_changes_the_fields_that_are_given_and_no_other(sandbox: Sandbox, c
         (["accounts.create", "--name", "n", "--code", "c", "--email-address", "e", "--address", "hush"], "JSON object"),
         (["usage.submit", "--measurements", '{"hush": 1}'], "a JSON list of objects"),
         (["bills.retrieve", ".."], "path argument 'id' must name something"),
+        (["bills.list", "--page-size", "101"], "--page-size: 101 is too large: it may be 100 at the most"),
+        (["bills.preview", "--currency-conversions", '[{"to": ""}]'], "--currency-conversions[0].to: 0 characters"),
         (["bills.search", "--from-document", "-1"], "from_document must be a whole number"),
     ],
 )

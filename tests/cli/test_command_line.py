@@ -13,6 +13,7 @@ import pytest
 from m3ter_async import __version__
 from m3ter_async.cli import main
 from m3ter_async.cli.console import CommandFailed, one_line
+from m3ter_async.sandbox import Sandbox
 from m3ter_async.sandbox.__main__ import _setting as setting
 
 from ..processes import running
@@ -56,6 +57,33 @@ def test_each_command_has_its_help_under_its_own_name(capsys: Captured) -> None:
 
 def test_an_unknown_command_is_answered_with_the_nearest(capsys: Captured) -> None:
     assert "did you mean export?" in complaint(capsys, "exprot")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--verison", "there is no option '--verison'; did you mean --version?"),
+        ("sandbox --prt 1", "sandbox takes no --prt; did you mean --port?"),
+        ("sandbox --port=x", "sandbox: argument --port: invalid int value: 'x'"),
+        ("sandbox --error-rate 2", "sandbox: error_rate, drop_rate and cut_rate must be within 0 and 1"),
+        ("export bills --ot x", "export takes no --ot; did you mean --out"),
+        ("export bills --out x -q", "export takes no -q"),
+        ("sync bills --evry 5m", "sync takes no --evry; did you mean --every"),
+        ("sync bills --pasword=hush --to x", "sync takes no --pasword"),
+    ],
+)
+def test_a_misspelt_option_is_named_with_the_nearest(capsys: Captured, words: str, told: str) -> None:
+    text = complaint(capsys, *words.split())
+    assert told in text
+    assert "hush" not in text
+
+
+def test_a_port_that_is_taken_is_one_line(capsys: Captured) -> None:
+    with Sandbox(bills=1) as sandbox:
+        port = sandbox.url.rpartition(":")[2]
+        assert main(["sandbox", "--port", port]) == 1
+    told = capsys.readouterr().err
+    assert told == f"m3ter-async: sandbox: the sandbox cannot listen on 127.0.0.1 port {port}: Address already in use\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["--version"], ["export", "--help"], ["call", "bills.list", "--help"]])

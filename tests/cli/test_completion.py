@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,17 @@ def test_bash_completes_by_the_script(capfd: pytest.CaptureFixture[str]) -> None
     asked = "COMP_WORDS=(m3ter-async call bills.retr); COMP_CWORD=2; _m3ter_async; echo ${COMPREPLY[@]}"
     done = subprocess.run(["bash", "-c", f"{script}\n{asked}"], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.split() == ["bills.retrieve"]
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish here")
+def test_fish_completes_by_the_script_and_else_by_files(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["completion", "fish"]) == 0
+    script = capfd.readouterr().out.replace("(m3ter-async completion", f"({sys.executable} -m m3ter_async completion")
+    (tmp_path / "folder").mkdir()
+    for line, wanted in (("call bills.retr", "bills.retrieve"), ("export bills --out fol", "folder/")):
+        command = ["fish", "--no-config", "-c", f"{script}\ncomplete -C 'm3ter-async {line}'"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30)
+        assert done.stdout.split() == [wanted]
 
 
 def test_a_shell_that_is_not_known_is_refused(capfd: pytest.CaptureFixture[str]) -> None:

@@ -137,14 +137,22 @@ REFUSED: list[tuple[Call, type[Exception], str]] = [
         r"address\.post_code: 21 characters, where the service takes 0 to 20",
     ),
     # forms of texts
-    (lambda m: m.accounts.create(**{**ACCOUNT, "code": "c "}), ValueError, r"code: 'c ' is not taken: .* white space"),
-    (lambda m: m.accounts.create(**{**ACCOUNT, "code": "a\tb"}), ValueError, r"code: 'a\\tb' is not taken: .* control"),
+    (
+        lambda m: m.accounts.create(**{**ACCOUNT, "code": "c "}),
+        ValueError,
+        "code: must neither begin nor end",
+    ),
+    (
+        lambda m: m.accounts.create(**{**ACCOUNT, "code": "a\tb"}),
+        ValueError,
+        "code: must .* nor hold control",
+    ),
     (
         lambda m: m.accounts.create(**{**ACCOUNT, "email_address": "me"}),
         ValueError,
-        "email_address: 'me' is .* like",
+        "email_address: must be like 'name@example",
     ),
-    (lambda m: m.currencies.create(name="n", code="1A"), ValueError, "code: '1A' is not taken: .* begin with a digit"),
+    (lambda m: m.currencies.create(name="n", code="1A"), ValueError, "code: must .* not begin with a digit"),
     (
         lambda m: m.counter_adjustments.create(account_id=ID, counter_id=ID, date="2025-06-30", value=2**31),
         ValueError,

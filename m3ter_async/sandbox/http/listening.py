@@ -20,3 +20,9 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def reason(error: Exception) -> str:
+    """Why there is no listening at an address, without the address."""
+    text = error.strerror if isinstance(error, OSError) else None
+    return (text or str(error)).partition(" (while attempting")[0]
