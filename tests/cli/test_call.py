@@ -300,7 +300,7 @@ def test_a_service_that_cannot_be_reached_is_said_to_be_tried_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     environment = {"M3TER_BASE_URL": url, "M3TER_API_TOKEN": "a-token-of-the-tests", "M3TER_ORG_ID": ORG}
-    words = [*COMMAND, "call", "bills.list", "--max-retries", "3", "--max-retry-time", "3"]
+    words = [*COMMAND, "call", "bills.list", "--max-retries", "50", "--max-retry-time", "3"]
     result = subprocess.run(
         words, env={**os.environ, **environment}, capture_output=True, text=True, timeout=30, check=False
     )

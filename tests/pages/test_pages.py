@@ -34,6 +34,7 @@ def test_each_block_runs_and_prints_what_is_shown(page: Path, tmp_path: Path, mo
         if any(f"import {library}" in block.content or f"from {library}" in block.content for block in copied):
             pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))  # where dlt would remember the file of another run
     with Sandbox(bills=BILLS) as sandbox:
         for variable, value in sandbox.environ.items():
             monkeypatch.setenv(variable, value)
