@@ -194,6 +194,23 @@ async def test_a_service_that_fails_whatever_is_asked_for_is_no_fault_of_a_paren
     assert report.complete
 
 
+async def test_where_all_others_are_gone_a_parent_that_fails_is_set_aside_alone(out: Path) -> None:
+    """That they are gone is an answer too."""
+
+    def fails(path: str, query: dict[str, str]) -> int | None:
+        return None if path == "balances" else 502 if "/b2/" in path else 404
+
+    lists = family(6)
+    lists["balances"].append({"id": "b0"})  # which comes twice, and is gone once
+    for resume in (False, True):
+        service = Service(lists, fails)
+        report = await export(service.client(max_retries=0), [CHILDREN], out, concurrency=2, resume=resume)
+        assert {note.kind: (note.count, note.names[0]) for note in report.notes} == {
+            "gone": (5, "b0"),
+            "parent": (1, "b2"),
+        }
+
+
 async def test_a_resource_of_which_nothing_can_be_read_does_not_hold_up_the_others(out: Path) -> None:
     lists = {**family(), "bills": [bill(number) for number in range(30)]}
     service = Service(lists, lambda path, _: 403 if path == "bills" else None)

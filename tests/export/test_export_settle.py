@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -14,7 +16,7 @@ from m3ter_async.transports.protocol import Request, Response
 
 from ..fakes import FakeTransport, answer, client
 from .buckets import MemoryBucket, downloaded, place
-from .support import FORMS, Form, Shelf, bill, content
+from .support import FORMS, Form, Shelf, bill, content, exact, lines
 
 SINCE = {"since": "2024-01-01", "until": "2025-01-01"}
 
@@ -194,6 +196,64 @@ async def test_ids_that_could_not_be_read_once_are_not_set_aside_when_they_can_b
     assert refused == 2
     assert report.complete
     await check_holds(service, report, out)
+
+
+@pytest.mark.parametrize("status", [400, 500])
+async def test_a_day_whose_heads_cannot_be_read_does_not_hold_up_the_last_look(out: Path, status: int) -> None:
+    service = Living(20)
+    dark = True
+
+    def refusing(request: Request) -> Response:
+        query = dict(parse_qsl(urlsplit(request.url).query))
+        heads = query.get("excludeLineItems") == "true" and "ids" not in query
+        if dark and heads and query["billDateStart"] <= "2024-04-15" < query["billDateEnd"]:
+            return answer({"message": "no such day"}, status)
+        return service(request)
+
+    async def exported(**more: Any) -> ExportReport:
+        m3ter = client(FakeTransport(refusing), rate_limit=None, max_retries=0)
+        options: dict[str, Any] = {"settle": True, "concurrency": 2, **SINCE, **more}
+        return await export(m3ter, ["bills"], out, **options)
+
+    report = await exported()
+    assert report.records == {"bills": 20}
+    (note,) = [note for note in report.notes if note.kind == "unsettled"]
+    assert (note.names, note.count, note.again) == (("2024-04-15",), 1, True)
+    assert "no such day" in note.text
+    assert not report.complete
+    dark = False
+    service.bills["bill-99"] = {**whole(99), "billDate": "2024-04-15"}
+    report = await exported(resume=True)
+    assert report.complete
+    await check_holds(service, report, out)
+
+
+@pytest.mark.parametrize("status", [400, 502])
+async def test_of_ids_that_are_asked_for_together_only_the_one_that_cannot_be_read_is_set_aside(
+    out: Path, status: int
+) -> None:
+    service = Living(20)
+    probe = Living(20)
+    await settled(probe, out.with_name("probe"))
+
+    def all_of_them() -> None:
+        for number in range(20):
+            service.change(number)
+
+    service.events[probe.whole] = all_of_them
+
+    def refusing(request: Request) -> Response:
+        asked = dict(parse_qsl(urlsplit(request.url).query)).get("ids", "").split(",")
+        heads = "excludeLineItems=true" in request.url
+        return answer({"message": "no"}, status) if "bill-7" in asked and not heads else service(request)
+
+    m3ter = client(FakeTransport(refusing), rate_limit=None, max_retries=0)
+    options: dict[str, Any] = {"settle": True, "concurrency": 2, **SINCE}
+    report = await export(m3ter, ["bills"], out, **options)
+    assert report.records == {"bills": 20}
+    versions = Counter(exact(line)["version"] for line in lines(report, "bills", "bills"))
+    assert versions == {2: 19, 1: 1}
+    assert {note.kind: note.count for note in report.notes if note.aside} == {"slice": 1, "unsettled": 1}
 
 
 async def test_what_is_set_aside_is_so_by_the_last_look_too(out: Path) -> None:

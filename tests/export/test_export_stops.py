@@ -215,6 +215,35 @@ async def test_a_step_of_finishing_that_fails_is_one_error_and_made_up_for(
     assert content(await whole(out, form)) == expected
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_half_a_line_that_cannot_be_cut_off_hides_none_of_those_after_it(
+    out: Path, monkeypatch: pytest.MonkeyPatch, plain: Content
+) -> None:
+    """The disk fails in the middle of a line of the journal, and again when that is to be cut off."""
+    written, count = os.write, 0
+
+    def half(file: int, content: memoryview) -> int:
+        nonlocal count
+        count += 1
+        if count == 4:
+            return written(file, content[: len(content) // 2])
+        if count == 5:
+            raise OSError(errno.EIO, "Input/output error")
+        return written(file, content)
+
+    def cut(file: int, size: int) -> None:
+        monkeypatch.setattr(os, "ftruncate", truncate)
+        raise OSError(errno.EIO, "Input/output error")
+
+    truncate = os.ftruncate
+    monkeypatch.setattr(os, "ftruncate", cut)
+    monkeypatch.setattr(os, "write", half)
+    with pytest.raises(ExportError, match="cannot write"):
+        await whole(out)
+    assert count > 6  # others finished what they had read
+    assert content(await whole(out)) == plain
+
+
 async def stopped(out: Path, form: Form = FORMS["ndjson"], page: int = 8) -> None:
     """An export that was cancelled after some pages."""
     with anyio.CancelScope() as scope:

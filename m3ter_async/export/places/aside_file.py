@@ -34,10 +34,11 @@ class AsideFile:
             return
         self._folder.make(self.path.parent)
         new = not self.path.exists()
+        before = [b"\n"] if self._is_cut() else []  # half a line that failed, and could not be cut off, is of no part
         with self.path.open("ab", buffering=0) as file:
             size = file.tell()
             try:
-                rest = memoryview(b"".join(lines))
+                rest = memoryview(b"".join([*before, *lines]))
                 while rest:  # what is left over after a part was written says why when it is tried
                     rest = rest[file.write(rest) :]
                 self._folder.sync(file.fileno(), self.path)

@@ -35,6 +35,7 @@ class JournalFile:
             self.close()
             raise
         self._new = True  # whether its name may not be on the disk yet
+        self._good: int | None = None  # how much of it is good, where that may not be all
 
     @property
     def shown(self) -> str:
@@ -51,6 +52,7 @@ class JournalFile:
 
     def append(self, line: bytes) -> None:
         """Write a line and see it on the disk. Blocking."""
+        self._cut()
         size = os.fstat(self._file).st_size
         try:
             rest = memoryview(line)
@@ -58,12 +60,19 @@ class JournalFile:
                 rest = rest[os.write(self._file, rest) :]
             self._folder.sync(self._file, self._path)
         except OSError:
-            with suppress(OSError):  # half a line would hide those after it
-                os.ftruncate(self._file, size)
+            self._good = size
+            with suppress(OSError):  # then whoever appends the next line tries it again
+                self._cut()
             raise
         if self._new:
             self._folder.sync_names(self._folder.path)
             self._new = False
+
+    def _cut(self) -> None:
+        """Cut off what is left of a line that failed: half a line would hide those after it."""
+        if self._good is not None:
+            os.ftruncate(self._file, self._good)
+            self._good = None
 
     def lines(self) -> Iterator[bytes]:
         """The lines that are there. Blocking."""
@@ -75,7 +84,7 @@ class JournalFile:
         if os.fstat(self._file).st_size:
             os.ftruncate(self._file, 0)
             self._folder.sync(self._file, self._path)
-        self._new = True
+        self._new, self._good = True, None
 
     def close(self) -> None:
         """Let others have it."""

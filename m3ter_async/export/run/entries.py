@@ -103,7 +103,7 @@ class Part(msgspec.Struct, frozen=True, tag="part", omit_defaults=True):
         twice: Ids whose records it has no more because they came again later; only some are named.
         twice_count: How many these are.
         mark: What the names of its files have behind the number.
-        witness: Something of which a page was read.
+        witness: Something of which a page was read, or of which the service says that it is not there.
     """
 
     number: int
@@ -155,6 +155,7 @@ class Settled(msgspec.Struct, frozen=True, tag="settled", omit_defaults=True):
         removed: Records that are not there any more, or not among what is selected.
         left: Records that were different at the last look still.
         names: Ids of some of these.
+        unread: Days and records that could not be looked at.
     """
 
     resource: str
@@ -162,6 +163,7 @@ class Settled(msgspec.Struct, frozen=True, tag="settled", omit_defaults=True):
     removed: int
     left: int = 0
     names: Sequence[str] = ()
+    unread: Sequence[Group] = ()
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):

@@ -7,6 +7,7 @@ so that a record can be taken out of its files again.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -163,15 +164,17 @@ def load(place: Place, part: Part, tables: Sequence[str]) -> Taken:
         return Taken.load(path, part, tables)
 
 
-def check(place: Place, resource: str, parts: Iterable[Part], tables: int, *, heads: bool = False) -> None:
-    """See that it is there for all parts, and whole. Blocking.
+def look_over(place: Place, resource: str, parts: Iterable[Part], tables: int, *, heads: bool = False) -> None:
+    """See that it is there for all parts, and whole, and remove what else a killed run left behind. Blocking.
 
     Raises:
         ExportError: It is not.
     """
     there = place.sizes(FOLDER)
+    kept: set[str] = set()
     for part in parts:
         name = _of(part)
+        kept.add(name)
         size = part.taken * (SIZE + 1 + SIZE * heads) + part.records * tables * _COUNT
         if part.taken and there.get(name) != size:
             raise ExportError(
@@ -179,6 +182,8 @@ def check(place: Place, resource: str, parts: Iterable[Part], tables: int, *, he
                 f"Copy it with {FOLDER}, or export anew with overwrite",
                 resumable=False,
             )
+    ours = re.compile(re.escape(name_of(resource, "")) + r"\d{5,}(-\d+-[0-9a-f]+)?(\.tmp)?")
+    place.remove([name for name in there.keys() - kept if ours.fullmatch(name) and place.is_left_over(name)])
 
 
 def find_twice(place: Place, parts: Sequence[Part]) -> dict[int, list[tuple[int, int]]]:

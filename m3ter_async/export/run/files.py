@@ -59,7 +59,8 @@ def look_over(manifest: Manifest, layouts: Mapping[str, Layout], *, ids: bool) -
             if part.aside
         }
         if ids:
-            exported_ids.check(place, resource, parts.values(), len(layout.tables) - 1, heads=layout.head is not None)
+            tables = len(layout.tables) - 1
+            exported_ids.look_over(place, resource, parts.values(), tables, heads=layout.head is not None)
         place.aside(resource).tidy(counts)
         place.remove(
             [

@@ -12,10 +12,11 @@ import msgspec
 
 from ...client import AsyncM3ter
 from ...errors import APIError, AuthenticationError, RateLimitError
-from ..slices.listings import PAGE_SIZE, paginator
+from ..slices.listings import IDS, PAGE_SIZE, paginator
 from ..slices.slice import Slice
 from .standing import Standing
 
+_WITNESSES = 2  # that are asked whether the service answers
 _IN_A_ROW = 3  # failures before the service is asked whether it answers at all
 _REFUSALS = {400, 404, 410, 422}  # what a page token that is too old is answered with
 _GONE = {404, 410}
@@ -61,7 +62,7 @@ class Judge:
         self._witness: dict[str, Slice] = {}
 
     def answered(self, resource: str, witness: Slice) -> None:
-        """Something of a resource was read."""
+        """The service answered: something of a resource was read, or is not there."""
         self._failed.pop(resource, None)
         self._witness.setdefault(resource, witness)
 
@@ -81,11 +82,14 @@ class Judge:
         """Whether, after failures, something can be read of a resource."""
         if not self._failed.get(resource):
             return True
-        witness = self._witness.get(resource) or self._resources[resource].witness
-        if witness is None or not await self._answers(witness):
-            return False
-        self._failed.pop(resource, None)
-        return True
+        of_this_run = self._witness.get(resource)
+        witnesses = [] if of_this_run is None else [of_this_run]
+        witnesses += [each for each in self._resources[resource].witnesses if each not in witnesses]
+        for witness in witnesses[:_WITNESSES]:  # what fails may be of one of them
+            if await self._answers(witness):
+                self._failed.pop(resource, None)
+                return True
+        return False
 
     def first(self, resource: str) -> APIError:
         """The first failure of a resource."""
@@ -96,6 +100,8 @@ class Judge:
         arguments = {**witness.arguments, PAGE_SIZE: "1"}
         if witness.parent_argument is not None:
             arguments[witness.parent_argument] = witness.parents[0]
+        if witness.ids:
+            arguments[IDS] = ",".join(witness.ids)
         try:
             await paginator(self._client, witness.method, arguments, None).raw()
         except APIError as error:

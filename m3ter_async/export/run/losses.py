@@ -1,7 +1,7 @@
 """What child processes had not finished when they died: it is read again, and what they die of is found.
 
 A slice that was lost twice is read alone, after all others. One that its process dies of then is cut smaller, down to
-a day or a parent, which is set aside.
+a day, a record or a parent, which is set aside.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .run import Run
 
 _MOST = 2  # times that a slice is lost before it is read alone
-_WAYS = 8  # windows that a slice is cut into of which some day is deadly
+_WAYS = 8  # pieces that a slice is cut into of which one is deadly
 
 
 class Losses:
@@ -64,9 +64,8 @@ class Losses:
         """What becomes of a slice whose process died while nothing else was read."""
         run, slice, resource = self._run, work.slice, work.listing.resource
         at = run.standing(resource).position(slice)
-        window = slice.window
-        if window is not None and (window.days or 0) > 1:
-            await run.replace(work, slice.cut(window.split(_WAYS)), last=True)
+        if pieces := slice.pieces(_WAYS):
+            await run.replace(work, pieces, last=True)
             return
         if slice.parent_argument is None or len(slice.parents) == 1:
             await self._set_aside(work, Unit(slice, at, str(error)), at)

@@ -66,11 +66,16 @@ def _settled(resource: str, standing: Standing) -> Iterator[Note]:
         names = tuple(standing.settled[-1].names)
         text = f"{_counted(left, 'record')} of {resource} changing still at the last look: {', '.join(names)}"
         yield Note("unsettled", resource, left, text, names, again=True)
+    if unseen := standing.unseen:
+        names = _some(group.where for group in unseen)
+        what = _counted(len(unseen), "slice")
+        text = f"{what} of {resource} not compared at the last look: {', '.join(names)}: {unseen[0].why}"
+        yield Note("unsettled", resource, len(unseen), text, names, again=True)
 
 
 def _left_out(resource: str, listing: Listing, standing: Standing) -> Iterator[Note]:
     parts = standing.parts.values()
-    if gone := sorted(name for part in parts for name in part.gone):
+    if gone := sorted({name for part in parts for name in part.gone}):
         text = f"{_counted(len(gone), 'parent')} of {resource} not there any more: {', '.join(_some(gone))}"
         yield Note("gone", resource, len(gone), text, _some(gone))
     if twice := sum(part.twice_count for part in parts):

@@ -154,6 +154,8 @@ class OpenPart:
                 self._begun[unit.slice.id] = begun
         if gone is not None:
             self._gone.append(gone)
+            if self._witness is None:  # it is not there, and the service says so
+                self._witness = msgspec.structs.replace(slice, parents=(gone,))
         self._slices[slice.id] = after
 
     @property

@@ -159,6 +159,8 @@ class Run:
 
     async def answers(self, resource: str) -> bool:
         """Whether anything of a resource can be read; else it is given up for this run."""
+        if self.is_given_up(resource):
+            return False
         if not await self.judge.answers(resource):
             self.give_up(resource)
             return False
@@ -179,7 +181,7 @@ class Run:
         Raises:
             APIError: It is the service's failure, whatever is asked for.
         """
-        if await self.judge.is_its_own(resource, error):
+        if not self.is_given_up(resource) and await self.judge.is_its_own(resource, error):
             return True
         self.give_up(resource)
         return False

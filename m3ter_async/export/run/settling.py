@@ -8,7 +8,6 @@ on the way is gone on with as any other is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,19 +17,19 @@ from ..formats.selection import ids_at
 from ..slices.listings import Listing
 from ..slices.planning import can_be_listed, first_slices, id_in_list, ids_each
 from ..slices.record_id import id_of
-from ..slices.slice import Slice, read_slice
+from ..slices.slice import Slice
 from .aside import names_of
-from .entries import Part, Settled
+from .entries import Group, Part, Settled
 from .exported_ids import NONE, SIZE, digest_of, load, positions
 from .files import stem_of
+from .head_reader import HeadReader
 from .rewriting import drop
-from .side_by_side import together
 
 if TYPE_CHECKING:
     from .run import Run
 
 _ROUNDS = 5  # of reading again; whatever changes more often than that is named
-_READERS = 8  # of heads, side by side
+_SLICES = 8  # of heads, where both ends of the dates are known
 _NAMED = 10
 
 Places = dict[int, list[int]]
@@ -60,12 +59,14 @@ class _Look:
         unseen: The digests of the ids of what was written and did not come.
         gone: Ids of records that were written and are not there any more, by their digests.
         unasked: Ids of records that differ and cannot be asked for by them.
+        unread: What could not be looked at, and why.
     """
 
     unseen: set[bytes]
     again: dict[str, bytes] = field(default_factory=lambda: {})
     gone: dict[bytes, str] = field(default_factory=lambda: {})
     unasked: list[str] = field(default_factory=lambda: [])
+    unread: list[tuple[Slice, str]] = field(default_factory=lambda: [])
 
 
 async def settle(run: Run, listing: Listing, layout: Layout) -> None:
@@ -104,7 +105,8 @@ class _Settling:
             self._again.update(read)
             look = await self._round()
         left = [*look.unasked, *look.again]
-        entry = Settled(self._listing.resource, len(self._again), self._removed, len(left), left[:_NAMED])
+        unread = [Group(_where(slice), why, 1) for slice, why in look.unread]
+        entry = Settled(self._listing.resource, len(self._again), self._removed, len(left), left[:_NAMED], unread)
         await self._run.blocking(self._run.manifest.append, entry)
 
     async def _round(self) -> _Look:
@@ -139,30 +141,21 @@ class _Settling:
         """Compare what is there with what was written."""
         look = _Look(set(written.places))
         heads = replace(self._listing, arguments=self._listing.heads)
-        await self._compare(first_slices(heads, _READERS), written, look)
+        reader = HeadReader(self._run.client, heads.resource, lambda record: self._see(record, written, look))
+        await reader.read(first_slices(heads, _SLICES))
         # a page may have been missed while records came and went: only what does not come by its id either is gone
         names = await self._run.blocking(self._names, written, look.unseen)
         asked = [name for name in names.values() if can_be_listed(name)]
         groups = _groups(asked, ids_each(heads))
-        await self._compare([Slice("", heads.method, heads.arguments, ids=each) for each in groups], written, look)
+        await reader.read([Slice("", heads.method, heads.arguments, ids=each) for each in groups])
+        look.unread = reader.unread
+        unknown = {name for slice, _ in look.unread for name in slice.ids}
         for digest in look.unseen:
-            if can_be_listed(name := names[digest]):
-                look.gone[digest] = name
-            else:
+            if not can_be_listed(name := names[digest]):
                 look.unasked.append(name)
+            elif name not in unknown:
+                look.gone[digest] = name
         return look
-
-    async def _compare(self, slices: Sequence[Slice], written: _Written, look: _Look) -> None:
-        waiting = list(reversed(slices))
-
-        async def work() -> None:
-            while waiting:
-                async with aclosing(read_slice(self._run.client, waiting.pop())) as pages:
-                    async for page in pages:
-                        for record in page.records:
-                            self._see(record, written, look)
-
-        await together(*[work] * min(_READERS, len(slices)))
 
     def _see(self, record: bytes, written: _Written, look: _Look) -> None:
         digest = digest_of(None, record)
@@ -240,6 +233,14 @@ class _Settling:
         dropped = {number: [(at, at + 1) for at in sorted(each)] for number, each in places.items()}
         fewer = drop(run.manifest, resource, self._layout, dropped, partial(run.number, resource))
         self._void += fewer
+
+
+def _where(slice: Slice) -> str:
+    """What a slice that could not be looked at is of."""
+    if slice.ids:
+        return slice.ids[0]
+    window = slice.window
+    return "all" if window is None else str(window.start or f"until {window.end}")
 
 
 def _groups(names: Sequence[str], size: int) -> list[Sequence[str]]:

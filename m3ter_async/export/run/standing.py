@@ -20,7 +20,6 @@ class Standing:
         next_parents: The page of parents that the next slices are made of.
         unplanned: The page of parents that was set aside.
         unusable: Parents that nothing can be asked for by.
-        witness: Something of which a page was read.
         settled: What came of comparing the files with what is there; one after the other.
     """
 
@@ -34,7 +33,7 @@ class Standing:
         self.parents_seen: set[str | None] = {None}
         self.unplanned: Unplanned | None = None
         self.unusable: list[Group] = []
-        self.witness: Slice | None = None
+        self._witness: Slice | None = None
         self.settled: list[Settled] = []
         self.named: int = 0  # slices that were ever planned, so that the next ones get other names
         self.ended: float = 0.0  # how much of the listing those were that were read to the end
@@ -70,7 +69,7 @@ class Standing:
     def _part(self, part: Part) -> None:
         self.parts[part.number] = part
         self.last_number = max(self.last_number, part.number)
-        self.witness = part.witness or self.witness
+        self._witness = part.witness or self._witness
         for unit in part.units:
             self._carve(unit)
         for name, position in part.slices.items():
@@ -137,6 +136,12 @@ class Standing:
         return found
 
     @property
+    def witnesses(self) -> list[Slice]:
+        """Slices and parents of which the service answered, the last one first."""
+        found = [self._witness, *(part.witness for part in reversed(self.parts.values()))]
+        return [each for each in found if each is not None]
+
+    @property
     def records(self) -> int:
         """Records in finished files."""
         return sum(part.records for part in self.parts.values())
@@ -149,12 +154,17 @@ class Standing:
     @property
     def aside(self) -> bool:
         """Whether something is set aside, or still differs, that another run may read."""
-        return bool(self.units) or self.unplanned is not None or self.unsettled > 0
+        return bool(self.units) or self.unplanned is not None or self.unsettled > 0 or bool(self.unseen)
 
     @property
     def unsettled(self) -> int:
         """Records that were different at the last look still."""
         return self.settled[-1].left if self.settled else 0
+
+    @property
+    def unseen(self) -> Sequence[Group]:
+        """What could not be looked at when all was compared with what is there."""
+        return self.settled[-1].unread if self.settled else ()
 
 
 def _moved(place: tuple[int, int, int], entry: Replaced) -> tuple[int, int, int]:

@@ -24,7 +24,7 @@ from .schedule import Plan, Read
 if TYPE_CHECKING:
     from .run import Run
 
-# Into so many windows a slice is divided of which some day cannot be read.
+# Into so many pieces a slice is divided of which some day or record cannot be read.
 _WAYS = 8
 
 
@@ -205,6 +205,7 @@ class Worker:
             after = Position(at.parent + 1) if at.parent + 1 < len(slice.parents) else None
             parent = slice.parents[at.parent]
             if gone(error):
+                run.judge.answered(resource, only(slice, parent))
                 await self._pass_over(work, after, lost=parent)
             elif not await run.is_its_own(resource, error):
                 return True
@@ -220,12 +221,13 @@ class Worker:
             return False
         if not await run.is_its_own(resource, error):
             return True
-        window = slice.window
-        if window is not None and (work.last or certain(error)) and (window.days or 0) > 1:
-            # only the day that cannot be read shall be missing; what was read is given up only if the service answers
+        pieces = slice.pieces(_WAYS) if work.last or certain(error) else []
+        if pieces:
+            # only the day or the record that cannot be read shall be missing; what was read is given up only if the
+            # service answers
             if not await run.answers(resource):
                 return True
-            await self._replace(work, slice.cut(window.split(_WAYS)), last=True)
+            await self._replace(work, pieces, last=True)
             return True
         if not work.last:
             run.may_pass(resource, slice.id, error)

@@ -112,6 +112,16 @@ class Slice(msgspec.Struct, frozen=True, omit_defaults=True):
         window = self.window
         return float((window.days or 1) if window is not None else len(self.parents) or 1)
 
+    def pieces(self, ways: int) -> "list[Slice]":
+        """The same records in about so many slices; none where it is a day or a record, or cannot be cut."""
+        if (window := self.window) is not None:
+            return self.cut(window.split(ways)) if (window.days or 0) > 1 else []
+        if len(self.ids) < 2:
+            return []
+        size = -(-len(self.ids) // ways)
+        groups = [self.ids[start : start + size] for start in range(0, len(self.ids), size)]
+        return [msgspec.structs.replace(self, id=f"{self.id}.{n}", ids=ids) for n, ids in enumerate(groups)]
+
     def cut(self, windows: Sequence[Window]) -> "list[Slice]":
         """The same listing, a slice for each of these windows."""
         names = DATES[self.method]
