@@ -7,7 +7,7 @@ import os
 import random
 import resource
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,7 +61,7 @@ class FailingDisk:
         self.dead = False
 
     @contextmanager
-    def used(self) -> Iterator[None]:
+    def used(self) -> Generator[None]:
         """Have all that is written within the block go through it."""
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         with pytest.MonkeyPatch.context() as patch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from anyio.lowlevel import checkpoint
 
 from m3ter_async import APIError, AsyncM3ter
 from m3ter_async.export import ExportError, ExportProgress, ExportReport, export
+from m3ter_async.export.slices import planning
 from m3ter_async.transports.protocol import Request
 
 from ..fakes import Answer, FakeTransport, client
@@ -34,6 +36,14 @@ _RUNS = 40
 _FATES = ("pages", "requests", "full", "fails", "dies", "dies", "rival", "calm")
 _DISTURBED = 8  # runs that are stopped, killed or have a disk that fails
 _FLAKY = 15
+
+
+class _Then(datetime):
+    """Tells that it is the day of the world, on which open ends of dates are guessed to be, whatever day it is."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> _Then:
+        return cls(2025, 3, 1, 9, tzinfo=tz)
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,7 @@ def judge(seed: int, backend: str, between: Between = lambda _, answered: answer
     verdict = Verdict(seed, backend, draw(seed))
     with TemporaryDirectory(dir=MEMORY) as name, pytest.MonkeyPatch.context() as patch:
         small_parts(patch)
+        patch.setattr(planning, "datetime", _Then)
         _World(verdict, Path(name, "out"), between).live(patch)
     return verdict
 
