@@ -274,3 +274,30 @@ async def test_a_listing_whose_token_repeats_is_set_aside_from_there(out: Path) 
     (note,) = report.notes
     assert note.kind == "slice"
     assert "gave before" in note.text
+
+
+@pytest.mark.parametrize("read", [(100.0, 200.0), (200.0, 100.0), (100.0, 100.0)])
+def test_of_two_records_the_one_that_was_read_later_counts_whichever_part_was_finished_first(
+    tmp_path: Path, read: tuple[float, float]
+) -> None:
+    (tmp_path / FOLDER).mkdir()
+    for number, when in enumerate(read):
+        taken = Taken([])
+        for name in (b"%d" % number, b"both"):
+            taken.add(SlicePage([b'{"id":"' + name + b'"}'], None, None), identified=True)
+        taken.converted(2, [], {})
+        taken.read[1] = when
+        taken.save(tmp_path / name_of("bills", f"{number:05d}"))
+    parts = [Part(number, "bills", 2, [], {}, 2) for number in (0, 1)]
+    older = 1 if read[1] < read[0] else 0
+    assert find_twice(LocalPlace(tmp_path), parts) == {older: [(1, 2)]}
+
+
+def test_records_that_are_left_keep_the_moment_when_they_were_read() -> None:
+    taken = Taken([])
+    for page in range(3):
+        taken.add(SlicePage([b'{"id":"%d-%d"}' % (page, n) for n in range(3)], None, None), identified=True)
+    taken.converted(9, [], {})
+    rest = taken.without([(1, 4), (5, 6)])
+    assert list(rest.ends) == [1, 2, 5]
+    assert rest.read == taken.read

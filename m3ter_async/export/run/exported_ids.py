@@ -2,13 +2,16 @@
 
 Of each id a digest is kept on disk, so that finding those that came twice needs no more memory for more records. With
 it stands whether the record is in the files or was set aside, and how many rows it has in the tables below the first:
-so that a record can be taken out of its files again.
+so that a record can be taken out of its files again. When each page was read is kept too: of two records with one id
+the one that was read later counts, whichever part was finished first.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +31,9 @@ SIZE = 16
 NONE = bytes(SIZE)
 """Stands for the digest of a record that has no id."""
 _COUNT = array("I").itemsize
+_TIME = array("d").itemsize
+_PAGES = b"PAGE"  # and how many, behind the pages that end a file
+_FOOTER = len(_PAGES) + _COUNT
 _AT_ONCE = 200_000  # ids whose digests are held in memory together
 
 
@@ -49,6 +55,8 @@ class Taken:
         kept: For each record 1 if it is in the files, 0 if it was set aside.
         below: For each table below the first, how many rows each record that is in the files has there.
         heads: Digests of what stands in them; empty where none are kept.
+        ends: Of each page, how many records there were after it.
+        read: When each page was read, in seconds since 1970.
     """
 
     tables: Sequence[str]
@@ -56,16 +64,20 @@ class Taken:
     kept: bytearray = field(default_factory=bytearray)
     below: dict[str, array[int]] = field(default_factory=lambda: {})
     heads: bytearray = field(default_factory=bytearray)
+    ends: array[int] = field(default_factory=lambda: array("I"))
+    read: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, page: SlicePage, *, identified: bool, head: Callable[[bytes], bytes] | None = None) -> None:
         """Take the ids of a page, those of different parents apart, and digests of what stands in its records."""
         if head is not None:
             self.heads += b"".join(map(head, page.records))
-        if not identified:
+        if identified:
+            for record in page.records:
+                self.digests += digest_of(page.parent, record) or NONE
+        else:
             self.digests += bytes(SIZE * len(page.records))
-            return
-        for record in page.records:
-            self.digests += digest_of(page.parent, record) or NONE
+        self.ends.append(len(self.digests) // SIZE)
+        self.read.append(time.time())
 
     def converted(self, count: int, aside: Iterable[int], below: Mapping[str, Sequence[int]]) -> None:
         """So many records more were written but for those set aside, with so many rows in the tables below."""
@@ -84,12 +96,16 @@ class Taken:
             for table in self.tables:
                 self.below.get(table, array("I")).tofile(file)
             file.write(self.heads)
+            self.ends.tofile(file)
+            self.read.tofile(file)
+            file.write(_PAGES)
+            array("I", [len(self.ends)]).tofile(file)
 
     @classmethod
     def load(cls, path: Path, part: Part, tables: Sequence[str]) -> Taken:
         """Read it. Blocking."""
-        content = path.read_bytes()
         taken = cls(tables)
+        content, taken.ends, taken.read = _parted(path.read_bytes())
         start = SIZE * part.taken
         taken.digests += content[:start]
         taken.kept += content[start : start + part.taken]
@@ -103,7 +119,8 @@ class Taken:
 
     def without(self, dropped: Sequence[tuple[int, int]]) -> Taken:
         """The same without some ranges of records."""
-        rest = Taken(self.tables)
+        ends = [end - sum(min(stop, end) - start for start, stop in dropped if start < end) for end in self.ends]
+        rest = Taken(self.tables, ends=array("I", ends), read=self.read)
         rows = positions(self.kept)
         for start, end in _gaps(dropped, len(self.kept)):
             rest.digests += self.digests[start * SIZE : end * SIZE]
@@ -176,7 +193,8 @@ def look_over(place: Place, resource: str, parts: Iterable[Part], tables: int, *
         name = _of(part)
         kept.add(name)
         size = part.taken * (SIZE + 1 + SIZE * heads) + part.records * tables * _COUNT
-        if part.taken and there.get(name) != size:
+        pages = there.get(name, -1) - size - _FOOTER
+        if part.taken and (pages < 0 or pages % (_COUNT + _TIME)):
             raise ExportError(
                 f"{place.shown(name)} is not as it was finished; was the folder copied without {FOLDER}? "
                 f"Copy it with {FOLDER}, or export anew with overwrite",
@@ -190,23 +208,33 @@ def find_twice(place: Place, parts: Sequence[Part]) -> dict[int, list[tuple[int,
     """By part, the records whose ids came again later, as ranges. Blocking.
 
     Args:
-        parts: In the order in which they were finished: of two records the one in the later part is later.
+        parts: In the order in which they were finished.
     """
     parts = [part for part in parts if part.taken]
     twice = _repeated(place, parts)
     if not twice:
         return {}
-    latest: dict[bytes, tuple[int, int]] = {}
+    latest: dict[bytes, tuple[float, int, int]] = {}
     dropped: dict[int, list[tuple[int, int]]] = {}
     for part in parts:
-        content = _content(place, part)
+        content, ends, read = _parted(_content(place, part))
         for at in range(part.taken):
             digest = content[at * SIZE : (at + 1) * SIZE]
             if digest in twice and content[part.taken * SIZE + at]:
-                if (before := latest.get(digest)) is not None:
-                    dropped.setdefault(before[0], []).append((before[1], before[1] + 1))
-                latest[digest] = part.number, at
+                this = read[bisect_right(ends, at)] if ends else 0.0, part.number, at
+                before = latest.get(digest, this)
+                older, latest[digest] = (before, this) if before[0] <= this[0] else (this, before)
+                if before is not this:
+                    dropped.setdefault(older[1], []).append((older[2], older[2] + 1))
     return {number: sorted(ranges) for number, ranges in dropped.items()}
+
+
+def _parted(content: bytes) -> tuple[bytes, array[int], array[float]]:
+    """What is kept of records, and behind it of pages."""
+    count = array("I", content[-_COUNT:])[0]
+    start = len(content) - _FOOTER - count * (_COUNT + _TIME)
+    middle = start + count * _COUNT
+    return content[:start], array("I", content[start:middle]), array("d", content[middle:-_FOOTER])
 
 
 def _content(place: Place, part: Part) -> bytes:
