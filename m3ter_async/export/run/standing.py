@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from ..slices.slice import START, Position, Slice
 from .entries import Group, OfResource, Part, Planned, Replaced, Replanned, Retried, Settled, Split, Unit, Unplanned
 
+_WITNESSES = 3
+
 
 class Standing:
     """What the entries come to, for one resource.
@@ -137,9 +139,14 @@ class Standing:
 
     @property
     def witnesses(self) -> list[Slice]:
-        """Slices and parents of which the service answered, the last one first."""
-        found = [self._witness, *(part.witness for part in reversed(self.parts.values()))]
-        return [each for each in found if each is not None]
+        """A few slices and parents of which the service answered, each once, the last one first."""
+        found: list[Slice] = []
+        for each in (self._witness, *(part.witness for part in reversed(self.parts.values()))):
+            if each is not None and each not in found:
+                found.append(each)
+            if len(found) == _WITNESSES:
+                break
+        return found
 
     @property
     def records(self) -> int:
