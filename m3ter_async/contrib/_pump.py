@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -66,7 +66,8 @@ def pumped(source: Callable[[], AsyncGenerator[T]]) -> Generator[Generator[T]]:
         except _Left:
             pass
         except BaseException as error:  # noqa: BLE001  or who waits for an item would wait for ever
-            items.put(error)
+            with suppress(_Left):
+                put(error)
 
     thread = threading.Thread(target=run, name="m3ter-sync", daemon=True)
     thread.start()

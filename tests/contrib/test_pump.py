@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import AsyncGenerator
 
 import anyio
@@ -40,6 +41,28 @@ def test_one_that_waits_for_ever_is_stopped_too() -> None:
 
     with pumped(waits) as found:
         assert next(found) == 1
+
+
+def test_who_leaves_early_does_not_wait_for_an_end_that_nobody_wants() -> None:
+    class Odd(BaseException):
+        pass
+
+    async def ends_oddly() -> AsyncGenerator[int]:
+        try:
+            for number in range(10):
+                yield number
+        finally:
+            raise Odd
+
+    def leave() -> None:
+        with pumped(ends_oddly) as found:
+            next(found)
+            time.sleep(0.2)  # until more lies ready, and more waits
+
+    thread = threading.Thread(target=leave, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_its_failure_comes_where_an_item_is_asked_for_and_after_the_items() -> None:
