@@ -15,11 +15,11 @@ from .stages import Stages
 
 _DECIMALS = "making exact numbers: {bill_amounts} `Decimal`s a bill take {bill_decimals} of {bill_whole}"
 _EXACT = "looking whether all is exact, which nobody else does: {bill_exactness} of {bill_whole} a bill"
-_AIOHTTP = "aiohttp itself: {get_bare} of {get_whole} a GET"
-_ABOVE = "what a call takes above bare aiohttp"
+_AIOHTTP = "sending and reading, by connections of aiohttp: {get_transport} of {get_whole} a GET"
+_ABOVE = "what a call takes beside sending and reading"
 _STAGES = (
-    ": the transport {get_transport}, the core {get_core}, decoding {get_decoding} and all else {get_rest},"
-    " where aiohttp takes {get_bare}"
+    ": the core {get_core}, decoding {get_decoding} and all else {get_rest}; the transport takes {get_transport}, where"
+    " aiohttp's own session takes {get_bare}"
 )
 _HTTPX = "httpx itself: {httpx_many} a GET with 100 in flight, {httpx_few} with one"
 _PAUSES = "pauses: after a 429 all calls to the organization wait as long as the service asks, by hand this one alone"

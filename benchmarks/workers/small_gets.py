@@ -51,7 +51,6 @@ async def stages(settings: Settings, transport: AiohttpTransport) -> dict[str, f
     found = {name: value / count for name, value in found.items()}
     return {
         **{f"get_{name}": value for name, value in found.items()},
-        "get_transport": found["transport"] - found["bare"],
         "get_core": found["core"] - found["decoding"],
         "get_rest": found["whole"] - found["transport"] - found["core"],
         **(await _httpx(settings, url, count // 2) if find_spec("httpx") else {}),
