@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
     from .aiohttp_origins import Origin
+    from .network import Route
 
 KNOWN = aiohttp.__version__.startswith("3.14.")
 _EARLY = 0.001  # seconds by which an event loop may call too early
@@ -124,7 +125,7 @@ class Read(AiohttpStage):
 
     def __init__(self, reads: Reads, origin: Origin, head: bytes, request: Request) -> None:
         super().__init__()
-        self.route = origin.route
+        self.route: Route | None = origin.route
         self._reads = reads
         self._origin = origin
         self._head = head
