@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.11"
 nox.options.sessions = ["tests"]
@@ -16,9 +17,7 @@ PROJECT = nox.project.load_toml()
 
 VERSIONS = nox.project.python_versions(PROJECT)  # of the classifiers
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-# once more what fails, and named: a busy machine holds up what measures time, and a fault of ours fails twice
-AGAIN = ("--reruns", "1", "-raR")
-SIDE_BY_SIDE = ("-n", "auto", "--dist", "worksteal", *AGAIN)  # on all cores
+SIDE_BY_SIDE = ("-n", "auto", "--dist", "worksteal")  # on all cores
 LARGE = {"cloud", "spark", "dlt", "sync"}  # tried by `engines` alone
 EVERYTHING = ",".join(sorted(EXTRAS.keys() - LARGE))
 
@@ -26,6 +25,21 @@ EVERYTHING = ",".join(sorted(EXTRAS.keys() - LARGE))
 def install(session: nox.Session, extras: str, *groups: str) -> None:
     """The package as it stands here, with the extras and dependency groups named."""
     session.install("--quiet", "-e", f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+def run_tests(session: nox.Session, *options: str) -> None:
+    """What was asked for, or all tests on all cores; of these, what fails is tried once more, one after the other.
+
+    A busy machine holds up what measures time, and a fault of ours fails twice.
+    """
+    pytest = ("python", "-m", "pytest", *options)
+    if session.posargs:
+        session.run(*pytest, *session.posargs)
+        return
+    try:
+        session.run(*pytest, *SIDE_BY_SIDE)
+    except CommandFailed:
+        session.run(*pytest, "--last-failed")
 
 
 def oldest_of(project: dict[str, Any]) -> list[str]:
@@ -49,7 +63,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, on the Python that runs nox."""
     install(session, EVERYTHING, "tests")
-    session.run("python", "-m", "pytest", *(session.posargs or SIDE_BY_SIDE))
+    run_tests(session)
 
 
 @nox.session(python=VERSIONS)
@@ -69,14 +83,15 @@ def lowest(session: nox.Session) -> None:
     session.install("--quiet", "--constraint", str(oldest), "-e", f".[{EVERYTHING}]", *tools)
     # and the simulated worlds give trio a clock, which the oldest anyio does not pass on
     left_out = ("--ignore=tests/test_examples.py", "--ignore=tests/simulation")
-    session.run("python", "-m", "pytest", *left_out, *(session.posargs or SIDE_BY_SIDE))
+    run_tests(session, *left_out)
 
 
 @nox.session
 def engines(session: nox.Session) -> None:
     """What needs real engines, databases or object stores; it installs and starts them itself."""
     install(session, ",".join(EXTRAS), "engines")
-    session.run("python", "-m", "pytest", *AGAIN, *(session.posargs or ["tests/engines"]))
+    # once more what fails: others' servers are held up by a busy machine, and a fault of ours fails twice
+    session.run("python", "-m", "pytest", "--reruns", "1", "-raR", *(session.posargs or ["tests/engines"]))
 
 
 @nox.session
