@@ -43,16 +43,18 @@ def test_one_that_waits_for_ever_is_stopped_too() -> None:
         assert next(found) == 1
 
 
-def test_who_leaves_early_does_not_wait_for_an_end_that_nobody_wants() -> None:
-    class Odd(BaseException):
-        pass
+class Odd(BaseException):
+    """One that nobody catches by its kind."""
 
+
+@pytest.mark.parametrize("end", [Odd(), SystemExit(3), ExceptionGroup("several", [ValueError()])], ids=repr)
+def test_who_leaves_early_does_not_wait_for_an_end_that_nobody_wants(end: BaseException) -> None:
     async def ends_oddly() -> AsyncGenerator[int]:
         try:
             for number in range(10):
                 yield number
         finally:
-            raise Odd
+            raise end
 
     def leave() -> None:
         with pumped(ends_oddly) as found:
