@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -47,6 +48,15 @@ def no_credentials_around(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("M3TER_") or name.upper().endswith("_PROXY") or name in network:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def worlds_alone_are_collected() -> Iterator[None]:
+    """Each world collects its garbage, and that of everything else would take longer than the world."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

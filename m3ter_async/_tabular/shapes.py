@@ -168,10 +168,9 @@ class Reader:
         """The rows of those records that can be read, the places of these, and the others."""
         while True:
             rows, places, misfits = self._read(records)
-            lessons = [each for each in misfits if (found := _UNKNOWN.fullmatch(each.why)) and self._learn(found)]
+            lessons = [each for each in misfits if self.learn(each.why)]
             if not lessons:
                 return rows, places, [_located(each) for each in misfits]
-            self._decoder = msgspec.json.Decoder(self.shape.struct())
 
     def _read(self, records: Sequence[bytes]) -> tuple[list[Any], list[int], list[Misfit]]:
         decode = self._decoder.decode
@@ -190,16 +189,13 @@ class Reader:
                 misfits.append(Misfit(place, "", str(error) or "nested too deeply"))
         return rows, places, misfits
 
-    def learn(self, error: msgspec.ValidationError) -> bool:
-        """Whether the field that an error is about can be read from now on."""
-        found = _UNKNOWN.fullmatch(str(error))
-        if found is None or not self._learn(found):
+    def learn(self, why: str) -> bool:
+        """Whether the field that an error is about, by its text, can be read from now on."""
+        found = _UNKNOWN.fullmatch(why)
+        if found is None or not self.shape.learn(found[2] or "", found[1] if found[3] is None else found[3]):
             return False
         self._decoder = msgspec.json.Decoder(self.shape.struct())
         return True
-
-    def _learn(self, found: re.Match[str]) -> bool:
-        return self.shape.learn(found[2] or "", found[1] if found[3] is None else found[3])
 
 
 def _located(misfit: Misfit) -> Misfit:

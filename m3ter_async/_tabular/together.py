@@ -57,7 +57,7 @@ class Together:
                 try:
                     return self._made([records[place] for place in kept], self._reader.decode), sorted(left)
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                    if isinstance(error, msgspec.ValidationError) and self._reader.learn(error):
+                    if isinstance(error, msgspec.ValidationError) and self._reader.learn(str(error)):
                         continue
                     unreadable = {place for place in kept if not _readable(records[place], self._reader)}
                     if not unreadable:
@@ -96,7 +96,7 @@ def _readable(record: bytes, reader: Reader) -> bool:
     try:
         reader.decode(record)
     except msgspec.ValidationError as error:
-        return reader.learn(error)
+        return reader.learn(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True

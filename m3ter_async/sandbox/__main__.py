@@ -43,9 +43,7 @@ _OPTIONS: tuple[tuple[str, str, type, object, str], ...] = (
 
 def parser() -> argparse.ArgumentParser:
     """What the command takes."""
-    return with_options(
-        argparse.ArgumentParser(prog="python -m m3ter_async.sandbox", description="Serve a local m3ter.")
-    )
+    return with_options(argparse.ArgumentParser(prog="python -m m3ter_async.sandbox", description=DESCRIPTION))
 
 
 def with_options(known: Known) -> Known:

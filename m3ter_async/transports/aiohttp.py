@@ -109,10 +109,7 @@ class AiohttpTransport:
             raise
         except Exception as error:  # noqa: BLE001  whatever a library raises is told by the stage it fell into
             failure = attempt.told(error)
-        if refusal := attempt.refusal():
-            return refusal
-        # raised here, where nothing is chained: aiohttp's frames hold headers, and its texts quote what came in
-        raise failure.with_traceback(None)
+        return attempt.broken(failure)
 
     @property
     def connections(self) -> int | None:

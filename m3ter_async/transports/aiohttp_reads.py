@@ -140,10 +140,7 @@ class Read(AiohttpStage):
             failure = self.told(error)
         finally:
             self._reads.ended(self)
-        if refusal := self.refusal():
-            return refusal
-        # raised here, where nothing is chained: aiohttp's frames hold headers, and its texts quote what came in
-        raise failure.with_traceback(None)
+        return self.broken(failure)
 
     def late(self) -> None:
         """Its time is over."""

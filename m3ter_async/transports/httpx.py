@@ -96,10 +96,7 @@ class HttpxTransport:
             raise
         except Exception as error:  # noqa: BLE001  whatever a library or hook raises is told by the stage it fell into
             failure = progress.told(error)
-        if refusal := progress.refusal():
-            return refusal
-        # raised here, where nothing is chained: httpx's frames hold headers, and its texts quote what came in
-        raise failure.with_traceback(None)
+        return progress.broken(failure)
 
     async def _in_a_pool(self, request: Request, progress: _Progress, pools: Pools) -> Response:
         try:

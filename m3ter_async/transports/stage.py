@@ -84,6 +84,19 @@ class Stage:
             return None
         return Response(self.status, self.headers, self.body)
 
+    def broken(self, failure: TransportError) -> Response:
+        """What an exchange that failed brought all the same: the answer that is no success, where there is one.
+
+        Called where no exception is handled, so that nothing is chained: the frames of a library hold headers, and its
+        texts quote what came in.
+
+        Raises:
+            TransportError: There is none.
+        """
+        if refusal := self.refusal():
+            return refusal
+        raise failure.with_traceback(None)
+
     def failure(self, error: Exception, *, peer: str = "", late: bool = False) -> TransportError:
         """What `error` means at this stage.
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from anyio.lowlevel import checkpoint
 
-from m3ter_async import TransportError
 from m3ter_async.transports.protocol import Request, Response
 
 from ..fakes import Answer, answer
@@ -263,11 +262,3 @@ class Restless(World):
                 if (life := self.lives.get(row["id"])) is not None:
                     life.sent.append((self.tick, row))
         return self._json({"data": shaped, **body})
-
-    def _fault(self) -> Answer:
-        kind = self.random.choice([429, 503, 502, "dropped", "refused"])
-        if kind == 429:
-            return answer({"message": "slow down"}, 429, retry_after="1")
-        if isinstance(kind, int):
-            return answer({"message": "try again"}, kind)
-        return TransportError("the connection broke", sent=kind == "dropped")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -17,16 +15,8 @@ from m3ter_async.transports.protocol import Request, Response
 from ..fakes import Answer
 from .worlds import BACKENDS, Between, judge
 
+pytestmark = pytest.mark.usefixtures("worlds_alone_are_collected")
 _WORLDS = 24
-
-
-@pytest.fixture(autouse=True)
-def worlds_alone_are_collected() -> Iterator[None]:
-    """Each world collects its garbage, and that of everything else would take longer than the world."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

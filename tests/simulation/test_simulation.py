@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import anyio
 import anyio.lowlevel
@@ -21,19 +20,11 @@ from .setup import KINDS, draw
 from .wire import Wire
 from .world import World
 
+pytestmark = pytest.mark.usefixtures("worlds_alone_are_collected")
 _WORLDS = 60
 _AGAIN = [next(seed for seed in range(500) if draw(seed).kind == kind) for kind in KINDS]  # one of each
 _AGAIN += [seed for seed in range(_WORLDS) if draw(seed).kind in ("close", "logins")][:6]
 _AGAIN = sorted(set(_AGAIN))
-
-
-@pytest.fixture(autouse=True)
-def worlds_alone_are_collected() -> Iterator[None]:
-    """Each world collects its garbage, and that of everything else would take longer than the world."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -14,7 +14,6 @@ from .side_by_side import together
 from .standing import Standing
 
 _READERS = 8
-_WAYS = 8  # pieces that a slice is cut into of which some day or record cannot be read
 
 
 class HeadReader:
@@ -63,7 +62,7 @@ class HeadReader:
     async def _failed(self, slice: Slice, error: APIError, *, last: bool) -> None:
         if not await self._judge.is_its_own(self._resource, error):
             raise error
-        if pieces := slice.pieces(_WAYS):
+        if pieces := slice.pieces():
             self._waiting.extend((each, False) for each in pieces)
         elif last or certain(error):
             self.unread.append((slice, str(error)))

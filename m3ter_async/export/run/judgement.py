@@ -16,7 +16,7 @@ from ..slices.listings import IDS, PAGE_SIZE, paginator
 from ..slices.slice import Slice
 from .standing import Standing
 
-_WITNESSES = 2  # that are asked whether the service answers
+_WITNESSES = 2  # that are asked whether the service answers: what fails may be of one of them
 _IN_A_ROW = 3  # failures before the service is asked whether it answers at all
 _REFUSALS = {400, 404, 410, 422}  # what a page token that is too old is answered with
 _GONE = {404, 410}
@@ -82,13 +82,16 @@ class Judge:
         """Whether, after failures, something can be read of a resource."""
         if not self._failed.get(resource):
             return True
-        of_this_run = self._witness.get(resource)
-        witnesses = [] if of_this_run is None else [of_this_run]
-        witnesses += [each for each in self._resources[resource].witnesses if each not in witnesses]
-        for witness in witnesses[:_WITNESSES]:  # what fails may be of one of them
+        asked: list[Slice] = []
+        for witness in (self._witness.get(resource), *self._resources[resource].witnesses):
+            if witness is None or witness in asked:
+                continue
             if await self._answers(witness):
                 self._failed.pop(resource, None)
                 return True
+            asked.append(witness)
+            if len(asked) == _WITNESSES:
+                break
         return False
 
     def first(self, resource: str) -> APIError:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .run import Run
 
 _MOST = 2  # times that a slice is lost before it is read alone
-_WAYS = 8  # pieces that a slice is cut into of which one is deadly
 
 
 class Losses:
@@ -64,7 +63,7 @@ class Losses:
         """What becomes of a slice whose process died while nothing else was read."""
         run, slice, resource = self._run, work.slice, work.listing.resource
         at = run.standing(resource).position(slice)
-        if pieces := slice.pieces(_WAYS):
+        if pieces := slice.pieces():
             await run.replace(work, pieces, last=True)
             return
         if slice.parent_argument is None or len(slice.parents) == 1:

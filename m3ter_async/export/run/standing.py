@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ..slices.slice import START, Position, Slice
 from .entries import Group, OfResource, Part, Planned, Replaced, Replanned, Retried, Settled, Split, Unit, Unplanned
-
-_WITNESSES = 3
 
 
 class Standing:
@@ -138,15 +136,11 @@ class Standing:
         return found
 
     @property
-    def witnesses(self) -> list[Slice]:
-        """A few slices and parents of which the service answered, each once, the last one first."""
-        found: list[Slice] = []
+    def witnesses(self) -> Iterator[Slice]:
+        """Slices and parents of which the service answered, the last one first; some come again."""
         for each in (self._witness, *(part.witness for part in reversed(self.parts.values()))):
-            if each is not None and each not in found:
-                found.append(each)
-            if len(found) == _WITNESSES:
-                break
-        return found
+            if each is not None:
+                yield each
 
     @property
     def records(self) -> int:

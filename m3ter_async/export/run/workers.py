@@ -24,9 +24,6 @@ from .schedule import Plan, Read
 if TYPE_CHECKING:
     from .run import Run
 
-# Into so many pieces a slice is divided of which some day or record cannot be read.
-_WAYS = 8
-
 
 class Worker:
     """Reads one slice after the other into parts that are its own.
@@ -221,7 +218,7 @@ class Worker:
             return False
         if not await run.is_its_own(resource, error):
             return True
-        pieces = slice.pieces(_WAYS) if work.last or certain(error) else []
+        pieces = slice.pieces() if work.last or certain(error) else []
         if pieces:
             # only the day or the record that cannot be read shall be missing; what was read is given up only if the
             # service answers

@@ -14,6 +14,7 @@ from .record_id import id_of
 
 # Where neither end of a range is known, so many days before the newest record is cut into slices of its own.
 _PAST = 730
+_WAYS = 8  # into about so many a slice is cut to find the part that cannot be read
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -112,13 +113,17 @@ class Slice(msgspec.Struct, frozen=True, omit_defaults=True):
         window = self.window
         return float((window.days or 1) if window is not None else len(self.parents) or 1)
 
-    def pieces(self, ways: int) -> "list[Slice]":
-        """The same records in about so many slices; none where it is a day or a record, or cannot be cut."""
+    def pieces(self) -> "list[Slice]":
+        """The same records in a few slices, to find the one that cannot be read.
+
+        Returns:
+            An empty list where it is one day or one record, or cannot be cut.
+        """
         if (window := self.window) is not None:
-            return self.cut(window.split(ways)) if (window.days or 0) > 1 else []
+            return self.cut(window.split(_WAYS)) if (window.days or 0) > 1 else []
         if len(self.ids) < 2:
             return []
-        size = -(-len(self.ids) // ways)
+        size = -(-len(self.ids) // _WAYS)
         groups = [self.ids[start : start + size] for start in range(0, len(self.ids), size)]
         return [msgspec.structs.replace(self, id=f"{self.id}.{n}", ids=ids) for n, ids in enumerate(groups)]
 
